@@ -1,0 +1,67 @@
+"""Writing files so that a reader never meets half of one."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+
+@contextlib.contextmanager
+def write_atomically(path: Path) -> Iterator[IO[bytes]]:
+    """A binary file that appears under its name when it is complete, or never.
+
+    Raises:
+      OSError: it could not be written; `filename` is the path.
+    """
+    with naming(path):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.chmod(name, 0o666 & ~_umask())
+            os.replace(name, path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
+            raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line of UTF-8 text; where that fails, none of it stays."""
+    with naming(path), open(path, "ab", buffering=0) as stream:
+        length = stream.tell()
+        content = f"{line}\n".encode()
+        try:
+            # A disk that fills up takes the first part and refuses the next.
+            while content:
+                content = content[stream.write(content) :]
+        except OSError:
+            stream.truncate(length)
+            raise
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Give an error of the disk the name of the file that it is about."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    with write_atomically(path) as stream:
+        stream.write(text.encode())

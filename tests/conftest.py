@@ -1,0 +1,126 @@
+"""Strict settings for every test, and the data sets that tests share."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")  # read when JAX is first imported
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import jax
+import pytest
+from hypothesis import settings
+
+from jaxnets import data
+from jaxnets.data import Dataset
+
+jax.config.update("jax_num_cpu_devices", 2)  # as `runtime.run(..., all_cores=True)`
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_debug_key_reuse", True)
+
+settings.register_profile(
+    "jaxnets",
+    max_examples=20,  # each new shape is a new compilation
+    deadline=None,  # likewise
+    derandomize=True,  # a failure is seen by everybody or by nobody
+    database=None,
+)
+settings.load_profile("jaxnets")
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "experiments"))
+
+NEEDED = ("mnist", "keras")  # markers whose tests --require-mnist does not let skip
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--require-mnist",
+        action="store_true",
+        help="fail where a test with the real MNIST or with Keras would be skipped",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "keras: needs TensorFlow; skipped, saying why, where it is not"
+    )
+    config.addinivalue_line("filterwarnings", "error")
+
+
+def _mnist_is_here() -> bool:
+    if os.environ.get("JAXNETS_MNIST_DIR"):
+        return True
+    prepared = "mnist/3.0.1/dataset_info.json"
+    data_dir = os.environ.get("TFDS_DATA_DIR")
+    return data_dir is not None and (Path(data_dir) / prepared).is_file()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("mnist"):
+        if not _mnist_is_here():
+            pytest.skip("no MNIST: set JAXNETS_MNIST_DIR to its four original files")
+        pytest.importorskip("tensorflow", reason="MNIST is decoded by TensorFlow")
+    if item.get_closest_marker("keras"):
+        pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item):
+    report = yield
+    needed = any(item.get_closest_marker(name) for name in NEEDED)
+    if report.skipped and needed and item.config.getoption("--require-mnist"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped in spite of --require-mnist: {report.longrepr}"
+    return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_folders(tmp_path_factory: pytest.TempPathFactory):
+    """Nothing is written to the user's own data and cache folders."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        if "TFDS_DATA_DIR" not in os.environ:
+            patch.setenv("TFDS_DATA_DIR", str(tmp_path_factory.mktemp("datasets")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def mnist() -> Dataset:
+    """The real MNIST; only for tests that are marked `mnist`."""
+    return data.load("mnist")
+
+
+@pytest.fixture(scope="session")
+def digits() -> Dataset:
+    """scikit-learn's bundled digits: 1,198, 239 and 360 images of 28x28 pixels."""
+    return data.load("digits")
+
+
+def _mounted(folder: Path, options: str):
+    """A file system in memory, mounted for one test where the user may mount."""
+    folder.mkdir()
+    mount = shutil.which("mount")
+    if mount is None or not hasattr(os, "geteuid") or os.geteuid() != 0:
+        pytest.skip("only root on Linux may mount the small file system of this test")
+    command = [mount, "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"mount is not allowed here: {done.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path):
+    """A folder on a file system of 64 KiB."""
+    yield from _mounted(tmp_path / "small_disk", "size=64k")
+
+
+@pytest.fixture
+def read_only_disk(tmp_path: Path):
+    """A folder on a file system that nobody, root included, may write to."""
+    yield from _mounted(tmp_path / "read_only_disk", "size=64k,ro")
