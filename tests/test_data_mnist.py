@@ -1,0 +1,89 @@
+"""The real MNIST, through tensorflow-datasets and the four original files."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import chex
+import numpy as np
+import pytest
+
+from jaxnets import data
+from jaxnets.data import cache, dataset, tfds_source
+from jaxnets.errors import InputError
+
+pytestmark = pytest.mark.mnist
+
+
+def test_sizes_types_and_ranges(mnist):
+    assert (mnist.name, mnist.notice) == ("mnist", None)
+    for part, size in zip(mnist[1:4], (50_000, 10_000, 10_000), strict=True):
+        chex.assert_shape(part, [(size, 28, 28), (size,)])
+        assert (part.image.dtype, part.label.dtype) == (np.uint8, np.int32)
+        assert (part.image.min(), part.image.max()) == (0, 255)
+
+
+def test_class_counts_of_the_test_set(mnist):
+    # Published with MNIST.
+    published = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert np.bincount(mnist.test.label).tolist() == published
+    # and of the 60,000 training records, training and validation together
+    labels = np.concatenate([mnist.train.label, mnist.validation.label])
+    published = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+    assert np.bincount(labels).tolist() == published
+
+
+def test_records_come_in_the_order_of_tensorflow_datasets(mnist):
+    # The files' own order begins 5 0 4 1 9.
+    assert mnist.train.label[:5].tolist() == [4, 1, 0, 7, 8]
+
+
+def test_the_mean_pixel_is_the_published_one(mnist):
+    images = np.concatenate([mnist.train.image, mnist.validation.image])
+    # 0.1307, in every tutorial that normalises; 4 digits are given.
+    assert round(float(images.mean() / 255), 4) == 0.1307
+
+
+def test_a_warm_start_needs_no_tensorflow(mnist):
+    # The fixture has filled the cache already.
+    assert cache.path(tfds_source.default_data_dir(), "mnist").is_file()
+    program = (
+        "import sys; sys.modules['tensorflow'] = None\n"
+        "from jaxnets import data; print(len(data.load('mnist').test.label))"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "10000", done.stderr
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A copy of the four files, to spoil."""
+    folder = os.environ.get(dataset.FOLDER_VARIABLE)
+    if not folder:
+        pytest.skip(f"needs the four original files; set {dataset.FOLDER_VARIABLE}")
+    copy = tmp_path / "files"
+    copy.mkdir()
+    for name in tfds_source.FILES:
+        shutil.copyfile(Path(folder) / name, copy / name)
+    return copy
+
+
+def test_an_altered_file_is_named(files, tmp_path):
+    altered = files / tfds_source.FILES[2]
+    content = bytearray(altered.read_bytes())
+    content[len(content) // 2] ^= 1
+    altered.write_bytes(content)
+    with pytest.raises(InputError, match=r"t10k-images-idx3-ubyte\.gz in .*SHA-256"):
+        data.load("mnist", folder=files, data_dir=tmp_path / "data")
+    assert list(tmp_path.rglob("*.npz")) == []
+
+
+def test_a_truncated_file_is_named(files, tmp_path):
+    truncated = files / tfds_source.FILES[1]
+    truncated.write_bytes(truncated.read_bytes()[:1000])
+    # In this process: the test above has been through the other one.
+    with pytest.raises(InputError, match=r"train-labels-idx1-ubyte\.gz in .*SHA-256"):
+        tfds_source.prepare("mnist", files, tmp_path / "data")
