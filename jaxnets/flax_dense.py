@@ -1,0 +1,86 @@
+"""Model 3's mirror: the Keras network as a Flax NNX module.
+
+The module lives inside these functions only. Outside, its weights are the same
+`Params` that the from-scratch networks use, which is also what `keras_dense`
+reads and writes: no conversion and no `nnx.jit` in a training loop.
+"""
+
+import functools
+import itertools
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jaxnets.images import to_vectors
+from jaxnets.losses import softmax_cross_entropy
+from jaxnets.types import (
+    Batch,
+    Dense,
+    Params,
+    Prediction,
+    Totals,
+    count,
+    layer_sizes_of,
+)
+
+
+class DenseNet(nnx.Module):
+    """Dense layers with ReLU between them; the last one gives logits."""
+
+    def __init__(self, layer_sizes: tuple[int, ...], rngs: nnx.Rngs) -> None:
+        # Keras starts from Glorot uniform; Flax's default is LeCun normal.
+        glorot_uniform = jax.nn.initializers.glorot_uniform()
+        sizes = itertools.pairwise(layer_sizes)
+        self.layers = nnx.List(
+            nnx.Linear(num_in, num_out, kernel_init=glorot_uniform, rngs=rngs)
+            for num_in, num_out in sizes
+        )
+
+    def __call__(self, vectors: jax.Array) -> jax.Array:
+        *hidden, output = self.layers
+        for layer in hidden:
+            vectors = nnx.relu(layer(vectors))
+        return output(vectors)
+
+
+def init(key: jax.Array, layer_sizes: tuple[int, ...]) -> Params:
+    """Glorot uniform kernels (Glorot and Bengio 2010, equation 16), zero biases."""
+    model = DenseNet(layer_sizes, nnx.Rngs(key))
+    _, state = nnx.split(model)
+    layers = nnx.to_pure_dict(state)["layers"]
+    return tuple(Dense(**layers[number]) for number in sorted(layers))
+
+
+@functools.cache
+def _graphdef(layer_sizes: tuple[int, ...]) -> tuple[nnx.GraphDef, nnx.State]:
+    """The module's structure, with shapes where its weights go."""
+    abstract = nnx.eval_shape(lambda: DenseNet(layer_sizes, nnx.Rngs(0)))
+    return nnx.split(abstract)
+
+
+def module(params: Params) -> DenseNet:
+    """The Flax module that holds these weights."""
+    model = nnx.merge(*_graphdef(layer_sizes_of(params)))
+    for layer, dense in zip(model.layers, params, strict=True):
+        layer.kernel = nnx.Param(dense.kernel)
+        layer.bias = nnx.Param(dense.bias)
+    return model
+
+
+def apply(params: Params, images: jax.Array) -> jax.Array:
+    """Logits float32 [B, classes] of images uint8 [B, H, W]."""
+    return module(params)(to_vectors(images))
+
+
+def loss_fn(params: Params, batch: Batch) -> tuple[jax.Array, Totals]:
+    """Mean cross-entropy of the batch, and its totals."""
+    logits = apply(params, batch.image)
+    losses = softmax_cross_entropy(logits, batch.label)
+    return jnp.mean(losses), count(logits, losses, batch.label)
+
+
+def predict(params: Params, images: jax.Array) -> Prediction:
+    """Classes and softmax probabilities of images uint8 [B, H, W]."""
+    logits = apply(params, images)
+    return Prediction(jnp.argmax(logits, axis=-1), jax.nn.softmax(logits))

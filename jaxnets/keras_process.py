@@ -1,0 +1,60 @@
+"""Train `keras_dense` in a process of its own; `worker` says why."""
+
+import math
+from collections.abc import Callable, Iterator
+from statistics import median
+
+from jaxnets import worker
+from jaxnets.data import Dataset
+from jaxnets.errors import NonFiniteLoss
+from jaxnets.recipes import Recipe
+from jaxnets.running import EpochRecord, Trained
+
+Send = Callable[[EpochRecord | Trained], None]
+
+
+def train(
+    name: str, recipe: Recipe, dataset: Dataset, seed: int
+) -> Iterator[EpochRecord | Trained]:
+    """As `running.train`, for the Keras model."""
+    del name  # there is one Keras model
+    return worker.iterate(_train_here, recipe, dataset, seed)
+
+
+def _train_here(send: Send, recipe: Recipe, dataset: Dataset, seed: int) -> None:
+    from jaxnets import keras_dense
+
+    validation_seen = len(dataset.validation.label)
+    all_seconds = []
+
+    def on_epoch(number: int, logs: dict[str, float], seconds: float) -> None:
+        for key in ("loss", "val_loss"):
+            if not math.isfinite(logs.get(key, 0.0)):
+                raise NonFiniteLoss(f"the loss is {logs[key]} in epoch {number}")
+        all_seconds.append(seconds)
+        correct = round(logs.get("val_accuracy", 0.0) * validation_seen)
+        record = EpochRecord(
+            number=number,
+            train_loss=logs["loss"],
+            train_accuracy=logs["accuracy"],
+            validation_loss=logs.get("val_loss"),
+            validation_correct=correct if validation_seen else None,
+            validation_seen=validation_seen,
+            seconds=seconds,
+            params=keras_dense.to_dense(model),
+        )
+        send(record)
+
+    image_shape = dataset.train.image.shape[1:]
+    model = keras_dense.build(recipe.layer_sizes, image_shape, seed)
+    keras_dense.compile_model(model, recipe)
+    keras_dense.fit(model, recipe, dataset.train, dataset.validation, on_epoch)
+    prediction = keras_dense.predict(model, dataset.test.image)
+    send(Trained(prediction, _compile_seconds(all_seconds)))
+
+
+def _compile_seconds(seconds: list[float]) -> float | None:
+    """Keras compiles within the first epoch: its excess over the later ones."""
+    if len(seconds) < 2:
+        return None
+    return max(0.0, seconds[0] - median(seconds[1:]))

@@ -1,0 +1,52 @@
+"""Model 1: sigmoid layers and the quadratic cost, as in Nielsen's book.
+
+Nielsen, "Neural Networks and Deep Learning" (2015), chapter 1. His weight
+matrices are [out, in]; `Dense.kernel` is [in, out].
+"""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+
+from jaxnets.images import to_vectors
+from jaxnets.losses import quadratic_cost
+from jaxnets.types import Batch, Dense, Params, Prediction, Totals, count
+
+
+def init(key: jax.Array, layer_sizes: tuple[int, ...]) -> Params:
+    """Kernels and biases from the standard normal distribution N(0, 1)."""
+    layer_keys = jax.random.split(key, len(layer_sizes) - 1)
+    sizes = itertools.pairwise(layer_sizes)
+    params = []
+    for layer_key, (num_in, num_out) in zip(layer_keys, sizes, strict=True):
+        kernel_key, bias_key = jax.random.split(layer_key)
+        kernel = jax.random.normal(kernel_key, (num_in, num_out))
+        params.append(Dense(kernel, bias=jax.random.normal(bias_key, (num_out,))))
+    return tuple(params)
+
+
+def apply(params: Params, images: jax.Array) -> jax.Array:
+    """Output activations float32 [B, classes] in (0, 1); images uint8 [B, H, W]."""
+    activations = to_vectors(images)
+    for layer in params:
+        activations = jax.nn.sigmoid(activations @ layer.kernel + layer.bias[None, :])
+    return activations
+
+
+def loss_fn(params: Params, batch: Batch) -> tuple[jax.Array, Totals]:
+    """Mean quadratic cost of the batch, and its totals."""
+    activations = apply(params, batch.image)
+    losses = quadratic_cost(activations, batch.label)
+    return jnp.mean(losses), count(activations, losses, batch.label)
+
+
+def predict(params: Params, images: jax.Array) -> Prediction:
+    """Classes, and activations scaled to sum to 1, of images uint8 [B, H, W].
+
+    Ten independent sigmoids are no distribution. Dividing by their sum keeps
+    their order and makes them comparable with the other models' probabilities.
+    """
+    activations = apply(params, images)
+    total = jnp.sum(activations, axis=-1, keepdims=True)
+    return Prediction(jnp.argmax(activations, axis=-1), activations / total)
