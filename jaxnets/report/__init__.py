@@ -1,0 +1,1 @@
+"""From results to what people keep: folder, statistics, table, figures, page."""

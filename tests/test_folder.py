@@ -1,0 +1,121 @@
+"""The folder of a run: what is refused, and what is written."""
+
+import csv
+import json
+import os
+
+import numpy as np
+import pytest
+
+import jaxnets
+from jaxnets.errors import InputError
+from jaxnets.report.folder import RunFolder, check, default_path
+from jaxnets.types import Dense
+
+
+def test_a_new_folder_is_checked_without_being_made(tmp_path):
+    path = tmp_path / "a" / "b"
+    check(path, overwrite=False)
+    assert not (tmp_path / "a").exists()
+    RunFolder(path, {"seed": 1}, overwrite=False)
+    assert json.loads((path / "config.json").read_text()) == {
+        "jaxnets": jaxnets.__version__,
+        "seed": 1,
+    }
+
+
+def test_an_empty_folder_is_accepted(tmp_path):
+    RunFolder(tmp_path, {}, overwrite=False)
+    assert os.listdir(tmp_path) == ["config.json"]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_file_is_refused(tmp_path, overwrite):
+    path = tmp_path / "out"
+    path.write_text("precious")
+    for function in (check, lambda *a, **k: RunFolder(*a, {}, **k)):
+        with pytest.raises(InputError, match="out is a file; name a folder"):
+            function(path, overwrite=overwrite)
+    assert path.read_text() == "precious"
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_below_a_file_is_refused(tmp_path, overwrite):
+    (tmp_path / "file").write_text("precious")
+    with pytest.raises(InputError, match="cannot be made"):
+        check(tmp_path / "file" / "out", overwrite=overwrite)
+
+
+def test_an_earlier_run_is_replaced_only_when_asked(tmp_path):
+    path = tmp_path / "out"
+    RunFolder(path, {"run": 1}, overwrite=False).write_text("old.txt", "old")
+    with pytest.raises(InputError, match="not empty; name another or add --overwrite"):
+        RunFolder(path, {"run": 2}, overwrite=False)
+    assert (path / "old.txt").exists()
+    RunFolder(path, {"run": 2}, overwrite=True)
+    assert os.listdir(path) == ["config.json"]  # nothing of the earlier run is left
+
+
+def test_overwrite_leaves_other_peoples_folders_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(InputError, match="not the folder of a run"):
+        RunFolder(tmp_path, {}, overwrite=True)
+    assert os.listdir(tmp_path) == ["thesis.tex"]
+
+
+def test_a_read_only_place_is_one_clear_error(read_only_disk):
+    with pytest.raises(InputError, match=r"cannot be made: .* is read-only"):
+        RunFolder(read_only_disk / "out", {}, overwrite=False)
+
+
+def test_default_path_names_time_and_experiment():
+    path = default_path("compare")
+    assert path.parts[0] == "runs" and path.name.endswith("-compare")
+
+
+def test_json_is_strict(tmp_path):
+    folder = RunFolder(tmp_path, {}, overwrite=False)
+    with pytest.raises(ValueError, match="JSON"):
+        folder.write_json("results.json", {"loss": float("nan")})
+    assert not (tmp_path / "results.json").exists()
+
+
+def test_lines_are_on_disk_when_append_line_returns(tmp_path):
+    folder = RunFolder(tmp_path, {}, overwrite=False)
+    for epoch in (1, 2):
+        folder.append_line("metrics.jsonl", {"epoch": epoch})
+        lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+        assert [json.loads(line)["epoch"] for line in lines] == [*range(1, epoch + 1)]
+
+
+def test_csv_is_read_back_by_the_standard_reader(tmp_path):
+    folder = RunFolder(tmp_path, {}, overwrite=False)
+    rows = [["a,b", 'say "7"'], ["zwei\nZeilen", "ü"]]
+    folder.write_csv("table.csv", ["one", "two"], iter(rows))
+    with open(tmp_path / "table.csv", encoding="utf-8", newline="") as stream:
+        assert list(csv.reader(stream)) == [["one", "two"], *rows]
+
+
+def test_weights_come_back_bit_for_bit(tmp_path):
+    rng = np.random.default_rng(0)
+    params = tuple(
+        Dense(rng.normal(size=shape).astype(np.float32), np.zeros(shape[1], np.float32))
+        for shape in [(4, 3), (3, 2)]
+    )
+    folder = RunFolder(tmp_path, {}, overwrite=False)
+    folder.write_weights("net", params, dataset="digits")
+    with np.load(tmp_path / "weights" / "net.npz") as arrays:
+        assert str(arrays["dataset"]) == "digits"
+        for number, layer in enumerate(params):
+            for name, value in layer._asdict().items():
+                found = arrays[f"{name}_{number}"]
+                assert found.dtype == np.float32
+                np.testing.assert_array_equal(found, value)
+
+
+def test_a_full_disk_leaves_no_half_of_a_file(small_disk):
+    folder = RunFolder(small_disk / "out", {}, overwrite=False)
+    params = (Dense(np.ones((300, 100), np.float32), np.ones(100, np.float32)),)
+    with pytest.raises(OSError):
+        folder.write_weights("net", params)
+    assert os.listdir(small_disk / "out" / "weights") == []
