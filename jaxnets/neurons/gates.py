@@ -1,0 +1,110 @@
+"""Logic from one perceptron: NAND, and everything else from NAND.
+
+Nielsen, chapter 1: weights -2, -2 and bias 3 make a NAND gate, and NAND gates make
+any circuit. Every function below takes and gives 0 or 1, int32, of any shape.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jaxnets.errors import InputError
+from jaxnets.neurons.perceptron import Neuron, fire
+from jaxnets.types import Array
+
+NAND = Neuron(np.array([-2, -2], np.float32), np.float32(3))
+
+
+def nand(first: Array, second: Array) -> jax.Array:
+    """The one perceptron: 0 where both inputs are 1."""
+    first, second = jnp.broadcast_arrays(first, second)
+    return fire(NAND, jnp.stack([first, second], axis=-1))
+
+
+def not_gate(bit: Array) -> jax.Array:
+    """One perceptron."""
+    return nand(bit, bit)
+
+
+def and_gate(first: Array, second: Array) -> jax.Array:
+    """Two perceptrons."""
+    return not_gate(nand(first, second))
+
+
+def or_gate(first: Array, second: Array) -> jax.Array:
+    """Three perceptrons."""
+    return nand(not_gate(first), not_gate(second))
+
+
+def nor_gate(first: Array, second: Array) -> jax.Array:
+    """Four perceptrons."""
+    return not_gate(or_gate(first, second))
+
+
+def xor_gate(first: Array, second: Array) -> jax.Array:
+    """Four perceptrons in three layers; one perceptron alone cannot do it."""
+    not_both = nand(first, second)
+    return nand(nand(first, not_both), nand(second, not_both))
+
+
+def half_adder(first: Array, second: Array) -> tuple[jax.Array, jax.Array]:
+    """The sum's bit and the carry: five perceptrons (Nielsen's circuit)."""
+    not_both = nand(first, second)
+    total = nand(nand(first, not_both), nand(second, not_both))
+    return total, not_gate(not_both)
+
+
+def full_adder(
+    first: Array, second: Array, carry: Array
+) -> tuple[jax.Array, jax.Array]:
+    """The sum's bit and the next carry: nine perceptrons."""
+    not_both = nand(first, second)
+    partial = nand(nand(first, not_both), nand(second, not_both))
+    not_carried = nand(partial, carry)
+    total = nand(nand(partial, not_carried), nand(carry, not_carried))
+    return total, nand(not_both, not_carried)
+
+
+def add_bits(first: Array, second: Array) -> jax.Array:
+    """The sum int32 [n + 1, ...] of numbers in bits [n, ...], lowest bit first.
+
+    The same full adder works on one bit after the other, and hands on its carry.
+    """
+
+    def add_one(carry: jax.Array, pair: tuple[jax.Array, jax.Array]):
+        total, carry = full_adder(*pair, carry)
+        return carry, total
+
+    first, second = jnp.asarray(first), jnp.asarray(second)
+    no_carry = jnp.zeros(first.shape[1:], jnp.int32)
+    carry, totals = lax.scan(add_one, no_carry, (first, second))
+    return jnp.concatenate([totals, carry[None]])
+
+
+def to_bits(numbers: Array, num_bits: int) -> np.ndarray:
+    """Bits uint8 [num_bits, ...] of whole numbers [...], lowest first, on the host.
+
+    Raises:
+      InputError: a number needs more bits, is negative or not whole.
+    """
+    numbers = np.asarray(numbers)
+    if not 1 <= num_bits <= 30:
+        raise InputError(f"{num_bits=} must be between 1 and 30")
+    if not np.issubdtype(numbers.dtype, np.integer):
+        raise InputError(f"numbers of type {numbers.dtype} must be whole numbers")
+    if numbers.size and not 0 <= numbers.min() <= numbers.max() < 2**num_bits:
+        raise InputError(
+            f"numbers from {numbers.min()} to {numbers.max()} must lie between 0 and "
+            f"{2**num_bits - 1} to fit {num_bits} bits"
+        )
+    return np.stack(
+        [(numbers >> place & 1).astype(np.uint8) for place in range(num_bits)]
+    )
+
+
+def from_bits(bits: Array) -> np.ndarray:
+    """Whole numbers int64 [...] of bits [n, ...], lowest first, on the host."""
+    bits = np.asarray(bits).astype(np.int64)
+    places = 2 ** np.arange(len(bits))
+    return np.tensordot(places, bits, axes=1)

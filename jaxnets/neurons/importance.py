@@ -1,0 +1,83 @@
+"""What a perceptron's weights say of the importance of its inputs."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnets.neurons.perceptron import Neuron, all_inputs, fire
+from jaxnets.types import Array
+
+DRAWN = 60  # neurons in the figure
+EQUAL = 1e-6  # probabilities closer than this are the same; they are float32 sums
+
+
+def influence(neuron: Neuron, probability: Array) -> jax.Array:
+    """How probable it is that drawing one input anew changes the output.
+
+    It is Sobol's total index, but for a factor, of a neuron whose inputs are
+    independent; every input is tried, so it is exact.
+
+    Args:
+      neuron: a perceptron of n inputs, 20 at most.
+      probability: float32 [n], of each input to be 1.
+
+    Returns:
+      float32 [n], 0 to 1/2.
+    """
+    num_inputs = neuron.weights.shape[0]
+    inputs = all_inputs(num_inputs)
+    rows, bits = np.arange(len(inputs)), 1 << np.arange(num_inputs)
+    outputs = fire(neuron, inputs)
+    decides = outputs[:, None] != outputs[rows[:, None] ^ bits[None, :]]
+    of_value = jnp.where(inputs == 1, probability[None, :], 1 - probability[None, :])
+    of_row = jnp.prod(of_value, axis=1, keepdims=True)
+    return jnp.sum(of_row * (1 - of_value) * decides, axis=0)
+
+
+def orders(weights: np.ndarray, effects: np.ndarray) -> dict[str, int]:
+    """Pairs of inputs by whether the larger weight has the larger effect.
+
+    Args:
+      weights, effects: float32 [neurons, inputs]; a weight counts by its size.
+    """
+    first, second = np.triu_indices(weights.shape[1], k=1)
+    sizes = np.abs(weights)
+    by_weight = sizes[:, first] - sizes[:, second]
+    by_effect = effects[:, first] - effects[:, second]
+    equal = np.abs(by_effect) <= EQUAL
+    kept = ~equal & (np.sign(by_weight) == np.sign(by_effect))
+    return {
+        "pairs": equal.size,
+        "kept": int(kept.sum()),
+        "equal": int(equal.sum()),
+        "reversed": int((~equal & ~kept).sum()),
+    }
+
+
+def measure(key: jax.Array, num_neurons: int, num_inputs: int) -> dict[str, object]:
+    """`orders` of random perceptrons, for inputs equally often 1 and for others.
+
+    Weights and bias are normal; the other inputs' probabilities are uniform.
+    """
+
+    def draw(key: jax.Array) -> tuple[Neuron, jax.Array]:
+        weight_key, bias_key, probability_key = jax.random.split(key, 3)
+        shape = (num_neurons, num_inputs)
+        weights = jax.random.normal(weight_key, shape)
+        bias = jax.random.normal(bias_key, (num_neurons,))
+        return Neuron(weights, bias), jax.random.uniform(probability_key, shape)
+
+    neurons, uniform = jax.device_get(jax.jit(draw)(key))
+    weights = neurons.weights
+    chances = {
+        "equally often 1": np.full_like(uniform, 0.5),
+        "some often 1, some rarely": uniform,
+    }
+    of_all = jax.jit(jax.vmap(influence))
+    results: dict[str, object] = {"neurons": num_neurons, "inputs": num_inputs}
+    drawn = {}
+    for name, probability in chances.items():
+        effects = np.asarray(of_all(neurons, probability))
+        results[name] = orders(weights, effects)
+        drawn[name] = effects[:DRAWN].tolist()
+    return {**results, "weights": weights[:DRAWN].tolist(), "influences": drawn}

@@ -1,0 +1,84 @@
+"""A perceptron: binary inputs, weights, a threshold; the output is 0 or 1."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnets.errors import InputError
+from jaxnets.types import Array
+
+
+class Neuron(NamedTuple):
+    """One neuron, perceptron or sigmoid."""
+
+    weights: Array  # float32 [n], one an input
+    bias: Array  # float32 []; minus the threshold
+
+
+def with_threshold(weights: Array, threshold: float) -> Neuron:
+    """The neuron that fires where the weighted sum is above a threshold."""
+    return Neuron(jnp.asarray(weights, jnp.float32), jnp.float32(-threshold))
+
+
+def weighted_sum(neuron: Neuron, inputs: Array) -> jax.Array:
+    """`inputs @ weights + bias`, float32 [...] of inputs [..., n].
+
+    Sums of whole numbers below 2^24 are exact: "highest" rules out the short
+    products of some accelerators.
+
+    Raises:
+      InputError: the last axis of `inputs` is not as long as the weights.
+    """
+    inputs = jnp.asarray(inputs)
+    num_inputs = neuron.weights.shape[-1]
+    if inputs.ndim == 0 or inputs.shape[-1] != num_inputs:
+        raise InputError(
+            f"inputs of shape {list(inputs.shape)}: the last axis must hold "
+            f"{num_inputs} values, one a weight"
+        )
+    inputs = inputs.astype(jnp.float32)
+    return jnp.dot(inputs, neuron.weights, precision="highest") + neuron.bias
+
+
+def step(sums: jax.Array) -> jax.Array:
+    """1.0 above 0, else 0.0: float32 of the same shape.
+
+    The write-up leaves open what a sum equal to the threshold gives. Here it is 0,
+    as in Nielsen's chapter 1, equation 1.
+    """
+    return (sums > 0).astype(jnp.float32)
+
+
+def fire(neuron: Neuron, inputs: Array) -> jax.Array:
+    """The perceptron's output, int32 [...], of inputs 0 or 1, [..., n].
+
+    Raises:
+      InputError: another length, or (seen outside of jit only) another value.
+    """
+    check_bits(inputs)
+    return step(weighted_sum(neuron, inputs)).astype(jnp.int32)
+
+
+def check_bits(inputs: Array) -> None:
+    """Raise InputError unless every value is 0 or 1; traced values pass."""
+    if isinstance(inputs, jax.core.Tracer):
+        return
+    values = np.asarray(inputs)
+    if values.dtype == np.bool_:
+        return
+    wrong = values[(values != 0) & (values != 1)]
+    if wrong.size:
+        raise InputError(
+            f"a perceptron's inputs must be 0 or 1, not {wrong[0]}; compare them with "
+            "a level first, as in `image > 127`"
+        )
+
+
+def all_inputs(num_inputs: int) -> np.ndarray:
+    """Every input there is: uint8 [2^n, n], row r the bits of r, lowest first."""
+    if not 1 <= num_inputs <= 20:
+        raise InputError(f"{num_inputs=} must be between 1 and 20: there are 2^n rows")
+    rows = np.arange(2**num_inputs)
+    return (rows[:, None] >> np.arange(num_inputs)[None, :] & 1).astype(np.uint8)

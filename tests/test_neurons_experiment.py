@@ -1,0 +1,217 @@
+"""`experiments/neurons.py`, end to end on scikit-learn's digits."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import neurons
+import numpy as np
+import pytest
+from jax.experimental.compilation_cache import compilation_cache
+
+from jaxnets import runtime
+from jaxnets.errors import InputError
+
+PROGRAM = Path(__file__).parents[1] / "experiments" / "neurons.py"
+FIGURES = ("small_changes", "learning", "cascades", "importance", "ten_classes")
+
+
+def quick(output: Path, **settings) -> neurons.Config:
+    """A run of some seconds."""
+    standard = {
+        "dataset": "digits",
+        "examples": 300,
+        "bits": 2,
+        "max_passes": 30,
+        "sigmoid_passes": 1,
+        "seeds": (4, 1),
+        "epochs": 2,
+        "neurons": 30,
+        "steps": 40,
+    }
+    return neurons.Config(**{**standard, "output": output, **settings})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _programs_compile_once():
+    """As `runtime.run` does; it saves half of this module's time."""
+    runtime.configure()
+    compilation_cache.reset_cache()  # so that the new folder counts
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """One run, and everything it left behind."""
+    output = tmp_path_factory.mktemp("neurons") / "run"
+    with neurons.console.capture() as capture:
+        returned = neurons.main(quick(output))
+    return SimpleNamespace(
+        path=output,
+        returned=returned,
+        printed=capture.get(),
+        results=json.loads((output / "results.json").read_text()),
+    )
+
+
+def test_the_folder_holds_what_was_promised(finished):
+    names = {str(f.relative_to(finished.path)) for f in finished.path.rglob("*.*")}
+    assert names == {
+        *("config.json", "results.json", "report.html", "metrics.jsonl"),
+        *("pairs.csv", "bursts.csv"),
+        *(f"{figure}.png" for figure in (*FIGURES, "ten_weights")),
+        *("weights/ten_last.npz", "weights/ten_average.npz"),
+    }
+    page = (finished.path / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == len(FIGURES) + 1
+
+
+def test_results_hold_every_part(finished):
+    # Oracle: the settings, and counts that follow from them.
+    results = finished.results
+    assert finished.returned == results
+    assert (results["status"], results["dataset"]) == ("complete", "digits")
+    assert results["logic"]["2-bit adder"] == {"inputs": 16, "right": 16}
+    assert results["gate_learning"]["XOR"]["passes"] == 30
+    assert len(results["pairs"]) == results["pair_summary"]["pairs"] == 45
+    assert sum(pair["examples"] for pair in results["pairs"]) == 9 * 300
+    assert results["pair_summary"]["test_seen"] == 9 * 360
+    assert results["cascades"]["ring"]["burst_lengths"] == [neurons.TIMING.duration]
+    ended = [pair["passes"] for pair in results["pairs"] if pair["converged"]]
+    assert results["pair_summary"]["converged"] == len(ended) > 30
+
+
+def test_the_ten_classes_can_be_recounted(finished, digits):
+    # Oracle: the written weights, applied by NumPy to scikit-learn's last images.
+    run = finished.results["ten_classes"]["runs"]["grey"]
+    assert run["seeds"] == [4, 1]
+    pixels = digits.test.image.reshape(360, -1) / 255
+    for name in ("last", "average"):
+        with np.load(finished.path / "weights" / f"ten_{name}.npz") as weights:
+            sums = pixels @ weights["kernel_0"] + weights["bias_0"]
+        right = (sums.argmax(axis=1) == digits.test.label).mean()
+        # One image of 360 may lie within rounding of the border.
+        assert run[f"test_{name}"][-1] == pytest.approx(right, abs=0.003)
+        assert right > 0.7
+    counts = np.bincount(digits.train.label[:300])
+    frequent = finished.results["ten_classes"]["most_frequent_class"]
+    assert counts[frequent] == counts.max()
+
+    lines = (finished.path / "metrics.jsonl").read_text().splitlines()
+    keys = [
+        (row["inputs"], row["seed"], row["epoch"]) for row in map(json.loads, lines)
+    ]
+    expected = [(i, s, e) for i in ("binary", "grey") for s in (4, 1) for e in (1, 2)]
+    assert keys == expected
+
+
+def test_files_repeat_the_results(finished):
+    with open(finished.path / "pairs.csv", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["digits"] for row in rows[:2]] == ["0-1", "0-2"]
+    assert [int(row["test_correct"]) for row in rows] == [
+        pair["test_correct"] for pair in finished.results["pairs"]
+    ]
+    with open(finished.path / "bursts.csv", newline="") as stream:
+        nets = [row["net"] for row in csv.DictReader(stream)]
+    for name, net in finished.results["cascades"].items():
+        assert nets.count(name) == net["bursts"]
+
+
+def test_the_statements_are_on_screen_and_page(finished):
+    page = (finished.path / "report.html").read_text()
+    logic = sum(c["inputs"] for c in finished.results["logic"].values())
+    for text in (
+        f"{logic} of {logic} inputs of 8 circuits right",
+        "4 of 4 wrong at the cap, pass 30",
+        "an output that is not 0 or 1",
+        "every burst lasts 4 steps",
+    ):
+        assert text in finished.printed
+        assert text in page
+
+
+def test_without_validation_examples_there_is_no_number(tmp_path):
+    results = neurons.main(quick(tmp_path / "run", validation_examples=0, seeds=(0,)))
+    assert results["ten_classes"]["runs"]["binary"]["validation_last"] == [None]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"bits": 0}, "bits=0 must be between 1 and 8"),
+        ({"bits": 9}, "bits=9"),
+        ({"max_passes": 0}, "max_passes=0 must be at least 1"),
+        ({"epochs": 0}, "epochs=0"),
+        ({"sigmoid_passes": 0}, "sigmoid_passes=0"),
+        ({"steps": 0}, "steps=0"),
+        ({"neurons": 2}, "neurons=2 must be at least 3"),
+        ({"rate": 0.0}, "rate=0.0"),
+        ({"rate": float("nan")}, "rate=nan"),
+        ({"seeds": ()}, "one or more"),
+        ({"seeds": (1, 1)}, "each once"),
+        ({"seeds": (-1,)}, "seed=-1"),
+        ({"duration": 0}, "duration of 0 must be 1 step or more"),
+        ({"delay": 0}, "delay of 0"),
+        ({"rest": 0}, "rest of 0"),
+        ({"examples": 1}, "all of one class"),
+        ({"dataset": "mnits"}, "unknown dataset"),
+    ],
+)
+def test_bad_settings_are_refused_before_anything_is_written(
+    tmp_path, settings, message
+):
+    with pytest.raises(InputError, match=message):
+        neurons.main(quick(tmp_path / "run", **settings))
+    assert not (tmp_path / "run").exists()
+
+
+def test_ctrl_c_leaves_a_readable_folder(tmp_path):
+    output = tmp_path / "run"
+    command = [sys.executable, PROGRAM, "--dataset", "digits", "--bits", "2"]
+    command += ["--examples", "300", "--max-passes", "30", "--sigmoid-passes", "1"]
+    command += ["--epochs", "1000000", "--output", output]
+    process = subprocess.Popen(
+        [str(part) for part in command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    metrics = output / "metrics.jsonl"
+    try:
+        for _ in range(1200):  # a minute
+            if metrics.is_file() and b"\n" in metrics.read_bytes():
+                break
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, complaint = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert complaint.splitlines()[-1] == "error: interrupted"
+    assert "Traceback" not in complaint
+    results = json.loads((output / "results.json").read_text())
+    assert (results["status"], results["ten_classes"]) == ("interrupted", None)
+    assert len(results["pairs"]) == 45
+    assert (output / "report.html").is_file()
+
+
+@pytest.mark.mnist
+def test_neurons_on_mnist(tmp_path):
+    # Oracles: the published test set's counts; 88 % is what LeCun et al. (1998) give
+    # a linear classifier, and 5,000 of the images are nearly enough for it.
+    results = neurons.main(
+        quick(tmp_path / "run", dataset="mnist", examples=5000, seeds=(0,))
+    )
+    first = results["pairs"][0]
+    assert first["digits"] == [0, 1] and first["converged"]
+    assert first["test_seen"] == 980 + 1135
+    assert first["test_correct"] > 0.99 * first["test_seen"]
+    [accuracy] = results["ten_classes"]["runs"]["grey"]["test_average"]
+    assert accuracy > 0.85
+    assert results["ten_classes"]["most_frequent_accuracy"] == 0.1135
