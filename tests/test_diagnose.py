@@ -1,0 +1,247 @@
+"""What `diagnose` says of runs whose fault is known, and of healthy ones.
+
+The runs are small NumPy networks, or figures set by hand, so that each fault is
+certain. `test_bugs` diagnoses programs that were trained with a mistake in them.
+"""
+
+import numpy as np
+import optax
+import pytest
+import sklearn.metrics
+
+from jaxnets import signs
+from jaxnets.diagnose import diagnose
+from jaxnets.signs import Run
+from jaxnets.types import Dense
+
+IMAGES, CLASSES = 400, 10
+
+
+def sigmoid(values):
+    return 1 / (1 + np.exp(-values))
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(1)
+
+
+@pytest.fixture
+def labels(rng):
+    return rng.integers(0, CLASSES, IMAGES)
+
+
+def one_hot(labels):
+    return np.eye(CLASSES)[labels]
+
+
+def good_outputs(rng, labels, wrong=20):
+    """Activations near the one-hot rows; the first few images are taken for others."""
+    shown = labels.copy()
+    shown[:wrong] = (shown[:wrong] + 1) % CLASSES
+    return np.clip(one_hot(shown) * 0.9 + rng.uniform(0, 0.08, (IMAGES, CLASSES)), 0, 1)
+
+
+def params(rng, scale=1.0, hidden=12):
+    return (
+        Dense(rng.normal(size=(20, hidden)) * scale, rng.normal(size=hidden)),
+        Dense(rng.normal(size=(hidden, CLASSES)) * scale, rng.normal(size=CLASSES)),
+    )
+
+
+def healthy(rng, labels, **settings):
+    """A run that learned: everything known, nothing wrong, unless set otherwise."""
+    outputs = settings.pop("outputs", good_outputs(rng, labels))
+    run = {
+        "cost": "quadratic",
+        "labels": labels,
+        "answers": outputs.argmax(axis=1),
+        "accuracy": np.mean(outputs.argmax(axis=1) == labels),
+        "seen": IMAGES,
+        "loss": np.mean(np.sum((outputs - one_hot(labels)) ** 2, axis=1)) / 2,
+        "train_loss": [0.3, 0.1, 0.06],
+        "train_seen": 2000,
+        "first": params(np.random.default_rng(2)),
+        "last": params(np.random.default_rng(3)),
+        "outputs": outputs,
+        "first_outputs": sigmoid(rng.normal(size=(IMAGES, CLASSES)) * 3),
+        "hidden": [sigmoid(rng.normal(size=(IMAGES, 12)) * 8)],
+        "inputs": rng.uniform(0, 1, (50, 20)),
+    }
+    return Run(**{**run, **settings})
+
+
+def kinds(run):
+    return [finding.kind for finding in diagnose(run)]
+
+
+def test_nothing_is_found_where_nothing_is_wrong(rng, labels):
+    assert diagnose(healthy(rng, labels)) == []
+    little = Run("quadratic", labels, labels, accuracy=1.0, seen=IMAGES)
+    assert diagnose(little) == []
+
+
+def test_images_left_out_of_the_evaluation(rng, labels):
+    [finding] = diagnose(healthy(rng, labels, seen=384))
+    assert finding.kind == "evaluated"
+    assert "384 of 400" in finding.text
+
+
+def test_an_evaluation_that_counts_something_else(rng, labels):
+    # Oracle: scikit-learn's accuracy of the same outputs.
+    run = healthy(rng, labels, accuracy=0.1041)
+    [finding] = diagnose(run)
+    right = sklearn.metrics.accuracy_score(labels, run.outputs.argmax(axis=1))
+    assert finding.kind == "evaluation"
+    assert "10.41%" in finding.text
+    assert f"{right:.2%}" in finding.text
+    # Without outputs the loss alone contradicts it, and a fitting score it does not.
+    assert kinds(run._replace(outputs=None)) == ["evaluation"]
+    assert kinds(run._replace(outputs=None, accuracy=right)) == []
+
+
+@pytest.mark.parametrize("cost", ["quadratic", "cross_entropy"])
+def test_no_loss_contradicts_its_own_accuracy(rng, labels, cost):
+    # The bound of the evaluation's check, on outputs of every quality.
+    for noise in np.geomspace(0.01, 30, 30):
+        raw = 5 * one_hot(labels) + noise * rng.normal(size=(IMAGES, CLASSES))
+        outputs = sigmoid(raw - 2) if cost == "quadratic" else raw
+        run = Run(
+            cost=cost,
+            labels=labels,
+            answers=outputs.argmax(axis=1),
+            accuracy=np.mean(outputs.argmax(axis=1) == labels),
+            seen=IMAGES,
+            loss=signs.mean_loss(cost, outputs, labels),
+        )
+        assert "evaluation" not in kinds(run)
+
+
+def test_parameters_that_stay(rng, labels):
+    first = params(rng)
+    assert "untrained" in kinds(healthy(rng, labels, first=first, last=first))
+    assert "untrained" in kinds(healthy(rng, labels, train_seen=0))
+    # Without the first ones a training loss that stands still tells.
+    still = {"first": None, "train_loss": [1.5, 1.5, 1.5]}
+    assert "untrained" in kinds(healthy(rng, labels, **still))
+    assert kinds(healthy(rng, labels, first=None)) == []
+
+
+def test_weights_that_are_all_equal(rng, labels):
+    column = rng.normal(size=(20, 1))
+    last = (Dense(np.repeat(column, 12, axis=1), np.zeros(12)), params(rng)[1])
+    assert kinds(healthy(rng, labels, last=last)) == ["equal_weights"]
+    # One layer may start from equal weights: its neurons have different targets.
+    alone = (Dense(np.zeros((20, CLASSES)), np.zeros(CLASSES)),)
+    assert kinds(healthy(rng, labels, first=None, last=alone)) == []
+
+
+@pytest.mark.parametrize(
+    ("largest", "found"), [(1.0, []), (3.0, []), (255.0, ["byte_range"])]
+)
+def test_pixels_left_as_bytes(rng, labels, largest, found):
+    inputs = rng.uniform(0, 1, (50, 20))
+    inputs *= largest / inputs.max()
+    assert kinds(healthy(rng, labels, inputs=inputs)) == found
+
+
+@pytest.mark.parametrize(
+    ("factor", "found"), [(1.0, []), (0.2, ["other_cost"]), (10, ["other_cost"])]
+)
+def test_a_cost_that_is_not_the_recipes(rng, labels, factor, found):
+    run = healthy(rng, labels)
+    findings = diagnose(run._replace(loss=run.loss * factor))
+    assert [finding.kind for finding in findings] == found
+    if found:
+        assert f"{factor:.3g} times" in findings[0].text
+
+
+def test_a_loss_that_goes_up(rng, labels):
+    worse = 1 - one_hot(labels) * 0.9
+    run = healthy(rng, labels, outputs=worse, train_loss=[3.0, 4.0, 4.4])
+    assert kinds(run)[0] == "diverging"
+    without = run._replace(outputs=None, first_outputs=None)
+    assert "diverging" in kinds(without)
+    assert kinds(healthy(rng, labels, train_loss=[0.5, np.inf]))[0] == "diverging"
+
+
+def test_neurons_at_their_ends(rng, labels):
+    at_the_ends = [rng.integers(0, 2, (IMAGES, 12)).astype(float)]
+    assert kinds(healthy(rng, labels, hidden=at_the_ends)) == ["saturated"]
+    # Outputs that are 0 whatever the image, as after steps that are too large.
+    nothing = np.full((IMAGES, CLASSES), 1e-9)
+    nothing[:, 3] = 2e-9
+    run = healthy(rng, labels, outputs=nothing, train_loss=[0.5, 0.5, 0.499])
+    assert kinds(run) == ["saturated", "collapsed"]
+
+
+def test_labels_out_of_step(rng, labels):
+    hedged = 0.1 + rng.normal(size=(IMAGES, CLASSES)) * 0.03
+    run = healthy(rng, labels, outputs=hedged, train_loss=[0.48, 0.46, 0.452])
+    assert kinds(run) == ["labels"]
+    # Test labels alone: the network learned, and the test says that it did not.
+    apart = healthy(rng, labels, outputs=good_outputs(rng, rng.permutation(labels)))
+    assert kinds(apart) == ["labels"]
+
+
+def test_one_answer_to_everything(labels):
+    answers = np.full(IMAGES, 7)
+    run = Run("quadratic", labels, answers, np.mean(labels == 7), IMAGES)
+    [finding] = diagnose(run)
+    assert finding == ("collapsed", "it answers 7 to 100.0% of the images")
+
+
+def test_digits_that_are_never_answered(labels):
+    answers = np.where(np.isin(labels, (2, 5)), 8, labels)
+    run = Run("quadratic", labels, answers, np.mean(labels == answers), IMAGES)
+    assert diagnose(run) == [("never_answered", "it never answers 2, 5")]
+
+
+@pytest.mark.parametrize("scale", [0.1, 1.0, 30.0])
+def test_losses_are_those_of_other_libraries(rng, labels, scale):
+    # Oracles: optax and scikit-learn; rtol: optax computes in float32.
+    raw = rng.normal(size=(IMAGES, CLASSES)) * scale
+    quadratic = signs.mean_loss("quadratic", sigmoid(raw), labels)
+    expected = sklearn.metrics.mean_squared_error(one_hot(labels), sigmoid(raw))
+    assert quadratic == pytest.approx(expected * CLASSES / 2)
+    entropy = optax.losses.softmax_cross_entropy_with_integer_labels(raw, labels)
+    assert signs.mean_loss("cross_entropy", raw, labels) == pytest.approx(
+        float(entropy.mean()), rel=1e-5
+    )
+
+
+@pytest.mark.parametrize("cost", ["quadratic", "cross_entropy"])
+def test_a_guess_is_the_best_constant_output(rng, cost):
+    # Oracle: the loss of other constants, in the neighbourhood and far away.
+    labels = rng.choice(CLASSES, IMAGES, p=np.arange(1, 11) / 55)
+    share = np.bincount(labels, minlength=CLASSES) / IMAGES
+    guess = signs.guess_loss(cost, labels)
+
+    def constant(values):
+        outputs = np.repeat(values[None, :], IMAGES, axis=0)
+        return signs.mean_loss(cost, outputs, labels)
+
+    best = share if cost == "quadratic" else np.log(share)
+    assert constant(best) == pytest.approx(guess)
+    for size in (0.01, 0.3):
+        assert constant(best + size * rng.normal(size=CLASSES)) > guess
+
+
+def test_error_slope_is_the_gradient_over_the_error(rng, labels):
+    # Oracle: the quadratic cost's slope at the weighted input, by central differences.
+    z = rng.normal(size=(IMAGES, CLASSES)) * 2
+    step = 1e-5
+
+    def cost(weighted):
+        return (sigmoid(weighted) - one_hot(labels)) ** 2 / 2
+
+    gradient = (cost(z + step) - cost(z - step)) / (2 * step)
+    errors = np.abs(sigmoid(z) - one_hot(labels))
+    expected = np.abs(gradient).sum() / errors.sum()
+    assert signs.error_slope(sigmoid(z), labels) == pytest.approx(expected, rel=1e-6)
+
+
+def test_change_is_a_root_mean_square(rng):
+    first = params(rng)
+    last = tuple(Dense(layer.kernel + 3.0, layer.bias - 3.0) for layer in first)
+    assert signs.change(first, last) == pytest.approx(3.0)
