@@ -1,0 +1,459 @@
+"""`experiments/scaling.py`: equal work, honest parts of epochs, the files left."""
+
+import json
+import re
+import subprocess
+import sys
+import threading
+from collections import Counter
+from multiprocessing import Pipe
+from pathlib import Path
+from types import ModuleType
+
+import contenders
+import jax
+import numpy as np
+import pytest
+import scaling
+from contenders import (
+    floor,
+    jaxnets_part,
+    numpy_batched,
+    numpy_updates,
+    points,
+    rounds,
+    worker,
+)
+from contenders.numpy_updates import UPDATES, Moments
+from contenders.points import Plan, Point
+from contenders.scaling_summary import epoch_seconds, point_result
+from contenders.task import Data, Epoch, Report, read_data, to_vectors, write_data
+
+from jaxnets import flax_dense, recipes, relu_softmax, training
+from jaxnets.errors import InputError
+from jaxnets.report import scaling_report
+from jaxnets.types import Batch
+
+pytestmark = pytest.mark.slow
+
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+
+
+def test_numpy_adam_follows_the_formula():
+    # Oracle: Kingma and Ba (2015), algorithm 1, in float64, with Keras's epsilon
+    # outside the bias correction; more elements than a piece holds.
+    rng = np.random.default_rng(0)
+    size, rate = numpy_updates.PIECE + 7, 0.01
+    weights = rng.standard_normal(size)
+    found = weights.astype(np.float32)
+    moments = Moments(*np.zeros((2, size), np.float32))
+    m = v = np.zeros(size)
+    for t in range(1, 6):
+        grads = rng.standard_normal(size) * 10.0 ** rng.integers(-9, 1, size)
+        grads[:100] = 0.0
+        m, v = 0.9 * m + 0.1 * grads, 0.999 * v + 0.001 * grads**2
+        scaled = rate * np.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+        weights = weights - scaled * m / (np.sqrt(v) + 1e-7)
+        numpy_updates.adam(found, grads.astype(np.float32), moments, rate, t)
+    np.testing.assert_allclose(found, weights, atol=2e-6)  # float32 weights up to 5
+
+
+def test_numpy_with_adam_does_the_work_of_the_frameworks(digits):
+    # Oracle: the Flax network and optax's Adam in Keras's form. Few neurons, because
+    # rounding decides where a ReLU's input is next to zero.
+    train = Batch(*(array[:205] for array in digits.train))
+    task = points.make_task(Point(16, 205, 32), 784)
+    tx = recipes.keras_adam(task.learning_rate)
+    params = flax_dense.init(jax.random.key(3), task.layer_sizes)
+    layers = [(np.array(layer.kernel), np.array(layer.bias)) for layer in params]
+    order = np.array(training.epoch_order(jax.random.key(4), 0, 205))
+    epoch = jax.jit(training.make_train_epoch(flax_dense.loss_fn, tx, 32))
+    state, _ = epoch(training.start(params, tx), train, order)
+    update = UPDATES["adam"](layers, task.learning_rate)
+    targets = numpy_batched.one_hot(train.label, 10)
+    vectors = to_vectors(train.image)
+    numpy_batched.train_epoch(layers, update, vectors, targets, order, task=task)
+    for (kernel, bias), expected in zip(layers, state.params, strict=True):
+        # rounding of 784-term sums, over Adam's epsilon, in steps of 1e-3
+        np.testing.assert_allclose(kernel, expected.kernel, atol=2e-5)
+        np.testing.assert_allclose(bias, expected.bias, atol=2e-5)
+
+
+def test_a_part_is_the_first_steps_of_each_epoch(digits):
+    # Oracle: `training.make_train_step` in a Python loop.
+    task = points.make_task(Point(16, 1198, 32), 784, Plan(20, 1), rounds=1)
+    assert task.num_epochs == 2
+    tx = recipes.keras_adam(task.learning_rate)
+    params = flax_dense.init(jax.random.key(1), task.layer_sizes)
+    key = jax.random.key(2)
+    step = jax.jit(training.make_train_step(flax_dense.loss_fn, tx))
+    state = training.start(jax.tree.map(np.array, params), tx)
+    parts = jaxnets_part.fit_part(
+        flax_dense.loss_fn,
+        tx,
+        training.start(params, tx),
+        digits.train,
+        key=key,
+        task=task,
+    )
+    for epoch, part in enumerate(parts):
+        rows = np.array(training.epoch_order(key, epoch, 1198))
+        short = 2  # steps, before the 20 that count
+        for first in [*range(0, 32 * short, 32), *range(0, 32 * 20, 32)]:
+            picked = rows[first : first + 32]
+            batch = Batch(*(array[picked] for array in digits.train))
+            state, _ = step(state, batch)
+        for layer, expected in zip(part.params, state.params, strict=True):
+            # float32, other order of sums, over Adam's steps of 1e-3
+            np.testing.assert_allclose(layer.kernel, expected.kernel, atol=5e-5)
+        assert 0 < part.fixed_seconds <= part.seconds
+    assert epoch == 1
+
+
+def test_numpy_takes_a_part_too(digits):
+    # Oracle: Adam's own count of steps, 3 epochs of 4.
+    counted = []
+
+    class Counting(numpy_updates.Adam):
+        def step(self, deltas):
+            super().step(deltas)
+            counted.append(self._steps)
+
+    task = points.make_task(Point(8, 500, 10), 784, Plan(4, 1), rounds=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(UPDATES, "adam", Counting)
+        train = Data(*(array[:500] for array in digits.train))
+        numpy_batched.run(task, train, lambda epoch: None)
+    assert counted == list(range(1, 13))
+
+
+@pytest.mark.keras
+def test_keras_takes_a_part_too(digits):
+    # Oracle: the optimizer's own count of steps.
+    from contenders import keras_fit
+
+    counted = []
+
+    def on_epoch(epoch):
+        model = epoch.predict.__self__.model
+        counted.append(int(model.optimizer.iterations.numpy()))
+
+    task = points.make_task(Point(8, 500, 10), 784, Plan(4, 1), rounds=2)
+    train = Data(*(array[:500] for array in digits.train))
+    keras_fit.run(task, train, on_epoch)
+    assert counted == [4, 8, 12]
+
+
+def test_what_a_part_takes_once_is_not_scaled():
+    point = Point(64, 1000, 10)  # 100 steps
+    report = Report(3.0, 0.0, 0.0, 0, 0, None, fixed_seconds=1.0)
+    assert epoch_seconds(report, point, Plan(20, 1)) == 1 + 2 * 100 / 20
+    assert epoch_seconds(report, point, Plan(None, 4)) == 3.0
+    # 1 s once and 0.1 s a step
+    assert jaxnets_part.fixed_part(3.0, 20, 1.2, 2) == pytest.approx(1.0)
+    assert jaxnets_part.fixed_part(3.0, 20, 0.1, 2) == 0.0  # noise
+
+
+def test_plans():
+    # A step takes 1 ms at the floor: 200 of them take 0.2 s.
+    assert points.make_plan(Point(9, 8000, 10), 0.8, 0.2, 3) == Plan(200, 1)
+    # One image fewer, and four turns of 200 steps would not fit the data.
+    assert points.make_plan(Point(9, 7990, 10), 0.799, 0.2, 3).part_steps is None
+    assert points.make_plan(Point(9, 100, 10), 0.01, 0.2, 3) == Plan(None, 20)
+    # At least 50 steps, however long they take.
+    assert points.make_plan(Point(9, 8000, 10), 800.0, 0.2, 3) == Plan(50, 1)
+
+
+def test_repeated_images_begin_again(tmp_path, digits):
+    train = Data(*(array[:7] for array in digits.train))
+    write_data(tmp_path, train, train)
+    image, label = read_data(tmp_path, "train", 17)
+    np.testing.assert_array_equal(image, np.concatenate([train.image] * 3)[:17])
+    np.testing.assert_array_equal(label, np.concatenate([train.label] * 3)[:17])
+    assert len(read_data(tmp_path, "train", 3).label) == 3
+    assert len(read_data(tmp_path, "test").label) == 7
+
+
+def test_the_floor_by_hand():
+    # 2 flops x (forward and weights' gradient of 784x64, three products of 64x10)
+    # and 7 arrays of Adam, 3 steps.
+    rates = {"flops_per_second_all_cores": 1e9, "bytes_per_second_adam": 1e8}
+    found = points.floor_of(Point(64, 25, 10), 784, rates)
+    flops = 25 * 2 * (2 * 784 * 64 + 3 * 64 * 10)
+    moved = 3 * 7 * 4 * (785 * 64 + 65 * 10)
+    assert found["seconds"] == pytest.approx(flops / 1e9 + moved / 1e8)
+    assert floor.adam_rate(1, 51_000) > 1e8  # any machine of this century
+
+
+def test_a_turn_is_the_mean_of_its_epochs(tmp_path, digits, monkeypatch):
+    train = Data(*(array[:20] for array in digits.train))
+    write_data(tmp_path, train, train)
+
+    def run(task, data, on_epoch):
+        for seconds in (9.0, 1.0, 2.0, 3.0, 5.0):
+            on_epoch(Epoch(seconds, lambda images: np.zeros(len(images)), 0.5, 0.25))
+
+    fake = ModuleType("contenders.fake")
+    fake.run = run
+    monkeypatch.setitem(sys.modules, "contenders.fake", fake)
+    monkeypatch.setattr(worker.signal, "signal", lambda *_: None)  # main thread's
+    ours, theirs = Pipe()
+    task = points.make_task(Point(8, 20, 10), 784, Plan(None, 2), folder=tmp_path)
+    thread = threading.Thread(target=worker.serve, args=(theirs, "fake", task, 0.0))
+    thread.start()
+    seconds = []
+    for _ in range(3):
+        report = ours.recv()
+        seconds.append(report.seconds)
+        assert (report.fixed_seconds, report.compile_seconds) == (0.25, 0.5)
+        assert report.correct == (train.label == 0).sum()
+        ours.send("next")
+    thread.join()
+    assert seconds == [9.0, 1.5, 4.0]  # the first epoch is a turn of its own
+
+
+def test_a_worker_does_not_import_the_users_script(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys\n"
+        "from pathlib import Path\n"
+        "Path('imported').open('a').write(__name__)\n"
+        "if __name__ == '__main__':\n"
+        "    import numpy as np\n"
+        "    from contenders import SCALING, points, rounds\n"
+        "    from contenders.task import Data, write_data\n"
+        "    data = Data(np.zeros((4, 2, 2), np.uint8), np.zeros(4, np.int32))\n"
+        "    write_data(Path(), data, data)\n"
+        "    task = points.make_task(points.Point(3, 4, 2), 4)\n"
+        "    worker = rounds.Worker(SCALING['numpy_1'], task)\n"
+        "    print(worker.report().seen)\n"
+        "    worker.stop()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(EXPERIMENTS), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stderr, done.stdout) == ("", "4\n")
+    assert (tmp_path / "imported").read_text() == "__main__"
+
+
+def made_up(**medians):
+    """A point's entry where every contender took so long, give or take a tenth."""
+    reports = {
+        name: [
+            Report(second, 1.0, 9.0, 90, 100, 2**30)
+            for second in (9.0, 0.9 * middle, middle, 1.1 * middle)
+        ]
+        for name, middle in medians.items()
+    }
+    return reports
+
+
+def made_up_results():
+    """Two widths: from scratch wins at the first one and loses at the second."""
+    medians = [
+        {"from_scratch": 1.0, "flax": 1.05, "tf_keras": 8.0, "numpy_1": 2.0},
+        {"from_scratch": 3.0, "flax": 3.1, "tf_keras": 6.0, "numpy_1": 2.0},
+    ]
+    floor_entry = {"seconds": 0.5}
+    entries = [
+        point_result(
+            Point(width, 1000, 10), Plan(None, 1), made_up(**found), floor_entry, 3
+        )
+        for width, found in zip((64, 256), medians, strict=True)
+    ]
+    return {"points": entries, "sweeps": {"width": [0, 1], "examples": []}}
+
+
+def test_who_wins_is_computed():
+    first, second = made_up_results()["points"]
+    assert (first["fastest"], first["ties"]) == ("from_scratch", ["flax"])
+    assert (second["fastest"], second["ties"]) == ("numpy_1", [])
+    entry = first["contenders"]["tf_keras"]
+    assert entry["epoch_seconds"] == pytest.approx(
+        {"min": 7.2, "median": 8.0, "max": 8.8}
+    )
+    assert entry["images_per_second"] == 1000 / 8.0
+    assert entry["step_seconds"] == 8.0 / 100
+    assert entry["times_floor"] == 16
+    assert entry["compile_seconds"] == pytest.approx(1.0)  # its first epoch's excess
+
+
+def test_the_words_hide_no_loss():
+    said = scaling_report.conclusion(made_up_results())
+    assert said[0] == (
+        "tf.keras is faster than the from-scratch network at 0 of 2 points; its epoch "
+        "takes 2.00 to 8.0 times as long."
+    )
+    assert any(
+        "tf.keras takes 8.00 times" in line and "narrows" in line for line in said
+    )
+    assert any("NumPy takes 2.00 times" in line and "changes" in line for line in said)
+    assert (
+        "NumPy, 1 thread is the fastest at width 256, 1,000 images, batch 10: from "
+        "scratch takes 1.50 times as long."
+    ) in said
+    assert not any("fastest at width 64" in line for line in said)
+
+
+TINY = {
+    "dataset": "digits",
+    "widths": (4,),
+    "width": 8,
+    "examples_list": (40,),
+    "num_examples": 2000,
+    "batch_sizes": (20,),
+    "batch_size": 10,
+    "rounds": 1,
+    "part_seconds": 1e-6,
+}
+
+
+@pytest.fixture
+def in_a_hurry(monkeypatch):
+    """No pauses; these tests look at no figure's size."""
+    monkeypatch.setattr(rounds, "PAUSE_SECONDS", 0)
+
+
+@pytest.mark.usefixtures("in_a_hurry")
+def test_the_scaling_from_end_to_end(tmp_path):
+    output = tmp_path / "run"
+    names = ("numpy_1", "numpy_all")
+    config = scaling.Config(**TINY, contenders=names, output=output)
+    results = scaling.main(config)
+    assert results == json.loads((output / "results.json").read_text())
+    assert (results["status"], results["errors"]) == ("complete", {})
+    assert results["sweeps"] == {"width": [0], "examples": [1], "batch_size": [2]}
+    sizes = [(p["width"], p["examples"], p["batch_size"]) for p in results["points"]]
+    assert sizes == [(4, 2000, 10), (8, 40, 10), (8, 2000, 20)]
+    measured = [point["measured"]["words"] for point in results["points"]]
+    assert measured == ["50 of 200 steps", "4 steps", "50 of 100 steps"]
+    for point in results["points"]:
+        assert point["floor"]["seconds"] > 0
+        assert set(point["contenders"]) == set(names)
+        assert len(point["best"]) == 1
+        for entry in point["contenders"].values():
+            seconds = entry["epoch_seconds"]["median"]
+            assert seconds > 0
+            assert entry["images_per_second"] == point["examples"] / seconds
+            assert entry["peak_bytes"] is None or entry["peak_bytes"] > 2**20
+    lines = (output / "metrics.jsonl").read_text().splitlines()
+    assert len(lines) == 3 * 2 * 2  # points, contenders, warm-up and one turn
+    for figure in ("scaling", "scaling_memory"):
+        assert (output / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
+    page = (output / "report.html").read_text()
+    assert page.count("<img ") == 2
+    assert "width 8, 40 images, batch 10" in page
+
+
+@pytest.mark.usefixtures("in_a_hurry")
+def test_the_jax_contenders_take_part(tmp_path):
+    names = ("from_scratch", "flax")
+    settings = {**TINY, "widths": (8,), "examples_list": (2000,), "batch_sizes": (10,)}
+    config = scaling.Config(**settings, contenders=names, output=tmp_path / "run")
+    results = scaling.main(config)
+    assert results["errors"] == {}
+    [point] = results["points"]  # the sweeps meet in it
+    assert results["sweeps"] == {"width": [0], "examples": [0], "batch_size": [0]}
+    assert point["measured"]["part_steps"] == 50
+    for entry in point["contenders"].values():
+        assert entry["compile_seconds"] > 0
+        assert entry["test_accuracy"] > 0.15  # chance is 0.1; 110 steps of 8 neurons
+
+
+@pytest.mark.usefixtures("in_a_hurry")
+@pytest.mark.keras
+@pytest.mark.slow
+def test_tf_keras_takes_part(tmp_path):
+    settings = {**TINY, "widths": (8,), "examples_list": (2000,), "batch_sizes": (10,)}
+    names = ("tf_keras", "numpy_1")
+    config = scaling.Config(**settings, contenders=names, output=tmp_path / "run")
+    results = scaling.main(config)
+    assert results["errors"] == {}
+    [point] = results["points"]
+    entry = point["contenders"]["tf_keras"]
+    assert entry["compile_seconds"] > 0
+    assert point["fastest"] in names
+
+
+@pytest.mark.usefixtures("in_a_hurry")
+def test_a_contender_that_fails_is_said(tmp_path, monkeypatch):
+    broken = contenders.SCALING["numpy_1"]._replace(module="not_there")
+    missing = contenders.SCALING["flax"]._replace(needs="no_such_package")
+    monkeypatch.setitem(contenders.SCALING, "numpy_1", broken)
+    monkeypatch.setitem(contenders.SCALING, "flax", missing)
+    settings = {**TINY, "widths": (8,), "examples_list": (40,), "num_examples": 40}
+    names = ("numpy_1", "numpy_all", "flax")
+    config = scaling.Config(**settings, contenders=names, output=tmp_path / "run")
+    results = scaling.main(config)
+    assert "no_such_package is not installed" in results["left_out"]["flax"]
+    assert len(results["errors"]) == len(results["points"]) == 2
+    assert all("not_there" in error for error in results["errors"].values())
+    assert all(set(p["contenders"]) == {"numpy_all"} for p in results["points"])
+
+
+@pytest.mark.usefixtures("in_a_hurry")
+def test_an_interrupt_keeps_what_was_measured(tmp_path, monkeypatch):
+    from contenders import scaling_session
+
+    measure, calls = scaling_session.measure, []
+
+    def interrupted(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return measure(*arguments)
+
+    monkeypatch.setattr(scaling_session, "measure", interrupted)
+    output = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        scaling.main(scaling.Config(**TINY, contenders=("numpy_1",), output=output))
+    results = json.loads((output / "results.json").read_text())
+    assert results["status"] == "interrupted"
+    assert [point["width"] for point in results["points"]] == [4]
+    assert results["sweeps"] == {"width": [0], "examples": [], "batch_size": []}
+    assert (output / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"contenders": ("theano",)}, "unknown contender 'theano'"),
+        ({"contenders": ()}, "no contender is named"),
+        ({"widths": ()}, r"widths=\(\) must be one or more"),
+        ({"batch_sizes": (0,)}, r"batch_sizes=\(0,\) must be one or more"),
+        ({"width": 0}, "width=0 must be at least 1"),
+        ({"rounds": 0}, "rounds=0 must be at least 1"),
+        ({"part_seconds": 0.0}, "part_seconds=0.0 must be greater than 0"),
+        ({"part_seconds": float("nan")}, "part_seconds=nan must be greater than 0"),
+        ({"seed": -1}, "seed=-1 must be between"),
+        ({"examples_list": (9,)}, "batch size 10 must be at most the 9 training"),
+        ({"examples": 0}, "examples=0 must be between 1 and"),
+        ({"examples_list": (10**12,)}, "GiB are free; give smaller --examples-list"),
+    ],
+)
+def test_bad_settings_are_refused_before_anything_is_written(
+    tmp_path, settings, message
+):
+    config = scaling.Config(**{**TINY, **settings}, output=tmp_path / "run")
+    with pytest.raises(InputError, match=message):
+        scaling.main(config)
+    assert not (tmp_path / "run").exists()
+
+
+def test_flax_compiles_to_the_operations_of_the_from_scratch_network(digits):
+    # What the report says of their difference. Oracle: XLA's text of both programs.
+    tx = recipes.keras_adam(1e-3)
+    params = relu_softmax.init(jax.random.key(0), (784, 8, 10))
+    arguments = training.start(params, tx), digits.train, np.arange(320)
+    counts = []
+    for network in (relu_softmax, flax_dense):
+        epoch = training.make_train_epoch(network.loss_fn, tx, 32)
+        text = jax.jit(epoch).lower(*arguments).compile().as_text()
+        counts.append(Counter(re.findall(r" = .*?[\])}] ([a-z][a-z\-0-9]*)\(", text)))
+    assert counts[0] == counts[1]
+    assert counts[0]["while"] > 0
