@@ -1,0 +1,50 @@
+"""Flax NNX, its own way: a module, `nnx.Optimizer`, a step under `nnx.jit`.
+
+python experiments/ease/flax_nnx.py [dataset]
+"""
+
+import sys
+
+import numpy as np
+import optax
+from flax import nnx
+
+from jaxnets import data
+
+
+class DenseNet(nnx.Module):
+    """784-128-10 with ReLU; gives logits."""
+
+    def __init__(self, rngs):
+        self.hidden = nnx.Linear(784, 128, rngs=rngs)
+        self.output = nnx.Linear(128, 10, rngs=rngs)
+
+    def __call__(self, images):
+        vectors = images.reshape(len(images), -1) / 255
+        return self.output(nnx.relu(self.hidden(vectors)))
+
+
+def loss_fn(model, images, labels):
+    """Mean cross-entropy."""
+    losses = optax.losses.softmax_cross_entropy_with_integer_labels(
+        model(images), labels
+    )
+    return losses.mean()
+
+
+@nnx.jit
+def train_step(model, optimizer, images, labels):
+    """One update of model and optimizer, in place."""
+    grads = nnx.grad(loss_fn)(model, images, labels)
+    optimizer.update(model, grads)
+
+
+dataset = data.load(*sys.argv[1:])
+model = DenseNet(nnx.Rngs(0))
+optimizer = nnx.Optimizer(model, optax.adam(1e-3), wrt=nnx.Param)
+order = np.random.default_rng(0).permutation(len(dataset.train.label))
+for start in range(0, len(order), 32):
+    rows = order[start : start + 32]
+    train_step(model, optimizer, dataset.train.image[rows], dataset.train.label[rows])
+accuracy = (model(dataset.test.image).argmax(axis=1) == dataset.test.label).mean()
+print(f"test accuracy {accuracy:.4f}")
