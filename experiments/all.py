@@ -1,0 +1,141 @@
+"""Run every experiment, one after the other, and gather their pages.
+
+    python experiments/all.py            # about an hour on two cores
+    python experiments/all.py --quick    # small settings, to see that all of it works
+
+Each runs as its own command, in a process of its own, and leaves its own folder; what
+it prints is shown. At the end index.html links all the pages. An experiment that fails
+is named there and does not stop the others; the exit code is then 1.
+"""
+
+import ast
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jaxnets import runtime
+from jaxnets.errors import InputError, WorkerFailed
+from jaxnets.report import folder, index
+from jaxnets.report.folder import RunFolder
+from jaxnets.report.progress import console
+
+HERE = Path(__file__).resolve().parent
+QUICK = {  # in the order of the write-up; what makes each a matter of seconds
+    "compare": ("--epochs", "1", "--examples", "2000"),
+    "seeds": (
+        *("--seeds", "3", "--keras-seeds", "0", "--epochs", "1", "--alone", "1"),
+        *("--examples", "2000"),
+    ),
+    "bugs": (
+        *("--seeds", "2", "--healthy-seeds", "2", "--keras-seeds", "1"),
+        *("--epochs", "1", "--untrained", "10", "--examples", "2000"),
+    ),
+    "benchmark": (
+        *("--examples", "2000", "--rounds", "1"),
+        *("--contenders", "numpy_batched_1", "jaxnets"),
+    ),
+    "scaling": (
+        *("--widths", "16", "--examples-list", "500", "--batch-sizes", "64"),
+        *("--width", "32", "--num-examples", "1000", "--rounds", "1"),
+        *("--contenders", "from_scratch", "numpy_1"),
+    ),
+    "control": (
+        *("--rounds", "1", "--epochs", "1", "--descent-steps", "10"),
+        *("--sharpness-images", "200", "--gradient-images", "50"),
+        *("--rate-images", "500", "--examples", "2000"),
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What to run, and on which data."""
+
+    experiments: tuple[str, ...] = tuple(QUICK)
+    """Which experiments to run, in this order."""
+    quick: bool = False
+    """Small settings: the files are real, the figures mean nothing."""
+    dataset: str | None = None
+    """mnist, fashion_mnist, kmnist or digits. Left out: MNIST, or digits without it."""
+    mnist_dir: Path | None = None
+    """Folder with the dataset's four original .gz files [env: JAXNETS_MNIST_DIR]."""
+    data_dir: Path | None = None
+    """Where tensorflow-datasets keeps its data [env: TFDS_DATA_DIR]."""
+    output: Path | None = None
+    """Folder for the results; left out: runs/<time>-all."""
+    overwrite: bool = False
+    """Replace the output folder if it holds an earlier run."""
+
+
+class Done(NamedTuple):
+    """How one experiment ended."""
+
+    name: str
+    question: str
+    command: str  # as a user would type it
+    exit_code: int
+    seconds: float
+
+
+def main(config: Config) -> dict[str, Any]:
+    """Run them all; return the content of results.json."""
+    unknown = [name for name in config.experiments if name not in QUICK]
+    if unknown or not config.experiments:
+        known = ", ".join(QUICK)
+        raise InputError(f"experiments {config.experiments} must be of: {known}")
+    output = config.output or folder.default_path("all")
+    written = RunFolder(output, asdict(config), overwrite=config.overwrite)
+    done: list[Done] = []
+    try:
+        for name in config.experiments:
+            done.append(_run(name, config, output / name))
+            if done[-1].exit_code == runtime.INTERRUPTED:
+                raise KeyboardInterrupt
+    finally:
+        results = _write(written, done)
+    failed = [entry.name for entry in done if entry.exit_code]
+    if failed:
+        raise WorkerFailed(f"failed: {', '.join(failed)}; see what they printed above")
+    return results
+
+
+def _run(name: str, config: Config, output: Path) -> Done:
+    """One experiment in a process of its own, its output shown as it comes."""
+    script = HERE / f"{name}.py"
+    options = list(QUICK[name]) if config.quick else []
+    for option in ("dataset", "mnist_dir", "data_dir"):
+        value = getattr(config, option)
+        if value is not None:
+            options += [f"--{option.replace('_', '-')}", str(value)]
+    console.rule(name, style="bold")
+    began = time.perf_counter()
+    command = [sys.executable, str(script), *options, "--output", str(output)]
+    with subprocess.Popen(command) as process:
+        try:
+            exit_code = process.wait()
+        except KeyboardInterrupt:  # the terminal sent it to the experiment too
+            exit_code = process.wait() or runtime.INTERRUPTED
+    typed = " ".join(["python", f"experiments/{name}.py", *options])
+    return Done(name, _question(script), typed, exit_code, time.perf_counter() - began)
+
+
+def _question(script: Path) -> str:
+    """The first line of a script's docstring."""
+    docstring = ast.get_docstring(ast.parse(script.read_text(encoding="utf-8"))) or ""
+    return docstring.partition("\n")[0]
+
+
+def _write(written: RunFolder, done: list[Done]) -> dict[str, Any]:
+    """`index.html` with a link to every page, and results.json."""
+    results = {"experiments": [entry._asdict() for entry in done]}
+    written.write_text("index.html", index.render(written.path, done))
+    written.write_json("results.json", results)
+    console.print(f"\nThe pages are gathered in {written.path / 'index.html'}.")
+    return results
+
+
+if __name__ == "__main__":
+    runtime.run(main, Config)
