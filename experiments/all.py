@@ -24,6 +24,10 @@ from jaxnets.report.progress import console
 
 HERE = Path(__file__).resolve().parent
 QUICK = {  # in the order of the write-up; what makes each a matter of seconds
+    "neurons": (
+        *("--bits", "2", "--max-passes", "10", "--sigmoid-passes", "1"),
+        *("--seeds", "0", "--epochs", "1", "--steps", "50", "--examples", "2000"),
+    ),
     "compare": ("--epochs", "1", "--examples", "2000"),
     "seeds": (
         *("--seeds", "3", "--keras-seeds", "0", "--epochs", "1", "--alone", "1"),
@@ -33,6 +37,7 @@ QUICK = {  # in the order of the write-up; what makes each a matter of seconds
         *("--seeds", "2", "--healthy-seeds", "2", "--keras-seeds", "1"),
         *("--epochs", "1", "--untrained", "10", "--examples", "2000"),
     ),
+    "parity": ("--seeds", "2", "--epochs", "1", "--examples", "2000"),
     "benchmark": (
         *("--examples", "2000", "--rounds", "1"),
         *("--contenders", "numpy_batched_1", "jaxnets"),

@@ -17,7 +17,7 @@ from jaxnets import experiment, recipes, runtime
 from jaxnets.errors import InputError
 from jaxnets.experiment import Experiment
 from jaxnets.recipes import Recipe
-from jaxnets.report import comparison, results
+from jaxnets.report import comparison, findings, results
 from jaxnets.report.progress import TrainingProgress, console
 from jaxnets.report.results import ModelRun
 from jaxnets.running import Trained, check_fits, train
@@ -115,6 +115,7 @@ def _finish(
         **results.comparison(runs, labels, run.dataset.name),
     }
     finished = [model for model in runs if model.trained is not None]
+    content["diagnosis"] = findings.of_models(finished, run.dataset, seed)
     if finished:
         comparison.print_tables(content, finished, run.dataset)
     for model in runs:

@@ -133,6 +133,26 @@ def test_results_say_how_they_came_about(finished):
     assert list(results["models"]) == list(JAX_MODELS)
 
 
+def test_what_looks_wrong_is_on_screen_and_page(tmp_path, capsys):
+    # A rate below float32's resolution moves no parameter.
+    still = replace(TINY, learning_rate=1e-30)
+    results = compare.main(quick(tmp_path / "run", sigmoid_mse=still))
+    kinds = [found["kind"] for found in results["diagnosis"]["sigmoid_mse"]]
+    assert kinds[0] == "untrained"
+    said = "training moved no parameter"
+    assert said in capsys.readouterr().out
+    assert said in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_where_nothing_looks_wrong_nothing_is_said(finished):
+    # 360 test images, after 3 epochs: the ReLU networks learned, Model 1 hardly.
+    diagnosis = finished.results["diagnosis"]
+    assert list(diagnosis) == list(JAX_MODELS)
+    assert diagnosis["relu_softmax"] == diagnosis["flax_dense"] == []
+    found = [entry["text"] for entry in diagnosis["sigmoid_mse"]]
+    assert ("What looks wrong" in finished.printed) == bool(found)
+
+
 @pytest.mark.parametrize("name", JAX_MODELS)
 def test_a_models_entry_is_complete(finished, name):
     # Oracle: the published schema; parameters counted from the layer sizes.

@@ -6,7 +6,7 @@ from typing import Any
 
 from jaxnets.data import Dataset
 from jaxnets.experiment import Experiment
-from jaxnets.report import table
+from jaxnets.report import findings, table
 from jaxnets.report.folder import RunFolder
 from jaxnets.report.progress import console
 from jaxnets.report.results import ModelRun
@@ -45,6 +45,9 @@ def print_tables(
         ("image", "label", *names),
         table.first_rows(runs, labels),
     )
+    if wrong := findings.lines(results["diagnosis"]):
+        print_table(findings.TITLE, findings.HEADER, wrong)
+        console.print(findings.NOTE)
 
 
 def write_predictions(
@@ -82,6 +85,7 @@ def write_page(
             ("", *names),
             table.comparison_rows(results),
         ),
+        *_diagnosis(results),
         *_pictures(runs, experiment.dataset),
         Table(
             "Precision / recall per class",
@@ -107,6 +111,16 @@ def write_page(
             "test images, opened once, after the last epoch."
         ),
     )
+
+
+def _diagnosis(results: dict[str, Any]) -> list[Any]:
+    """A table of what looks wrong; none where nothing does."""
+    from jaxnets.report.page import Table  # loads matplotlib
+
+    wrong = findings.lines(results["diagnosis"])
+    if not wrong:
+        return []
+    return [Table(findings.TITLE, findings.NOTE, findings.HEADER, wrong)]
 
 
 def _pictures(runs: Sequence[ModelRun], dataset: Dataset) -> list[Any]:
