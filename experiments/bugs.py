@@ -22,8 +22,8 @@ from jaxnets.bugs.zoo import HEALTHY, ZOO
 from jaxnets.errors import InputError
 from jaxnets.experiment import Experiment
 from jaxnets.recipes import Recipe
-from jaxnets.report import bugs_report
-from jaxnets.report.bugs_report import ZooProgress
+from jaxnets.report.bugs import report as bugs_report
+from jaxnets.report.bugs.report import ZooProgress
 from jaxnets.running import check_fits
 
 

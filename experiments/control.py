@@ -26,21 +26,17 @@ from pathlib import Path
 from typing import Any
 
 from jaxnets import (
-    control,
     experiment,
-    inspect_beside_keras,
-    inspect_descents,
-    inspect_ease,
-    inspect_rates,
-    inspect_surprise,
     recipes,
     running,
     runtime,
 )
+from jaxnets.control import beside_keras, descents, effort, layer_rates, surprise
+from jaxnets.control import study as control
 from jaxnets.errors import InputError
 from jaxnets.experiment import Experiment
 from jaxnets.recipes import RELU_SOFTMAX, Recipe
-from jaxnets.report import control_report
+from jaxnets.report.control import report as control_report
 
 EASE = Path(__file__).parent / "ease"
 MOST_NETWORKS = 64  # trained at once
@@ -50,7 +46,7 @@ MOST_NETWORKS = 64  # trained at once
 class Config(experiment.Options):
     """What to count, and what to do to the network of Model 2."""
 
-    programs: tuple[str, ...] = tuple(inspect_ease.PROGRAMS)
+    programs: tuple[str, ...] = tuple(effort.PROGRAMS)
     """Which programs of experiments/ease to run; none is allowed."""
     rounds: int = 3
     """How often each program runs."""
@@ -96,13 +92,13 @@ def main(config: Config) -> dict[str, Any]:
     _check(config)
     run = experiment.prepare("control", config)
     running.check_fits("relu_softmax", config.recipe, run.dataset)
-    ease = inspect_ease.begin(EASE, config.programs)
+    ease = effort.begin(EASE, config.programs)
     run.begin()
     study = control.Study(
         dataset=run.dataset,
         recipe=config.recipe,
         seed=config.seed,
-        rates=inspect_rates.combinations(config.rates, len(config.layer_sizes) - 1),
+        rates=layer_rates.combinations(config.rates, len(config.layer_sizes) - 1),
         note=lambda line: run.written.append_line("metrics.jsonl", line),
     )
 
@@ -115,7 +111,7 @@ def main(config: Config) -> dict[str, Any]:
         content = {
             **run.head(status),
             "seed": config.seed,
-            "ease": inspect_ease.finish(ease),
+            "ease": effort.finish(ease),
             "control": study.found,
         }
         control_report.write(run, content, study)
@@ -128,8 +124,8 @@ def _check(config: Config) -> None:
     """Raise InputError for settings that make no sense whatever the data."""
     recipes.check_seed(config.seed)
     for name in config.programs:
-        if name not in inspect_ease.PROGRAMS:
-            known = ", ".join(inspect_ease.PROGRAMS)
+        if name not in effort.PROGRAMS:
+            known = ", ".join(effort.PROGRAMS)
             raise InputError(f"unknown program {name!r}; known: {known}")
     if not config.rates or not config.descent_rates:
         raise InputError("rates and descent_rates need at least one learning rate each")
@@ -145,7 +141,7 @@ def _check(config: Config) -> None:
         raise InputError(f"planted={config.planted} must be above 0 and at most 0.5")
     for name, least in (
         ("rounds", 1),
-        ("descent_steps", inspect_descents.EVERY),
+        ("descent_steps", descents.EVERY),
         ("sharpness_images", 1),
         ("gradient_images", 1),
         ("rate_images", 1),
@@ -159,16 +155,16 @@ def _parts(
 ) -> Iterator[str]:
     """All that is done, a line of progress each."""
     name, variables = run.dataset.name, _variables(config)
-    yield from inspect_ease.rounds(ease, EASE, config.rounds, name, variables)
+    yield from effort.rounds(ease, EASE, config.rounds, name, variables)
     yield from control.train_combinations(study, config.sharpness_images)
-    yield from inspect_surprise.rank(study)
-    yield from inspect_surprise.find_planted(study, config.planted)
-    yield from inspect_descents.descend(
+    yield from surprise.rank(study)
+    yield from surprise.find_planted(study, config.planted)
+    yield from descents.descend(
         study, config.descent_rates, config.descent_steps, config.sharpness_images
     )
-    yield from inspect_descents.on_all_images(study)
+    yield from descents.on_all_images(study)
     if config.keras:
-        yield from inspect_beside_keras.compare(
+        yield from beside_keras.compare(
             study,
             num_gradients=config.gradient_images,
             num_hessian=config.sharpness_images,
@@ -179,7 +175,7 @@ def _parts(
 def _num_steps(config: Config) -> int:
     """About how many lines `_parts` yields, for the progress bar."""
     runs = len(config.programs) * config.rounds
-    return runs + config.epochs + inspect_descents.LINES + 3 + 7 * config.keras
+    return runs + config.epochs + descents.LINES + 3 + 7 * config.keras
 
 
 def _variables(config: Config) -> dict[str, str]:

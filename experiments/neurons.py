@@ -26,8 +26,8 @@ from jaxnets.neurons import (
     ten_class_runs,
 )
 from jaxnets.neurons.cascade import Timing, check_timing
-from jaxnets.report import neurons_report
-from jaxnets.report.neurons_report import Found
+from jaxnets.report.neurons import report as neurons_report
+from jaxnets.report.neurons.report import Found
 from jaxnets.report.progress import console
 from jaxnets.report.statistics import mcnemar_p_value
 

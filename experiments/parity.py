@@ -22,18 +22,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from jaxnets import (
     experiment,
     flax_dense,
-    parity,
-    parity_prices,
-    parity_task,
     recipes,
     runtime,
 )
 from jaxnets.errors import InputError
 from jaxnets.experiment import Experiment
-from jaxnets.parity_task import Task
+from jaxnets.parity import comparison, prices
+from jaxnets.parity.task import Task, batches, marks, pixel_values
 from jaxnets.recipes import Recipe
-from jaxnets.report import parity_report
-from jaxnets.report.parity_results import ParityRun, Priced, Watched
+from jaxnets.report.parity import report as parity_report
+from jaxnets.report.parity.results import ParityRun, Priced, Watched
 from jaxnets.report.progress import console
 from jaxnets.running import check_fits
 
@@ -89,15 +87,15 @@ def _check(config: Config, recipe: Recipe) -> None:
 
 def _plan(config: Config, recipe: Recipe, run: Experiment) -> ParityRun:
     """Everything that is to be compared and priced, still without results."""
-    installed = parity.programs()
+    installed = comparison.programs()
     num_steps = config.steps
     if num_steps is None:
         num_steps = math.ceil(len(run.dataset.train.label) / recipe.batch_size)
-    pairs = [*parity.equals(num_steps), *parity.causes(num_steps)]
+    pairs = [*comparison.equals(num_steps), *comparison.causes(num_steps)]
     sides = {side.program for pair in pairs for side in (pair.one, pair.other)}
     return ParityRun(
         watched=[Watched(pair) for pair in pairs if pair.runs_with(installed)],
-        priced=[Priced(choice) for choice in parity_prices.CHOICES],
+        priced=[Priced(choice) for choice in prices.CHOICES],
         missing=sorted(sides - set(installed)),
         seed=config.seed,
     )
@@ -113,16 +111,14 @@ def _compare(run: Experiment, found: ParityRun, recipe: Recipe, bars: Progress) 
     task = Task(
         params=jax.device_get(flax_dense.init(init_key, recipe.layer_sizes)),
         data=train,
-        batches=parity_task.batches(
-            data_key, len(train.label), recipe.batch_size, num_steps
-        ),
-        marks=parity_task.marks(num_steps),
+        batches=batches(data_key, len(train.label), recipe.batch_size, num_steps),
+        marks=marks(num_steps),
         learning_rate=recipe.learning_rate,
-        pixels=parity_task.pixel_values(),
+        pixels=pixel_values(),
     )
     began = time.perf_counter()
     pairs = [watched.comparison for watched in found.watched]
-    for step, apart in parity.compare(pairs, task):
+    for step, apart in comparison.compare(pairs, task):
         for watched in found.watched:
             if watched.comparison.name in apart:
                 watched.steps.append(step)
@@ -143,7 +139,7 @@ def _price(
     bar = bars.add_task("epochs of priced networks", total=total)
     began = time.perf_counter()
     for priced in found.priced if seeds else ():
-        for epoch in parity_prices.train(priced.choice, recipe, run.dataset, seeds):
+        for epoch in prices.train(priced.choice, recipe, run.dataset, seeds):
             line = {
                 "dataset": run.dataset.name,
                 "choice": priced.choice.name,

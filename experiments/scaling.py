@@ -31,8 +31,8 @@ from contenders.scaling_session import ScalingSession
 from jaxnets import experiment, recipes, runtime
 from jaxnets.errors import InputError
 from jaxnets.experiment import Experiment
-from jaxnets.report import scaling_report
 from jaxnets.report.results import processor
+from jaxnets.report.scaling import report as scaling_report
 
 PUBLISHED = recipes.KERAS_DENSE  # the point in which the sweeps meet
 

@@ -24,9 +24,9 @@ import numpy as np
 from jaxnets import experiment, many, recipes, running, runtime, training
 from jaxnets.errors import InputError, NonFiniteLoss
 from jaxnets.experiment import Experiment
-from jaxnets.report import seeds_report
-from jaxnets.report.seeds_progress import SeedsProgress
-from jaxnets.report.seeds_results import ModelSeeds, SeedEpoch, seed_epoch
+from jaxnets.report.seeds import report as seeds_report
+from jaxnets.report.seeds.progress import SeedsProgress
+from jaxnets.report.seeds.results import ModelSeeds, SeedEpoch, seed_epoch
 
 ALONE_EPOCHS = 5  # of a network that is timed alone
 

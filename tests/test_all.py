@@ -53,6 +53,6 @@ def test_every_experiment_is_among_them():
 
 def test_unknown_experiments_are_refused(tmp_path):
     config = everything.Config(experiments=("no_such",), output=tmp_path / "run")
-    with pytest.raises(InputError, match="must be of: compare"):
+    with pytest.raises(InputError, match="must be of: neurons"):
         everything.main(config)
     assert not (tmp_path / "run").exists()

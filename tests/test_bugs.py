@@ -16,7 +16,7 @@ from jaxnets.bugs import trials, zoo
 from jaxnets.bugs.program import make_loss_fn
 from jaxnets.errors import InputError
 from jaxnets.report import findings
-from jaxnets.report.bugs_report import ZooProgress
+from jaxnets.report.bugs.report import ZooProgress
 from jaxnets.report.results import ModelRun
 from jaxnets.types import Batch, Dense
 

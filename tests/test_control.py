@@ -18,18 +18,15 @@ from jax.experimental.compilation_cache import compilation_cache
 from scipy.stats import binomtest
 
 from jaxnets import (
-    inspect_beside_keras,
-    inspect_ease,
-    inspect_rates,
-    inspect_surprise,
     recipes,
     relu_softmax,
     runtime,
     training,
 )
-from jaxnets.control import Study, train_combinations
+from jaxnets.control import beside_keras, effort, layer_rates, surprise
+from jaxnets.control.study import Study, train_combinations
 from jaxnets.errors import InputError, NonFiniteLoss
-from jaxnets.report import control_tables
+from jaxnets.report.control import tables as control_tables
 from jaxnets.report.progress import console
 
 pytestmark = pytest.mark.slow
@@ -166,7 +163,7 @@ def test_the_ranking_is_that_of_the_examined_network(finished, digits):
     shown = finished.results["control"]["gradients"]["largest_norms"]
     expected = [int(row["record"]) for row in finished.ranking[: len(shown)]]
     assert [entry["record"] for entry in shown] == expected
-    assert len(shown) == inspect_surprise.SHOWN
+    assert len(shown) == surprise.SHOWN
 
 
 def test_planted_errors_are_found_better_than_by_chance(finished):
@@ -195,11 +192,11 @@ def test_descent_is_recorded(finished):
 def test_keras_computes_the_same(digits):
     # Oracle: tf.keras, on the same weights and images.
     recipe = replace(recipes.RELU_SOFTMAX, layer_sizes=SIZES)
-    rates = inspect_rates.combinations(RATES, 2)
+    rates = layer_rates.combinations(RATES, 2)
     study = Study(digits, recipe, seed=1, rates=rates, note=lambda line: None)
     study.params = jax.device_get(relu_softmax.init(jax.random.key(5), SIZES))
     counts = {"num_gradients": 30, "num_hessian": 40, "num_rates": 150}
-    lines = list(inspect_beside_keras.compare(study, **counts))
+    lines = list(beside_keras.compare(study, **counts))
     assert len(lines) == 7
     parts = study.found["beside_keras"]
     ways = {name: part["ways"] for name, part in parts.items()}
@@ -230,7 +227,7 @@ def test_a_run_cut_short_keeps_what_was_done(tmp_path, monkeypatch):
         raise KeyboardInterrupt
         yield
 
-    monkeypatch.setattr(control.inspect_surprise, "rank", interrupted)
+    monkeypatch.setattr(control.surprise, "rank", interrupted)
     with console.capture(), pytest.raises(KeyboardInterrupt):
         control.main(tiny(tmp_path / "run"))
     results = json.loads((tmp_path / "run" / "results.json").read_text())
@@ -244,7 +241,7 @@ def test_divergence_is_told_with_the_rate(digits):
     recipe = replace(
         recipes.RELU_SOFTMAX, layer_sizes=(784, 10), learning_rate=1e38, num_epochs=2
     )
-    rates = inspect_rates.combinations((1e38,), 1)
+    rates = layer_rates.combinations((1e38,), 1)
     study = Study(digits, recipe, seed=1, rates=rates, note=lambda line: None)
     with pytest.raises(NonFiniteLoss, match=r"in epoch 1 at learning rate 1e\+38"):
         next(train_combinations(study, 10))
@@ -288,7 +285,7 @@ def test_programs_get_the_data_that_the_run_has_found(tmp_path):
     "name",
     [
         pytest.param(name, marks=[pytest.mark.keras] if name == "keras_fit" else [])
-        for name in inspect_ease.PROGRAMS
+        for name in effort.PROGRAMS
     ],
 )
 def test_every_program_learns(name, monkeypatch, capsys):
@@ -304,4 +301,4 @@ def test_every_program_learns(name, monkeypatch, capsys):
 
 def test_every_program_of_the_folder_takes_part():
     files = {file.stem for file in EASE.glob("*.py")}
-    assert files == set(inspect_ease.PROGRAMS)
+    assert files == set(effort.PROGRAMS)

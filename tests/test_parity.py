@@ -16,11 +16,16 @@ import scipy.special
 import scipy.stats
 from jax.experimental.compilation_cache import compilation_cache
 
-from jaxnets import parity, parity_keras, parity_prices, recipes, relu_softmax, runtime
+from jaxnets import (
+    recipes,
+    relu_softmax,
+    runtime,
+)
 from jaxnets.errors import InputError
-from jaxnets.parity_task import batches, marks, pixel_values
-from jaxnets.report import parity_results
-from jaxnets.report.parity_results import Priced
+from jaxnets.parity import comparison, keras_sides, prices
+from jaxnets.parity.task import batches, marks, pixel_values
+from jaxnets.report.parity import results as parity_results
+from jaxnets.report.parity.results import Priced
 from jaxnets.types import Batch, Dense
 
 STEPS = 12
@@ -83,8 +88,8 @@ def test_pixel_values_are_what_a_compiled_network_sees():
 def test_the_relative_difference_is_the_worst_arrays():
     some = (Dense(np.array([[4.0, -8.0]]), np.array([0.01, 0.0])),)
     others = (Dense(np.array([[4.0, -7.0]]), np.array([0.02, 0.0])),)
-    assert parity.relative_difference(some, others) == 0.5  # by hand: 1/7 and 1/2
-    assert parity.relative_difference(others, others) == 0.0
+    assert comparison.relative_difference(some, others) == 0.5  # by hand: 1/7 and 1/2
+    assert comparison.relative_difference(others, others) == 0.0
 
 
 @pytest.mark.keras
@@ -126,13 +131,13 @@ def test_programs_agree_and_each_cause_keeps_them_apart(tmp_path):
 
 @pytest.fixture
 def without_keras(monkeypatch):
-    monkeypatch.setattr(parity_keras, "installed", lambda: [])
+    monkeypatch.setattr(keras_sides, "installed", lambda: [])
     some = [
         choice
-        for choice in parity_prices.CHOICES
-        if choice.name in (parity_prices.AS_KERAS.name, "raw pixels")
+        for choice in prices.CHOICES
+        if choice.name in (prices.AS_KERAS.name, "raw pixels")
     ]
-    monkeypatch.setattr(parity_prices, "CHOICES", some)
+    monkeypatch.setattr(prices, "CHOICES", some)
 
 
 @pytest.mark.usefixtures("without_keras")
@@ -169,14 +174,14 @@ def test_without_keras_the_rest_is_compared_and_priced(tmp_path, capsys):
 
 @pytest.mark.usefixtures("without_keras")
 def test_an_interrupted_run_keeps_what_it_has(tmp_path, monkeypatch):
-    train = parity_prices.train
+    train = prices.train
 
     def train_once(choice, *args):
-        if choice.name != parity_prices.AS_KERAS.name:
+        if choice.name != prices.AS_KERAS.name:
             raise KeyboardInterrupt
         yield from train(choice, *args)
 
-    monkeypatch.setattr(parity_prices, "train", train_once)
+    monkeypatch.setattr(prices, "train", train_once)
     output = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
         experiment.main(quick(output, seeds=2, steps=1))
@@ -229,7 +234,7 @@ def test_raw_pixels_are_0_to_255(params, batch):
     hidden = batch.image.reshape(6, 20).astype(float) @ first + first_bias[None, :]
     logits = np.maximum(hidden, 0) @ last + last_bias[None, :]
     losses = -scipy.special.log_softmax(logits, axis=1)[np.arange(6), batch.label]
-    choices = {choice.name: choice for choice in parity_prices.CHOICES}
+    choices = {choice.name: choice for choice in prices.CHOICES}
     loss, totals = choices["raw pixels"].loss_fn(params, batch)
     np.testing.assert_allclose(loss, losses.mean(), rtol=1e-5)  # float32
     assert totals.correct == np.sum(logits.argmax(axis=1) == batch.label)
@@ -249,7 +254,7 @@ def test_the_clipped_loss_is_that_of_keras_from_probabilities(params, batch):
         expected = keras.losses.sparse_categorical_crossentropy(
             batch.label, keras.ops.convert_to_tensor(probability)
         )
-        loss, totals = parity_prices.clipped_loss(scaled, batch)
+        loss, totals = prices.clipped_loss(scaled, batch)
         # float32; -log(1 - 1e-7) is one rounding of 1 away from 0
         np.testing.assert_allclose(loss, np.mean(expected), rtol=1e-5, atol=1e-7)
         assert totals.seen == 6
@@ -263,7 +268,7 @@ def test_a_clipped_image_teaches_nothing(params, batch):
     wrong = Batch(batch.image, np.full(6, 3, np.int32))
     grads = [
         jax.grad(lambda params, loss=loss: loss(params, wrong)[0])(certain)
-        for loss in (parity_prices.clipped_loss, relu_softmax.loss_fn)
+        for loss in (prices.clipped_loss, relu_softmax.loss_fn)
     ]
     clipped, from_logits = (np.abs(grad[1].bias).max() for grad in grads)
     assert clipped == 0.0
@@ -271,7 +276,7 @@ def test_a_clipped_image_teaches_nothing(params, batch):
 
 
 def test_lecun_kernels_have_flaxs_default_distribution():
-    params = parity_prices.lecun_init(jax.random.key(0), (784, 100, 10))
+    params = prices.lecun_init(jax.random.key(0), (784, 100, 10))
     for layer, num_in in zip(params, (784, 100), strict=True):
         # Oracle: Kolmogorov and Smirnov's test by SciPy; variance 1 / in, cut at two
         # deviations of the distribution before the cut.
@@ -283,7 +288,7 @@ def test_lecun_kernels_have_flaxs_default_distribution():
 
 
 def test_prices_are_paired_differences_with_students_interval():
-    base, other, third, *_ = parity_prices.CHOICES
+    base, other, third, *_ = prices.CHOICES
     priced = [
         Priced(base, {1: 0.90, 2: 0.80, 3: 0.70}),
         Priced(other, {1: 0.91, 2: 0.82, 3: 0.73}),

@@ -31,7 +31,7 @@ from contenders.task import Data, Epoch, Report, read_data, to_vectors, write_da
 
 from jaxnets import flax_dense, recipes, relu_softmax, training
 from jaxnets.errors import InputError
-from jaxnets.report import scaling_report
+from jaxnets.report.scaling import report as scaling_report
 from jaxnets.types import Batch
 
 pytestmark = pytest.mark.slow

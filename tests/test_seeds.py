@@ -16,9 +16,11 @@ from PIL import Image
 
 from jaxnets import many, recipes, running, runtime
 from jaxnets.errors import InputError
-from jaxnets.report import seeds_claims, seeds_figures, seeds_results
 from jaxnets.report.progress import console
-from jaxnets.report.seeds_results import ModelSeeds, SeedEpoch
+from jaxnets.report.seeds import claims as seeds_claims
+from jaxnets.report.seeds import figures as seeds_figures
+from jaxnets.report.seeds import results as seeds_results
+from jaxnets.report.seeds.results import ModelSeeds, SeedEpoch
 
 MODELS = ("sigmoid_mse", "relu_softmax")
 SEEDS = (5, 6, 7, 8)

@@ -11,7 +11,7 @@ from contenders.summary import model_result
 from contenders.task import Data, Report, Task, write_data
 from jaxnets import recipes
 from jaxnets.data import Dataset
-from jaxnets.report import benchmark_report
+from jaxnets.report.benchmark import report as benchmark_report
 from jaxnets.report.folder import RunFolder
 from jaxnets.report.progress import console
 from jaxnets.report.results import processor, versions

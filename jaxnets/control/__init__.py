@@ -1,0 +1,1 @@
+"""What is easier, and what gives control: programs counted, gradients looked into."""

@@ -1,0 +1,1 @@
+"""One network in several programs: compared step by step, its differences priced."""

@@ -1,0 +1,107 @@
+"""What `experiments/control.py` leaves behind: screen, files, page."""
+
+import functools
+import itertools
+from types import TracebackType
+from typing import Any
+
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from jaxnets.control.study import Study
+from jaxnets.experiment import Experiment
+from jaxnets.report.control import findings as control_findings
+from jaxnets.report.control import tables as control_tables
+from jaxnets.report.progress import console
+from jaxnets.report.screen import print_table
+
+
+class Steps:
+    """One bar for all that is done; plain lines where there is no terminal."""
+
+    def __init__(self, total: int) -> None:
+        columns = (TextColumn("control"), BarColumn(), TimeElapsedColumn())
+        hidden = not console.is_terminal
+        self._bar = Progress(*columns, console=console, disable=hidden)
+        self._task = self._bar.add_task("", total=total)
+
+    def __enter__(self) -> "Steps":
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def done(self, line: str) -> None:
+        """Something is done, and told in a line."""
+        self._bar.advance(self._task)
+        console.print(line)
+
+
+def write(run: Experiment, content: dict[str, Any], study: Study) -> None:
+    """Tables on the screen; the ranking, the figures and the page as files."""
+    tables = control_tables.tables(content)
+    for title, note, header, rows in tables:
+        print_table(title, header, rows)
+        console.print(note)
+    said = control_findings.findings(content)
+    console.print()
+    for line in itertools.chain(*said.values()):
+        console.print(f"- {line}")
+    if study.norms is not None:
+        _write_ranking(run, study)
+    _write_page(run, content, study, tables, said)
+
+
+def _write_ranking(run: Experiment, study: Study) -> None:
+    """`gradient_norms.csv`: every training image, the most surprising first."""
+    from jaxnets.control.per_example import largest
+
+    assert study.norms is not None
+    labels = study.dataset.train.label
+    assert study.losses is not None and study.answers is not None
+    rows = (
+        (
+            int(row),
+            int(labels[row]),
+            int(study.answers[row]),
+            f"{study.norms[row]:.6g}",
+            f"{study.losses[row]:.6g}",
+        )
+        for row in largest(study.norms, len(labels))
+    )
+    header = ("record", "label", "answer", "gradient_norm", "loss")
+    run.written.write_csv("gradient_norms.csv", header, rows)
+
+
+def _write_page(
+    run: Experiment,
+    content: dict[str, Any],
+    study: Study,
+    tables: list[control_tables.Table],
+    said: dict[str, list[str]],
+) -> None:
+    from jaxnets.report import (
+        page,  # loads matplotlib
+    )
+    from jaxnets.report.control import figures as control_figures
+
+    picture = functools.partial(page.picture, dataset=run.dataset.name)
+    words = {part: " ".join(lines) for part, lines in said.items()}
+    drawn = control_figures.pictures(content, study, words)
+    run.write_page(
+        content,
+        [
+            *(picture(*each) for each in drawn),
+            *(
+                page.Table(title, note, header, rows)
+                for title, note, header, rows in tables
+            ),
+        ],
+        title="Ease and control",
+        lead="Lines and seconds of the same task, and three looks inside a network.",
+    )
