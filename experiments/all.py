@@ -16,30 +16,41 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxnets import runtime
+from jaxnets import recipes, runtime
 from jaxnets.errors import InputError, WorkerFailed
 from jaxnets.report import folder, index
 from jaxnets.report.folder import RunFolder
 from jaxnets.report.progress import console
 
 HERE = Path(__file__).resolve().parent
-QUICK = {  # in the order of the write-up; what makes each a matter of seconds
+# In the order of the write-up. What each is run with, beside the data's options:
+FULL: dict[str, tuple[str, ...]] = {
+    "neurons": (),
+    "compare": ("--models", *recipes.RECIPES),  # row_rnn too
+    "seeds": (),
+    "bugs": (),
+    "parity": (),
+    "benchmark": (),
+    "scaling": (),
+    "control": (),
+}
+QUICK: dict[str, tuple[str, ...]] = {  # and what makes it a matter of seconds
     "neurons": (
         *("--bits", "2", "--max-passes", "10", "--sigmoid-passes", "1"),
-        *("--seeds", "0", "--epochs", "1", "--steps", "50", "--examples", "2000"),
+        *("--seeds", "0", "--epochs", "1", "--steps", "50", "--examples", "1000"),
     ),
-    "compare": ("--epochs", "1", "--examples", "2000"),
+    "compare": ("--epochs", "1", "--examples", "1000"),
     "seeds": (
         *("--seeds", "3", "--keras-seeds", "0", "--epochs", "1", "--alone", "1"),
-        *("--examples", "2000"),
+        *("--examples", "1000"),
     ),
     "bugs": (
         *("--seeds", "2", "--healthy-seeds", "2", "--keras-seeds", "1"),
-        *("--epochs", "1", "--untrained", "10", "--examples", "2000"),
+        *("--epochs", "1", "--untrained", "10", "--examples", "1000"),
     ),
-    "parity": ("--seeds", "2", "--epochs", "1", "--examples", "2000"),
+    "parity": ("--seeds", "2", "--epochs", "1", "--examples", "1000"),
     "benchmark": (
-        *("--examples", "2000", "--rounds", "1"),
+        *("--examples", "1000", "--rounds", "1"),
         *("--contenders", "numpy_batched_1", "jaxnets"),
     ),
     "scaling": (
@@ -50,7 +61,7 @@ QUICK = {  # in the order of the write-up; what makes each a matter of seconds
     "control": (
         *("--rounds", "1", "--epochs", "1", "--descent-steps", "10"),
         *("--sharpness-images", "200", "--gradient-images", "50"),
-        *("--rate-images", "500", "--examples", "2000"),
+        *("--rate-images", "500", "--examples", "1000"),
     ),
 }
 
@@ -59,7 +70,7 @@ QUICK = {  # in the order of the write-up; what makes each a matter of seconds
 class Config:
     """What to run, and on which data."""
 
-    experiments: tuple[str, ...] = tuple(QUICK)
+    experiments: tuple[str, ...] = tuple(FULL)
     """Which experiments to run, in this order."""
     quick: bool = False
     """Small settings: the files are real, the figures mean nothing."""
@@ -87,9 +98,9 @@ class Done(NamedTuple):
 
 def main(config: Config) -> dict[str, Any]:
     """Run them all; return the content of results.json."""
-    unknown = [name for name in config.experiments if name not in QUICK]
+    unknown = [name for name in config.experiments if name not in FULL]
     if unknown or not config.experiments:
-        known = ", ".join(QUICK)
+        known = ", ".join(FULL)
         raise InputError(f"experiments {config.experiments} must be of: {known}")
     output = config.output or folder.default_path("all")
     written = RunFolder(output, asdict(config), overwrite=config.overwrite)
@@ -110,7 +121,7 @@ def main(config: Config) -> dict[str, Any]:
 def _run(name: str, config: Config, output: Path) -> Done:
     """One experiment in a process of its own, its output shown as it comes."""
     script = HERE / f"{name}.py"
-    options = list(QUICK[name]) if config.quick else []
+    options = [*FULL[name], *(QUICK[name] if config.quick else ())]
     for option in ("dataset", "mnist_dir", "data_dir"):
         value = getattr(config, option)
         if value is not None:

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+import tyro
 
 from jaxnets.errors import InputError, WorkerFailed
 
@@ -14,7 +15,8 @@ LESSONS = {"sigmoid_mse", "relu_softmax", "row_rnn", "keras_vs_flax"}
 
 
 def run(tmp_path, monkeypatch, *arguments):
-    monkeypatch.setitem(everything.QUICK, "compare", arguments)
+    monkeypatch.setitem(everything.FULL, "compare", arguments)
+    monkeypatch.setitem(everything.QUICK, "compare", ())
     config = everything.Config(
         experiments=("compare",), quick=True, dataset="digits", output=tmp_path / "run"
     )
@@ -48,7 +50,19 @@ def test_one_that_fails_is_named(tmp_path, monkeypatch, capfd):
 
 def test_every_experiment_is_among_them():
     scripts = {file.stem for file in EXPERIMENTS.glob("*.py")}
-    assert set(everything.QUICK) == scripts - LESSONS - {"all"}
+    assert set(everything.FULL) == scripts - LESSONS - {"all"}
+    assert everything.QUICK.keys() == everything.FULL.keys()
+
+
+@pytest.mark.parametrize("name", everything.FULL)
+def test_every_experiment_takes_its_options(name, digits):
+    # Oracle: the experiment's own command line, and the smallest data set's size.
+    experiment = importlib.import_module(name)
+    options = [*everything.FULL[name], *everything.QUICK[name], "--dataset", "digits"]
+    config = tyro.cli(experiment.Config, args=options)
+    assert config.dataset == "digits"
+    few = getattr(config, "examples", None)
+    assert few is None or few <= len(digits.train.label)
 
 
 def test_unknown_experiments_are_refused(tmp_path):
