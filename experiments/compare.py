@@ -16,6 +16,7 @@ from typing import Any
 from jaxnets import experiment, recipes, runtime
 from jaxnets.errors import InputError
 from jaxnets.experiment import Experiment
+from jaxnets.neurons import ten_class_runs
 from jaxnets.recipes import Recipe
 from jaxnets.report import comparison, findings, results
 from jaxnets.report.progress import TrainingProgress, console
@@ -68,14 +69,16 @@ def main(config: Config) -> dict[str, Any]:
     for model in runs:
         check_fits(model.name, model.recipe, run.dataset)
     run.begin(_settings(config, runs))
+    zero_line: dict[str, Any] = {}
 
     def work() -> None:
+        zero_line.update(ten_class_runs.zero_line(run.dataset, config.seed))
         with TrainingProgress(runs) as progress:
             for model in runs:
                 _train(model, run, config.seed, progress)
 
     def finish(status: str) -> dict[str, Any]:
-        return _finish(run, runs, config.seed, status)
+        return _finish(run, runs, config.seed, zero_line, status)
 
     return run.carry_out(work, finish)
 
@@ -105,31 +108,37 @@ def _train(
 
 
 def _finish(
-    run: Experiment, runs: list[ModelRun], seed: int, status: str
+    run: Experiment,
+    runs: list[ModelRun],
+    seed: int,
+    zero_line: dict[str, Any],
+    status: str,
 ) -> dict[str, Any]:
     """Print and write what was reached; models cut short keep weights and metrics."""
-    labels = run.dataset.test.label
-    content = {
-        **run.head(status),
-        "seed": seed,
-        **results.comparison(runs, labels, run.dataset.name),
-    }
-    finished = [model for model in runs if model.trained is not None]
-    content["diagnosis"] = findings.of_models(finished, run.dataset, seed)
-    if finished:
-        comparison.print_tables(content, finished, run.dataset)
     for model in runs:
         if model.params:
             run.written.write_weights(
                 model.name, model.params, dataset=run.dataset.name
             )
+    finished = [model for model in runs if model.trained is not None]
+    if finished:
+        comparison.write_predictions(run.written, finished, run.dataset)
+    content = {
+        **run.head(status),
+        "seed": seed,
+        "zero_line": zero_line or None,
+        **results.comparison(runs, run.dataset.test.label, run.dataset.name),
+        "diagnosis": findings.of_models(finished, run.dataset, seed),
+    }
+    if finished:
+        comparison.print_tables(content, finished, run.dataset)
+    for model in runs:
         if model.trained is None:
             console.print(
                 f"{model.name} stopped after {len(model.epochs)} of "
                 f"{model.recipe.num_epochs} epochs and is not in the table."
             )
     if finished:
-        comparison.write_predictions(run.written, finished, run.dataset)
         comparison.write_page(run, content, finished)
     return content
 

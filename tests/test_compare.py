@@ -20,6 +20,7 @@ import compare
 import numpy as np
 import pytest
 import sklearn.datasets
+import sklearn.linear_model
 from jax.experimental.compilation_cache import compilation_cache
 from PIL import Image
 
@@ -142,6 +143,23 @@ def test_what_looks_wrong_is_on_screen_and_page(tmp_path, capsys):
     said = "training moved no parameter"
     assert said in capsys.readouterr().out
     assert said in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_the_zero_line_is_below_the_table(finished, digits):
+    # Oracles: NumPy's counts, and scikit-learn's perceptron, which is no average.
+    found = finished.results["zero_line"]
+    frequent = np.bincount(digits.train.label).argmax()
+    assert found["most_frequent_class"] == frequent
+    share = np.mean(digits.test.label == frequent)
+    assert found["most_frequent_accuracy"] == pytest.approx(share)
+    train, test = (
+        part.image.reshape(len(part.label), -1) / 255
+        for part in (digits.train, digits.test)
+    )
+    theirs = sklearn.linear_model.Perceptron(random_state=0)
+    expected = theirs.fit(train, digits.train.label).score(test, digits.test.label)
+    assert found["perceptron_accuracy"] == pytest.approx(expected, abs=0.05)
+    assert f"on {found['perceptron_accuracy']:.2%}." in finished.printed
 
 
 def test_where_nothing_looks_wrong_nothing_is_said(finished):

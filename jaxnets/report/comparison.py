@@ -25,6 +25,17 @@ SPEED_NOTE = (
 )
 
 
+def _zero_line(results: dict[str, Any]) -> str:
+    """What needs no network, in a sentence."""
+    found = results["zero_line"]
+    return (
+        f"The zero line: always answering {found['most_frequent_class']} is right on "
+        f"{found['most_frequent_accuracy']:.2%} of the test set, a ten-class "
+        f"perceptron after {found['perceptron_epochs']} epochs on "
+        f"{found['perceptron_accuracy']:.2%}."
+    )
+
+
 def print_tables(
     results: dict[str, Any], runs: Sequence[ModelRun], dataset: Dataset
 ) -> None:
@@ -33,8 +44,8 @@ def print_tables(
     names = [run.name for run in runs]
     rows = table.comparison_rows(results)
     print_table(f"Test set of {dataset.name}", ("", *names), rows)
-    console.print(TIE_NOTE)
-    console.print(SPEED_NOTE)
+    for note in (TIE_NOTE, _zero_line(results), SPEED_NOTE):
+        console.print(note)
     print_table(
         "Precision / recall per class",
         ("class", "images", *names),
@@ -81,7 +92,7 @@ def write_page(
     sections = [
         Table(
             "Test set",
-            f"{TIE_NOTE} {SPEED_NOTE}",
+            f"{TIE_NOTE} {_zero_line(results)} {SPEED_NOTE}",
             ("", *names),
             table.comparison_rows(results),
         ),
