@@ -1,6 +1,6 @@
 """Model 3: the tf.keras network of the write-up, built and trained Keras's way.
 
-This is the only module that imports TensorFlow at its top. `keras_process` runs
+No other module of the package imports TensorFlow at its top. `keras_process` runs
 it in a process of its own, so that it shares neither memory nor threads with JAX.
 """
 
