@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from contenders.floor import epoch_floor, num_params
+from contenders.rates import Rates
 from contenders.task import Task
 from jaxnets.errors import InputError
 
@@ -72,7 +73,7 @@ def sweeps(
     }
 
 
-def floor_of(point: Point, num_pixels: int, rates: dict[str, Any]) -> dict[str, Any]:
+def floor_of(point: Point, num_pixels: int, rates: Rates) -> dict[str, Any]:
     """The least that a point's epoch can take; `rates` of its width."""
     return epoch_floor(make_task(point, num_pixels), point.examples, rates)
 

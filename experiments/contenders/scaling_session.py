@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from contenders import SCALING, is_installed, label
-from contenders.floor import machine, num_params
+from contenders.floor import num_params
 from contenders.points import Plan, Point, floor_of, make_plan, make_task
+from contenders.rates import Rates, adam_rate, best_of, product_rates
 from contenders.rounds import measure
 from contenders.scaling_summary import epoch_seconds, point_result
 from contenders.task import Report, write_data
@@ -39,7 +40,7 @@ class ScalingSession:
         self._num_pixels = dataset.train.image[0].size
         self._reports: dict[Point, dict[str, list[Report]]] = {}
         self._plans: dict[Point, Plan] = {}
-        self._rates: dict[str, Any] = {}
+        self._rates: Rates = {}
         self._adam_rates: dict[int, float] = {}
         self.left_out: dict[str, str] = {}
         self.errors: dict[str, str] = {}  # tracebacks, by point and contender
@@ -48,24 +49,21 @@ class ScalingSession:
 
     def _measure_machine(self, width: int) -> None:
         """The machine's rates; of several measurements the best ones count."""
-        found = machine(cpu_count(), self._num_params(width))
-        rate = found.pop("bytes_per_second_adam")
+        cores = cpu_count()
+        self._rates = best_of(product_rates(cores), self._rates)
+        rate = adam_rate(cores, num_params((self._num_pixels, width, 10)))
         self._adam_rates[width] = max(rate, self._adam_rates.get(width, 0.0))
-        for name, value in found.items():
-            self._rates[name] = max(value, self._rates.get(name, 0.0))
 
     def rates(self) -> dict[str, Any]:
         """The machine's best rates; for Adam by hidden width."""
         adam = {str(width): rate for width, rate in self._adam_rates.items()}
-        return {**self._rates, "bytes_per_second_adam": adam}
+        found = {**self._rates, "bytes_per_second_adam": adam}
+        return {**found, "num_cores": cpu_count()}
 
     def _floor(self, point: Point) -> dict[str, Any]:
         adam = self._adam_rates[point.width]
         rates = {**self._rates, "bytes_per_second_adam": adam}
         return floor_of(point, self._num_pixels, rates)
-
-    def _num_params(self, width: int) -> int:
-        return num_params((self._num_pixels, width, 10))
 
     def run(self, point: Point, names: Sequence[str], place: str) -> None:
         """Time the named contenders at a point, each in a fresh process.
@@ -73,7 +71,7 @@ class ScalingSession:
         Args:
           place: the point's among all, for the screen.
         """
-        self._measure_machine(point.width)  # at every point: others may be at work
+        self._measure_machine(point.width)
         floor = self._floor(point)["seconds"]
         plan = make_plan(point, floor, self._part_seconds, self._rounds)
         task = make_task(
@@ -96,6 +94,7 @@ class ScalingSession:
         failed: dict[str, str] = {}
         for round_failed in measure(contenders, task, self._rounds, 0, note):
             failed.update(round_failed)
+        self._measure_machine(point.width)  # again: others may have been at work
         for name, error in failed.items():
             self.errors[f"{_words(point)}, {name}"] = error
             last_line = error.strip().splitlines()[-1]

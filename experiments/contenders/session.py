@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from contenders import CONTENDERS, label
-from contenders.floor import epoch_floor, machine, num_params
+from contenders.floor import epoch_floor, num_params
+from contenders.rates import Rates, adam_rate, best_of, product_rates
 from contenders.rounds import measure
 from contenders.summary import model_result
 from contenders.task import Data, Report, Task, write_data
@@ -36,9 +37,16 @@ class Session:
         write_data(scratch, Data(*dataset.train), Data(*dataset.test))
         if dataset.notice:
             console.print(f"NOTICE: {dataset.notice}", style="bold red")
+        self._rates: Rates = {}
+        self._measure_machine()
+
+    def _measure_machine(self) -> None:
+        """Again after each model, for others may be at work: the best rates count."""
         console.print("Measuring the machine's best rates ...")
-        adam_params = num_params(recipes.FLAX_DENSE.layer_sizes)
-        self._machine = machine(cpu_count(), adam_params)
+        cores = cpu_count()
+        adam = adam_rate(cores, num_params(recipes.FLAX_DENSE.layer_sizes))
+        found = {**product_rates(cores), "bytes_per_second_adam": adam}
+        self._rates = best_of(found, self._rates)
 
     def leave_out(self, name: str, reason: str) -> None:
         """Note and say that a contender does not take part, or no longer."""
@@ -79,6 +87,7 @@ class Session:
                 self._errors[name] = failed[name]
                 last_line = failed[name].strip().splitlines()[-1]
                 self.leave_out(name, f"{label(name)} failed in {model}: {last_line}")
+        self._measure_machine()
 
     def results(self, status: str) -> dict[str, Any]:
         """Everything in `results.json`."""
@@ -98,7 +107,7 @@ class Session:
             "seed": self._seed,
             "versions": found,
             "device": processor(),
-            "machine": self._machine,
+            "machine": {**self._rates, "num_cores": cpu_count()},
             "left_out": self._left_out,
             "errors": self._errors,  # tracebacks of those that failed
             "models": {model: self._model(model) for model in self._reports},
@@ -107,7 +116,7 @@ class Session:
     def _model(self, model: str) -> dict[str, Any]:
         recipe = recipes.RECIPES[model]
         num_examples = len(self._dataset.train.label)
-        floor = epoch_floor(self._task(model), num_examples, self._machine)
+        floor = epoch_floor(self._task(model), num_examples, self._rates)
         reports = self._reports[model]
         entry = model_result(reports, self._num_rounds, recipe.num_epochs, floor)
         absent = [name for name in CONTENDERS if name not in reports]

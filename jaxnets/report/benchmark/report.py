@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from jaxnets.report.benchmark import floor
 from jaxnets.report.folder import RunFolder
 from jaxnets.report.progress import console
 from jaxnets.report.screen import print_table
@@ -22,7 +23,7 @@ NOTE = (
     "out. Ratios are taken within each round. Start is the process with its imports "
     "and data; the time to an accuracy runs from the process's start and leaves "
     "testing out, with the epoch that reached it in brackets. Keras's compile time is "
-    "what its first epoch took longer."
+    f"what its first epoch took longer. {floor.NOTE}"
 )
 RATIO_NOTE = (
     "How many times as long an epoch takes as with jaxnets: median of the rounds. Of "
@@ -36,9 +37,9 @@ def model_rows(model: dict[str, Any]) -> Rows:
     entries = model["contenders"].values()
     ordered = sorted(entries, key=lambda entry: entry["epoch_seconds"]["median"])
     rows = [_row(entry) for entry in ordered]
-    floor = f"{model['floor']['seconds']:.3f}"
+    seconds = f"{model['floor']['seconds']:.3f}"
     dashes = ("-",) * (len(HEADER) - 2)
-    return [*rows, (f"floor, {model['floor']['cores']}", floor, *dashes)]
+    return [*rows, (f"floor, {model['floor']['cores']}", seconds, *dashes)]
 
 
 def _row(entry: dict[str, Any]) -> tuple[str, ...]:
@@ -47,7 +48,7 @@ def _row(entry: dict[str, Any]) -> tuple[str, ...]:
         entry["label"],
         _spread(entry["epoch_seconds"], ".3f"),
         _spread(entry["ratio"], ".2f"),
-        f"{entry['times_floor']:.1f}",
+        f"{entry['times_floor']:.2f}",
         f"{entry['start_seconds']:.1f} s",
         f"{entry['compile_seconds']:.1f} s" if entry["compile_seconds"] else "-",
         *(_reached(reached) for reached in entry["to_accuracy"].values()),
@@ -90,10 +91,17 @@ def titles(results: dict[str, Any]) -> dict[str, str]:
     }
 
 
+def below_floor(name: str, results: dict[str, Any]) -> list[str]:
+    """Whether contenders are faster than a model's floor, which refutes it."""
+    return floor.below(name, results["models"][name]["contenders"].values())
+
+
 def print_tables(results: dict[str, Any]) -> None:
     """The tables on the screen."""
     for name, title in titles(results).items():
         print_table(title, HEADER, model_rows(results["models"][name]))
+        for sentence in below_floor(name, results):
+            console.print(sentence, style="bold red", markup=False)
     console.print(NOTE)
     header = ("times jaxnets", *results["models"])
     print_table("Ratios", header, ratio_rows(results))
@@ -123,7 +131,8 @@ def write_page(folder: RunFolder, results: dict[str, Any]) -> None:
     ]
     for name, title in titles(results).items():
         rows = model_rows(results["models"][name])
-        sections.append(page.Table(title, NOTE, HEADER, rows))
+        note = " ".join([NOTE, *below_floor(name, results)])
+        sections.append(page.Table(title, note, HEADER, rows))
     html = page.render(
         title="Ways to train the same networks",
         lead=(
@@ -143,14 +152,12 @@ def _facts(results: dict[str, Any]) -> dict[str, Any]:
     one, every = (
         rates[f"flops_per_second_{cores}"] / 1e9 for cores in ("one_core", "all_cores")
     )
-    memory, adam = (
-        rates[f"bytes_per_second_{what}"] / 1e9 for what in ("memory", "adam")
-    )
+    adam = rates["bytes_per_second_adam"] / 1e9
     found = results["versions"]
     return {
         "device": f"{results['device']}, {rates['num_cores']} cores",
         "matrix product": f"{one:.0f} GFLOP/s on one core, {every:.0f} on all",
-        "copy": f"{memory:.0f} GB/s from memory, {adam:.0f} of Adam's arrays' size",
+        "update of Adam's arrays' size": f"{adam:.0f} GB/s",
         "versions": ", ".join(f"{name} {number}" for name, number in found.items()),
         "left out": "; ".join(results["left_out"].values()) or "nobody",
         "seed": results["seed"],

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from jaxnets.report.figures import COLORS
-from jaxnets.report.scaling.words import FACTORS, LABELS, member, sweep
+from jaxnets.report.scaling.points import FACTORS, LABELS, member, sweep
 
 STYLES = {  # Okabe and Ito's palette; the models keep their colours
     "from_scratch": (COLORS["relu_softmax"], "o-"),

@@ -3,8 +3,10 @@
 from typing import Any
 
 from jaxnets.experiment import Experiment
+from jaxnets.report.benchmark import floor
 from jaxnets.report.progress import console
-from jaxnets.report.scaling.words import FACTORS, conclusion, ratio, sweep, where
+from jaxnets.report.scaling.points import FACTORS, ratio, sweep, where
+from jaxnets.report.scaling.words import conclusion
 from jaxnets.report.screen import print_table
 
 __all__ = ["conclusion", "print_tables", "write_page"]
@@ -21,10 +23,8 @@ HEADER = (
 )
 NOTE = (
     "Shuffling is part of an epoch, compiling is not: Keras's is what its first epoch "
-    "took longer. The floor is the step's flops at the machine's best rate of a matrix "
-    "product, and Adam's memory traffic at the best rate of a copy. Peak memory is a "
-    "fresh process's, with libraries, data and training. Of NumPy's threads the "
-    "better count."
+    f"took longer. {floor.NOTE} Peak memory is a fresh process's, with libraries, data "
+    "and training. Of NumPy's threads the better count."
 )
 OVERVIEW_HEADER = ("", "measured", "fastest", "no slower within the spread")
 OVERVIEW_NOTE = (
@@ -41,14 +41,14 @@ def point_rows(point: dict[str, Any]) -> Rows:
         point["contenders"].items(),
         key=lambda item: item[1]["epoch_seconds"]["median"],
     )
-    floor = point["floor"]
+    least = point["floor"]
     last = (
         "floor",
-        _seconds(floor["seconds"]),
-        f"{floor['images_per_second']:,.0f}",
+        _seconds(least["seconds"]),
+        f"{least['images_per_second']:,.0f}",
         "-",
         "1",
-        f"{1000 * floor['seconds'] / point['steps']:.3f}",
+        f"{1000 * least['seconds'] / point['steps']:.3f}",
         "-",
         "-",
     )
@@ -65,7 +65,7 @@ def _row(point: dict[str, Any], name: str, entry: dict[str, Any]) -> tuple[str, 
         f"{middle} ({low} to {high})",
         f"{entry['images_per_second']:,.0f}",
         "-" if times is None else f"{times:.2f}",
-        f"{entry['times_floor']:.1f}",
+        f"{entry['times_floor']:.2f}",
         f"{1000 * entry['step_seconds']:.3f}",
         f"{entry['compile_seconds']:.1f} s" if entry["compile_seconds"] else "-",
         f"{peak / 2**20:,.0f} MiB" if peak else "-",
@@ -184,7 +184,7 @@ def _facts(results: dict[str, Any]) -> dict[str, str]:
     )
     return {
         "matrix product": f"{rates['flops_per_second_all_cores'] / 1e9:.0f} GFLOP/s",
-        "copy of Adam's arrays' size, GB/s": adam,
+        "update of Adam's arrays' size, GB/s": adam,
         "left out": "; ".join(results["left_out"].values()) or "nobody",
         "failed": "; ".join(results["errors"]) or "nobody",
     }

@@ -4,20 +4,18 @@ import math
 from statistics import median
 from typing import Any
 
-OURS, KERAS = "from_scratch", "tf_keras"
-FACTORS = {
-    "width": "hidden width",
-    "examples": "training images",
-    "batch_size": "batch size",
-}
-LABELS = {
-    OURS: "from scratch",
-    "flax": "Flax",
-    KERAS: "tf.keras",
-    "keras_on_jax": "Keras on JAX",
-    "numpy": "NumPy",
-}
-Point = dict[str, Any]
+from jaxnets.report.scaling.causes import causes
+from jaxnets.report.scaling.points import (
+    FACTORS,
+    KERAS,
+    LABELS,
+    OURS,
+    Point,
+    members,
+    ratio,
+    sweep,
+    where,
+)
 
 
 def conclusion(results: dict[str, Any]) -> list[str]:
@@ -32,54 +30,23 @@ def conclusion(results: dict[str, Any]) -> list[str]:
         ),
         *_mirror(results),
         *_losses(results),
-        *(
-            sentence
-            for factor in results["sweeps"]
-            for sentence in _why(results, factor)
-        ),
+        *causes(results),
         *_memory(results),
     ]
 
 
-def sweep(results: dict[str, Any], factor: str) -> list[Point]:
-    """The points of a sweep that were measured."""
-    return [results["points"][place] for place in results["sweeps"][factor]]
-
-
-def member(point: Point, name: str) -> dict[str, Any] | None:
-    """A contender's entry at a point; "numpy" is the faster of its two."""
-    if name == "numpy":
-        found = [n for n in point["best"].values() if n.startswith("numpy")]
-        name = found[0] if found else name
-    return point["contenders"].get(name)
-
-
-def where(point: Point) -> str:
-    """A point in words."""
-    return (
-        f"width {point['width']:,}, {point['examples']:,} images, "
-        f"batch {point['batch_size']:,}"
-    )
-
-
-def ratio(point: Point, name: str) -> float | None:
-    """How many times as long as the from-scratch network's an epoch is."""
-    ours, theirs = member(point, OURS), member(point, name)
-    if ours is None or theirs is None:
-        return None
-    return theirs["epoch_seconds"]["median"] / ours["epoch_seconds"]["median"]
-
-
 def _claim(results: dict[str, Any]) -> list[str]:
     """The write-up's sentence, tested on all points."""
-    ratios = [found for p in results["points"] if (found := ratio(p, KERAS))]
+    ratios = [(p, found) for p in results["points"] if (found := ratio(p, KERAS))]
     if not ratios:
         return []
-    faster = sum(found < 1 for found in ratios)
+    faster = [where(point) for point, found in ratios if found < 1]
+    values = [found for _, found in ratios]
+    places = f" ({'; '.join(faster)})" if faster else ""
     return [
-        f"tf.keras is faster than the from-scratch network at {faster} of "
-        f"{len(ratios)} points; its epoch takes {min(ratios):.2f} to "
-        f"{max(ratios):.1f} times as long."
+        f"tf.keras is faster than the from-scratch network at {len(faster)} of "
+        f"{len(ratios)} points{places}; its epoch takes {min(values):.2f} to "
+        f"{max(values):.2f} times as long."
     ]
 
 
@@ -104,51 +71,65 @@ def _trend(results: dict[str, Any], factor: str, name: str) -> list[str]:
 
 
 def _mirror(results: dict[str, Any]) -> list[str]:
-    """What the framework Flax adds to the same steps in the same library."""
-    ratios = [found for p in results["points"] if (found := ratio(p, "flax"))]
-    if not ratios:
+    """What the framework Flax adds to the same steps in the same library.
+
+    That both compile to the same operations is tested, in `tests/test_scaling.py`.
+    """
+    found = [
+        (point, times)
+        for point in results["points"]
+        if (times := ratio(point, "flax")) is not None
+    ]
+    if not found:
         return []
-    return [
+    ratios = [times for _, times in found]
+    apart = [
+        f"{times:.2f} times at {where(point)}"
+        for point, times in found
+        if _is_slower(point, "flax", OURS) or _is_slower(point, OURS, "flax")
+    ]
+    said = (
         f"Flax takes {min(ratios):.2f} to {max(ratios):.2f} times as long as from "
         f"scratch, {median(ratios):.2f} times in the median of {len(ratios)} points. "
-        "Their steps compile to the same operations, so this is noise."
-    ]
+        "Their steps compile to the same operations, and "
+    )
+    if apart:
+        return [f"{said}yet they differ by more than the spread: {'; '.join(apart)}."]
+    return [f"{said}everywhere they differ by no more than the spread."]
+
+
+def _is_slower(point: Point, name: str, other: str) -> bool:
+    """Whether each of a contender's values is larger than each of another's."""
+    slow, fast = (members(point)[who]["epoch_seconds"] for who in (name, other))
+    return slow["min"] > fast["max"]
 
 
 def _losses(results: dict[str, Any]) -> list[str]:
     """Where others are faster than the from-scratch network beyond the spread."""
-    sentences = []
-    for point in results["points"]:
-        ours, fastest = member(point, OURS), point["fastest"]
-        if ours is None or fastest in (None, OURS) or OURS in point["ties"]:
-            continue
-        best = point["contenders"][fastest]
-        by = ours["epoch_seconds"]["median"] / best["epoch_seconds"]["median"]
-        sentences.append(
-            f"{best['label']} is the fastest at {where(point)}: from scratch takes "
-            f"{by:.2f} times as long."
-        )
+    compared = [
+        p for p in results["points"] if OURS in (m := members(p)) and len(m) > 1
+    ]
+    if not compared:
+        return []
+    sentences = [
+        f"At {where(point)} from scratch is slower beyond spread: it takes "
+        f"{', '.join(faster)}."
+        for point in compared
+        if (faster := _faster(point))
+    ]
     return sentences or ["Nowhere is anybody faster than from scratch beyond spread."]
 
 
-def _why(results: dict[str, Any], factor: str) -> list[str]:
-    """What a step takes above the floor of arithmetic and memory, at a sweep's ends."""
-    points = sweep(results, factor)
-    if factor == "examples" or len(points) < 2:
-        return []
-    sentences = []
-    for point in (points[0], points[-1]):
-        floor = point["floor"]["seconds"] / point["steps"]
-        above = [
-            f"{LABELS[name]} {1000 * (entry['step_seconds'] - floor):.2f} ms"
-            for name in LABELS
-            if (entry := member(point, name))
-        ]
-        sentences.append(
-            f"At {FACTORS[factor]} {point[factor]:,} the machine's floor of a step is "
-            f"{1000 * floor:.2f} ms. What is added to it: {', '.join(above)}."
-        )
-    return sentences
+def _faster(point: Point) -> list[str]:
+    """By how much each family beats from scratch beyond the spread, the most first."""
+    ours = members(point)[OURS]["epoch_seconds"]["median"]
+    times = {
+        entry["label"]: ours / entry["epoch_seconds"]["median"]
+        for name, entry in members(point).items()
+        if _is_slower(point, OURS, name)
+    }
+    ordered = sorted(times, key=times.__getitem__, reverse=True)
+    return [f"{times[label]:.2f} times as long as {label}" for label in ordered]
 
 
 def _memory(results: dict[str, Any]) -> list[str]:
