@@ -33,7 +33,8 @@ class Config:
     models: tuple[str, ...] = MODELS
     """Which networks, by the names of compare; flax_dense stands for Model 3."""
     contenders: tuple[str, ...] = tuple(CONTENDERS)
-    """Who takes part, where the model is one of theirs."""
+    """Who takes part, where the model is one of theirs; who is not installed is left
+    out, and the run says so."""
     rounds: int = 5
     """Timed epochs of each contender, after a first one that is not timed."""
     examples: int | None = None
@@ -100,6 +101,13 @@ def _check(config: Config) -> None:
             raise InputError(f"no {kind} is named; known: {', '.join(known)}")
     if config.rounds < 1:
         raise InputError(f"rounds={config.rounds} must be at least 1")
+    for model in config.models:
+        if not _present(config, model):
+            able = [name for name in CONTENDERS if model in CONTENDERS[name].models]
+            raise InputError(
+                f"nobody is left to train {model}: of the contenders named none does "
+                f"and is installed; those who train it: {', '.join(able)}"
+            )
 
 
 def _check_batches(config: Config, dataset: "Dataset") -> None:

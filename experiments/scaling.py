@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from contenders import SCALING
+from contenders import SCALING, is_installed
 from contenders.points import Point, check_memory, sweeps
 from contenders.scaling_session import ScalingSession
 
@@ -54,12 +54,13 @@ class Config(experiment.Options):
     batch_size: int = PUBLISHED.batch_size
     """Batch size where another factor varies."""
     contenders: tuple[str, ...] = tuple(SCALING)
-    """Who takes part."""
+    """Who takes part; who is not installed is left out, and the run says so."""
     rounds: int = 3
     """Timed turns of each contender at each point, after an epoch that is not timed."""
-    part_seconds: float = 0.2
+    part_seconds: float = 0.1
     """Of each epoch measure what takes so long at the machine's floor, 50 steps at
-    least; epochs that are shorter are repeated."""
+    least; epochs that are shorter are repeated. Contenders take several times as
+    long."""
     seed: int = 3
     """Decides initial weights, the order of images, and the order in a round."""
 
@@ -105,6 +106,9 @@ def _check(config: Config) -> None:
             raise InputError(f"unknown contender {name!r}; known: {known}")
     if not config.contenders:
         raise InputError(f"no contender is named; known: {known}")
+    if not any(is_installed(name, SCALING) for name in config.contenders):
+        missing = ", ".join(dict.fromkeys(SCALING[n].needs for n in config.contenders))
+        raise InputError(f"none of the contenders is installed; missing: {missing}")
     for name in ("widths", "examples_list", "batch_sizes"):
         values = getattr(config, name)
         if not values or min(values) < 1:

@@ -342,6 +342,10 @@ def test_an_interrupt_keeps_what_was_measured(tmp_path, monkeypatch):
         ({"contenders": ("theano",)}, "unknown contender 'theano'"),
         ({"seed": -1}, "seed=-1 must be between"),
         ({"rounds": 0}, "rounds=0 must be at least 1"),
+        (
+            {"models": ("sigmoid_mse",), "contenders": ("tf_keras",)},
+            "nobody is left to train sigmoid_mse: .* train it: numpy_per_example",
+        ),
         ({"examples": 0, "dataset": "digits"}, "examples=0 must be between 1 and"),
         ({"examples": 9, "dataset": "digits"}, "batch size 10 must be at most 9"),
     ],

@@ -507,6 +507,17 @@ def test_a_contender_that_fails_is_said(tmp_path, monkeypatch):
     assert all(set(p["contenders"]) == {"numpy_all"} for p in results["points"])
 
 
+def test_nobody_installed_is_refused(tmp_path, monkeypatch):
+    missing = contenders.SCALING["flax"]._replace(needs="no_such_package")
+    monkeypatch.setitem(contenders.SCALING, "flax", missing)
+    config = scaling.Config(**TINY, contenders=("flax",), output=tmp_path / "run")
+    with pytest.raises(
+        InputError, match=r"none .* is installed; missing: no_such_pack"
+    ):
+        scaling.main(config)
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.usefixtures("in_a_hurry")
 def test_an_interrupt_keeps_what_was_measured(tmp_path, monkeypatch):
     from contenders import scaling_session
