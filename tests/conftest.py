@@ -11,6 +11,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import jax
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 from jaxnets import data
@@ -81,15 +82,24 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory):
     """Nothing is written to the user's own data and cache folders."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        if "TFDS_DATA_DIR" not in os.environ:
-            patch.setenv("TFDS_DATA_DIR", str(tmp_path_factory.mktemp("datasets")))
+        if not os.environ.get("TFDS_DATA_DIR"):
+            datasets = _folder_of_all_workers(tmp_path_factory) / "datasets"
+            patch.setenv("TFDS_DATA_DIR", str(datasets))
         yield
 
 
+def _folder_of_all_workers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A temporary folder that pytest-xdist's processes share."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
 @pytest.fixture(scope="session")
-def mnist() -> Dataset:
+def mnist(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """The real MNIST; only for tests that are marked `mnist`."""
-    return data.load("mnist")
+    lock = _folder_of_all_workers(tmp_path_factory) / "mnist.lock"
+    with FileLock(lock):  # one process prepares it, the others read what it keeps
+        return data.load("mnist")
 
 
 @pytest.fixture(scope="session")

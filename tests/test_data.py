@@ -1,14 +1,21 @@
 """Loading by name: splits, the bundled digits, fallback and refusals."""
 
+import errno
+import io
 import sys
+import urllib.error
+import urllib.request
+from dataclasses import replace
+from email.message import Message
 from pathlib import Path
+from types import SimpleNamespace
 
 import chex
 import numpy as np
 import pytest
 import sklearn.datasets
 
-from jaxnets import data
+from jaxnets import data, recipes, running, worker
 from jaxnets.data import cache, checks, dataset, tfds_source
 from jaxnets.errors import DatasetUnavailable, InputError
 from jaxnets.types import Batch
@@ -92,6 +99,24 @@ def test_a_named_folder_never_falls_back(offline, tmp_path):
         data.load(folder=folder, data_dir=offline)
 
 
+def test_a_refusal_says_where_mnist_is_missing(offline):
+    # 1,437 records are no error in themselves: the user thinks of MNIST's 60,000.
+    missing = r"\. MNIST could not be had.* could not be downloaded"
+    with pytest.raises(InputError, match=f"there are 1437 records{missing}"):
+        data.load(data_dir=offline, validation_examples=10_000)
+    found = data.load(data_dir=offline)
+    with pytest.raises(InputError, match=f"between 1 and 1198{missing}"):
+        data.first_examples(found, 5000)
+    recipe = replace(recipes.RELU_SOFTMAX, batch_size=5000)
+    with pytest.raises(InputError, match=f"1198, the training examples{missing}"):
+        running.check_fits("relu_softmax", recipe, found)
+
+
+def test_a_refusal_says_nothing_of_mnist_where_digits_were_named(digits):
+    with pytest.raises(InputError, match=r"between 1 and 1198$"):
+        data.first_examples(digits, 5000)
+
+
 @pytest.mark.parametrize("name", [None, "mnist"])
 @pytest.mark.parametrize("by_variable", [False, True])
 def test_an_empty_or_missing_folder(offline, monkeypatch, name, by_variable):
@@ -142,6 +167,149 @@ def test_what_is_prepared_needs_no_folder(monkeypatch, tmp_path):
     cache.write(cache.path(tmp_path, "mnist"), batch(), batch())
     monkeypatch.setenv(dataset.FOLDER_VARIABLE, str(tmp_path / "missing"))
     assert data.load("mnist", data_dir=tmp_path, validation_examples=0).name == "mnist"
+
+
+def make_prepared(data_dir):
+    """What tells that tensorflow-datasets has prepared MNIST there."""
+    folder = data_dir / "mnist" / "3.0.1"
+    folder.mkdir(parents=True)
+    for name in ("dataset_info.json", "features.json"):
+        (folder / name).touch()
+
+
+@pytest.mark.parametrize("name", [None, "mnist"])
+def test_what_is_prepared_comes_before_the_variable(monkeypatch, tmp_path, name):
+    folders = []
+
+    def load(name, folder, data_dir):
+        folders.append(folder)
+        return batch(), batch()
+
+    monkeypatch.setattr(tfds_source, "load", load)
+    monkeypatch.setenv(dataset.FOLDER_VARIABLE, str(tmp_path / "missing"))
+    options = {"data_dir": tmp_path, "validation_examples": 0}
+    with pytest.raises(InputError, match="missing lacks"):
+        data.load(name, **options)
+    make_prepared(tmp_path)
+    with pytest.raises(InputError, match="explicit lacks"):  # what is named is checked
+        data.load(name, folder=tmp_path / "explicit", **options)
+    assert data.load(name, **options).name == "mnist"
+    assert folders == [None]
+
+
+def test_a_stream_of_what_is_prepared_needs_no_folder(monkeypatch, tmp_path):
+    class Reached(Exception):
+        pass
+
+    def prepare(name, folder, data_dir):
+        raise Reached(folder)
+
+    monkeypatch.setattr(tfds_source, "prepare", prepare)
+    monkeypatch.setenv(dataset.FOLDER_VARIABLE, str(tmp_path / "missing"))
+    options = {"split": "test", "batch_size": 8, "seed": None, "data_dir": tmp_path}
+    with pytest.raises(InputError, match="missing lacks"):
+        data.stream("mnist", **options)
+    make_prepared(tmp_path)
+    with pytest.raises(InputError, match="explicit lacks"):
+        data.stream("mnist", folder=tmp_path / "explicit", **options)
+    with pytest.raises(Reached, match="None"):
+        data.stream("mnist", **options)
+
+
+def refuse(request, timeout):
+    """`urlopen` where there is no network."""
+    raise urllib.error.URLError(OSError(errno.ENETUNREACH, "Network is unreachable"))
+
+
+def test_a_server_that_cannot_be_reached(monkeypatch):
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    with pytest.raises(DatasetUnavailable) as caught:
+        tfds_source._check_reachable("kmnist", "https://example.org/file")
+    said = str(caught.value)
+    assert said.startswith("kmnist could not be downloaded (URLError). Go online, or")
+    assert "--mnist-dir" in said
+
+
+def test_a_server_that_answers_can_be_reached(monkeypatch):
+    def answer(request, timeout):
+        assert request.method == "HEAD" and timeout == tfds_source.REACH_SECONDS
+        raise urllib.error.HTTPError(
+            request.full_url, 403, "Forbidden", Message(), io.BytesIO()
+        )
+
+    monkeypatch.setattr(urllib.request, "urlopen", answer)
+    tfds_source._check_reachable("mnist", "https://example.org/file")
+
+
+@pytest.mark.keras
+def test_offline_a_name_fails_and_no_name_falls_back(monkeypatch, tmp_path):
+    # All is real but for the network, and that TensorFlow runs in this process.
+    def iterate(function, *args):
+        sent = []
+        function(sent.append, *args)
+        return iter(sent)
+
+    monkeypatch.setattr(worker, "iterate", iterate)
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    monkeypatch.delenv(dataset.FOLDER_VARIABLE, raising=False)
+    remedy = r"mnist could not be downloaded \(URLError\)\. Go online.*--mnist-dir"
+    with pytest.raises(DatasetUnavailable, match=remedy):
+        data.load("mnist", data_dir=tmp_path)
+    found = data.load(data_dir=tmp_path)
+    assert found.name == "digits"
+    assert "could not be downloaded (URLError)" in found.notice
+    assert not list(tmp_path.rglob("*.npz"))
+
+
+def preparing(monkeypatch, error, is_prepared):
+    """`prepare` with a builder whose preparation fails; then it may be there."""
+    states = iter([False, is_prepared])
+
+    def download_and_prepare(**_):
+        raise error
+
+    builder = SimpleNamespace(
+        is_prepared=lambda: next(states), download_and_prepare=download_and_prepare
+    )
+    tfds = SimpleNamespace(
+        builder=lambda *_, **__: builder,
+        download=SimpleNamespace(DownloadConfig=lambda **_: None),
+    )
+    monkeypatch.setattr(tfds_source, "_import_tfds", lambda: tfds)
+    return tfds_source.prepare("mnist", Path("folder"), Path("data")) is builder
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize(
+    "error",
+    [  # what tensorflow-datasets' rename raises has no number
+        FileExistsError("Destination already exists."),
+        OSError(errno.ENOTEMPTY, "Directory not empty"),
+        RuntimeError("the file has gone"),
+    ],
+    ids=str,
+)
+def test_another_process_may_prepare_faster(monkeypatch, error):
+    assert preparing(monkeypatch, error, is_prepared=True)
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), OSError),
+        # tensorflow-datasets 4.9.10, `download_and_prepare`
+        (OSError("Not enough disk space. Needed: 32 MiB"), OSError),
+        (RuntimeError("no network"), DatasetUnavailable),
+        (ConnectionError("no network"), DatasetUnavailable),
+    ],
+    ids=str,
+)
+def test_a_full_disk_is_no_missing_dataset(monkeypatch, error, raised):
+    # Only where the data cannot be had may digits take its place.
+    with pytest.raises(raised) as caught:
+        preparing(monkeypatch, error, is_prepared=False)
+    assert caught.type is raised
 
 
 @pytest.mark.parametrize(

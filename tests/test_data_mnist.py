@@ -15,6 +15,8 @@ from jaxnets.data import cache, dataset, tfds_source
 from jaxnets.errors import InputError
 
 pytestmark = pytest.mark.mnist
+# Published with MNIST.
+TEST_COUNTS = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
 
 
 def test_sizes_types_and_ranges(mnist):
@@ -26,9 +28,7 @@ def test_sizes_types_and_ranges(mnist):
 
 
 def test_class_counts_of_the_test_set(mnist):
-    # Published with MNIST.
-    published = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
-    assert np.bincount(mnist.test.label).tolist() == published
+    assert np.bincount(mnist.test.label).tolist() == TEST_COUNTS
     # and of the 60,000 training records, training and validation together
     labels = np.concatenate([mnist.train.label, mnist.validation.label])
     published = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
@@ -71,19 +71,27 @@ def files(tmp_path):
     return copy
 
 
-def test_an_altered_file_is_named(files, tmp_path):
-    altered = files / tfds_source.FILES[2]
-    content = bytearray(altered.read_bytes())
+@pytest.mark.slow  # it prepares MNIST
+def test_spoiled_files_are_named_and_leave_nothing_behind(files, tmp_path):
+    altered, truncated = files / tfds_source.FILES[2], files / tfds_source.FILES[1]
+    sound = {file: file.read_bytes() for file in (altered, truncated)}
+    data_dir = tmp_path / "data"
+
+    content = bytearray(sound[altered])
     content[len(content) // 2] ^= 1
     altered.write_bytes(content)
     with pytest.raises(InputError, match=r"t10k-images-idx3-ubyte\.gz in .*SHA-256"):
-        data.load("mnist", folder=files, data_dir=tmp_path / "data")
+        data.load("mnist", folder=files, data_dir=data_dir)
     assert list(tmp_path.rglob("*.npz")) == []
+    altered.write_bytes(sound[altered])
 
-
-def test_a_truncated_file_is_named(files, tmp_path):
-    truncated = files / tfds_source.FILES[1]
-    truncated.write_bytes(truncated.read_bytes()[:1000])
-    # In this process: the test above has been through the other one.
+    truncated.write_bytes(sound[truncated][:1000])
+    # In this process: the load above went through the other one.
     with pytest.raises(InputError, match=r"train-labels-idx1-ubyte\.gz in .*SHA-256"):
-        tfds_source.prepare("mnist", files, tmp_path / "data")
+        tfds_source.prepare("mnist", files, data_dir)
+    assert not tfds_source.is_prepared("mnist", data_dir)
+    truncated.write_bytes(sound[truncated])
+
+    # With sound files again, the same data folder gives the published records.
+    again = data.load("mnist", folder=files, data_dir=data_dir)
+    assert np.bincount(again.test.label).tolist() == TEST_COUNTS

@@ -8,7 +8,7 @@ import optax
 import pytest
 
 from jaxnets import relu_softmax, training
-from jaxnets.data import stream
+from jaxnets.data import dataset, stream, tfds_source
 from jaxnets.types import Batch
 
 pytestmark = [pytest.mark.mnist, pytest.mark.keras]
@@ -49,6 +49,16 @@ def test_a_seed_shuffles_and_still_gives_every_record_once(first_records):
         return sorted((label, image.tobytes()) for label, image in pairs)
 
     assert as_rows(one) == as_rows(first_records) == as_rows(other)
+
+
+def test_what_is_prepared_needs_no_folder(first_records, monkeypatch, tmp_path):
+    # The fixture has prepared it; oracle: tensorflow-datasets' own answer.
+    data_dir = tfds_source.default_data_dir()
+    assert tfds_source.is_prepared("mnist", data_dir)
+    assert not tfds_source.is_prepared("mnist", tmp_path)
+    monkeypatch.setenv(dataset.FOLDER_VARIABLE, str(tmp_path / "missing"))
+    found = next(iter(batches()))
+    np.testing.assert_array_equal(found.label, first_records.label[:BATCH_SIZE])
 
 
 def test_training_from_disk_equals_training_in_memory(first_records):

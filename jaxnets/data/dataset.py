@@ -53,7 +53,7 @@ def load(
     if validation_examples is not None and validation_examples < 0:
         raise InputError(f"{validation_examples=} must be 0 or more")
     if folder is not None:
-        folder = _with_the_files(folder.expanduser())
+        folder = with_the_files(folder)
     data_dir = data_dir or tfds_source.default_data_dir()
     notice = None
     try:
@@ -68,8 +68,22 @@ def load(
             f"digits instead: no figure here is comparable with MNIST's. {error}"
         )
         train, test = digits.load()
-    train, validation = _split(train, validation_examples)
+    num_records = len(train.label)
+    if validation_examples is None:
+        validation_examples = num_records // 6
+    if validation_examples >= num_records:
+        raise refusal(
+            f"{validation_examples=} leaves nothing to train on; there are "
+            f"{num_records} records",
+            notice,
+        )
+    train, validation = _split(train, num_records - validation_examples)
     return Dataset(name or DEFAULT, train, validation, test, notice)
+
+
+def refusal(message: str, notice: str | None) -> InputError:
+    """An error about a dataset's size; it says where the data is a substitute."""
+    return InputError(f"{message}. {notice}" if notice else message)
 
 
 def first_examples(dataset: Dataset, count: int) -> Dataset:
@@ -80,18 +94,28 @@ def first_examples(dataset: Dataset, count: int) -> Dataset:
     """
     num_examples = len(dataset.train.label)
     if not 1 <= count <= num_examples:
-        raise InputError(f"examples={count} must be between 1 and {num_examples}")
+        message = f"examples={count} must be between 1 and {num_examples}"
+        raise refusal(message, dataset.notice)
     return dataset._replace(train=Batch(*(array[:count] for array in dataset.train)))
 
 
-def folder_or_default(folder: Path | None, name: str) -> Path | None:
-    """The folder with the original files, if there is one; it must hold them."""
-    if folder is None and name == DEFAULT and os.environ.get(FOLDER_VARIABLE):
-        folder = Path(os.environ[FOLDER_VARIABLE])
-    return folder and _with_the_files(folder.expanduser())
+def folder_of_variable(name: str, data_dir: Path) -> Path | None:
+    """The folder that JAXNETS_MNIST_DIR names, where it is needed.
+
+    It is not for another dataset, or for one that is prepared already: then a
+    variable that points nowhere does no harm.
+
+    Raises: as `with_the_files`.
+    """
+    folder = os.environ.get(FOLDER_VARIABLE)
+    if not folder or name != DEFAULT or tfds_source.is_prepared(name, data_dir):
+        return None
+    return with_the_files(Path(folder))
 
 
-def _with_the_files(folder: Path) -> Path:
+def with_the_files(folder: Path) -> Path:
+    """The folder without `~`; raise InputError unless the four files are in it."""
+    folder = folder.expanduser()
     missing = [f for f in tfds_source.FILES if not (folder / f).is_file()]
     if missing:
         raise InputError(
@@ -107,7 +131,7 @@ def _load_arrays(name: str, folder: Path | None, data_dir: Path) -> tuple[Batch,
     path = cache.path(data_dir, name)
     arrays = cache.read(path)
     if arrays is None:
-        folder = folder_or_default(folder, name)
+        folder = folder or folder_of_variable(name, data_dir)
         logging.getLogger(__name__).info(
             "reading %s through tensorflow-datasets; the first time takes about "
             "half a minute",
@@ -120,16 +144,7 @@ def _load_arrays(name: str, folder: Path | None, data_dir: Path) -> tuple[Batch,
     return arrays
 
 
-def _split(records: Batch, validation_examples: int | None) -> tuple[Batch, Batch]:
-    """The first records to train on, the last ones to validate."""
-    num_records = len(records.label)
-    if validation_examples is None:
-        validation_examples = num_records // 6
-    if validation_examples >= num_records:
-        raise InputError(
-            f"{validation_examples=} leaves nothing to train on; there are "
-            f"{num_records} records"
-        )
-    cut = num_records - validation_examples
+def _split(records: Batch, cut: int) -> tuple[Batch, Batch]:
+    """The first `cut` records to train on, the rest to validate."""
     image, label = records
     return Batch(image[:cut], label[:cut]), Batch(image[cut:], label[cut:])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from jaxnets.data import tfds_source
-from jaxnets.data.dataset import folder_or_default
+from jaxnets.data.dataset import folder_of_variable, with_the_files
 from jaxnets.errors import InputError
 from jaxnets.types import Batch
 
@@ -49,7 +49,8 @@ def stream(
     if batch_size < 1:
         raise InputError(f"{batch_size=} must be at least 1")
     data_dir = data_dir or tfds_source.default_data_dir()
-    builder = tfds_source.prepare(name, folder_or_default(folder, name), data_dir)
+    folder = with_the_files(folder) if folder else folder_of_variable(name, data_dir)
+    builder = tfds_source.prepare(name, folder, data_dir)
     records = builder.as_dataset(split=split, shuffle_files=False)
     if seed is not None:
         records = records.shuffle(SHUFFLE_BUFFER, seed=seed)

@@ -37,6 +37,14 @@ def default_data_dir() -> Path:
         ) from error
 
 
+def is_prepared(name: str, data_dir: Path) -> bool:
+    """As a builder's `is_prepared`, but told without loading TensorFlow."""
+    folder = data_dir / name / VERSIONS[name]
+    # What tensorflow-datasets 4.9.10 asks for, in `file_utils.is_valid_variant_dir`.
+    parts = ("dataset_info.json", "features.json")
+    return all((folder / part).is_file() for part in parts)
+
+
 def load(name: str, folder: Path | None, data_dir: Path) -> tuple[Batch, Batch]:
     """Training and test records in tensorflow-datasets' own order.
 
@@ -80,15 +88,19 @@ def prepare(name: str, folder: Path | None, data_dir: Path) -> Any:
         builder.download_and_prepare(download_config=config)
     except download_manager.NonMatchingChecksumError as error:
         raise InputError(_altered_message(error, folder)) from error
-    except OSError as error:
-        if error.errno is not None:
-            raise  # the disk, not the network
-        raise _unavailable(name, folder, error) from error
     except Exception as error:  # each download library has errors of its own
         if found().is_prepared():  # another process was faster
             return found()
+        if _is_of_the_disk(error):
+            raise
         raise _unavailable(name, folder, error) from error
     return builder
+
+
+def _is_of_the_disk(error: Exception) -> bool:
+    """Not of the network: download libraries raise kinds of their own, unnumbered."""
+    is_numbered = isinstance(error, OSError) and error.errno is not None
+    return is_numbered or type(error) is OSError  # so it says that a disk is too small
 
 
 def _check_reachable(name: str, url: str) -> None:
