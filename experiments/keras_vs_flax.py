@@ -106,9 +106,11 @@ def main(config: Config) -> dict[str, Any]:
     seconds = {"tf.keras": [], "Flax": []}
 
     def note(number, logs, epoch_seconds):
+        training.check_finite(number, logs["loss"], logs["val_loss"])
         seconds["tf.keras"].append(epoch_seconds)
 
-    keras_dense.fit(model, recipe, dataset.train, dataset.validation, note)
+    with running.divergence_named("tf.keras", recipe):
+        keras_dense.fit(model, recipe, dataset.train, dataset.validation, note)
     epochs = training.fit(
         flax_dense.loss_fn,
         tx,
@@ -119,8 +121,9 @@ def main(config: Config) -> dict[str, Any]:
         num_epochs=config.epochs,
         key=data_key,
     )
-    for epoch in epochs:
-        seconds["Flax"].append(epoch.seconds)
+    with running.divergence_named("Flax", recipe):
+        for epoch in epochs:
+            seconds["Flax"].append(epoch.seconds)
 
     # Result: the test set is opened once, after the last epoch.
     image, label = dataset.test

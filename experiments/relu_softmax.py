@@ -13,11 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 import optax
 
 from jaxnets import data, recipes, relu_softmax, running, runtime, training
-from jaxnets.errors import NonFiniteLoss
 from jaxnets.recipes import RELU_SOFTMAX
 
 
@@ -67,17 +65,16 @@ def main(config: Config) -> dict[str, Any]:
     train_epoch = jax.jit(train_epoch, donate_argnums=0)
     evaluate = jax.jit(training.make_evaluate(loss_fn))
     losses = []
-    for epoch in range(config.epochs):
-        order = training.epoch_order(data_key, epoch, len(train.label))
-        state, totals = train_epoch(state, train, order)
-        loss = float(totals.loss / totals.seen)
-        if not np.isfinite(loss):
-            rate = f"learning rate {config.learning_rate:g}"
-            raise NonFiniteLoss(f"the loss is {loss} in epoch {epoch + 1} at {rate}")
-        checked = evaluate(state.params, validation)
-        accuracy = float(checked.correct / checked.seen)
-        print(f"Epoch {epoch + 1}: loss {loss:.4f}, validation {accuracy:.2%}")
-        losses.append(loss)
+    with running.divergence_named("relu_softmax", recipe):
+        for epoch in range(config.epochs):
+            order = training.epoch_order(data_key, epoch, len(train.label))
+            state, totals = train_epoch(state, train, order)
+            loss = float(totals.loss / totals.seen)
+            checked = evaluate(state.params, validation)
+            training.check_finite(epoch + 1, loss, checked.loss)
+            accuracy = float(checked.correct / checked.seen)
+            print(f"Epoch {epoch + 1}: loss {loss:.4f}, validation {accuracy:.2%}")
+            losses.append(loss)
 
     # Result: the test set is opened once, after the last epoch.
     tested = evaluate(state.params, test)

@@ -74,10 +74,11 @@ def main(config: Config) -> dict[str, Any]:
         key=data_key,
     )
     validation_correct = []
-    for epoch in epochs:
-        correct, seen = int(epoch.validation.correct), int(epoch.validation.seen)
-        print(f"Epoch {epoch.number}: {correct:,} / {seen:,}")
-        validation_correct.append(correct)
+    with running.divergence_named("sigmoid_mse", recipe):
+        for epoch in epochs:
+            correct, seen = int(epoch.validation.correct), int(epoch.validation.seen)
+            print(f"Epoch {epoch.number}: {correct:,} / {seen:,}")
+            validation_correct.append(correct)
 
     # Result: the test set is opened once, after the last epoch.
     predict = jax.jit(sigmoid_mse.predict)

@@ -1,7 +1,8 @@
 """Compiling a pure function ahead of its first call, for the device at hand."""
 
+from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
@@ -9,22 +10,34 @@ import jax
 # none, nothing changes. An epoch of the Keras mirror is 15 % faster so.
 CPU_OPTIONS: dict[str, str | bool] = {"xla_cpu_prefer_vector_width": "512"}
 
-
-_CACHE_HIT = "/jax/compilation_cache/cache_hits"
-_hits = 0
+_events: Counter[str] = Counter()  # how often each event of JAX has happened
 
 
 def _count(event: str, **_: object) -> None:
-    global _hits  # noqa: PLW0603 the event has no other place to be kept
-    _hits += event == _CACHE_HIT
+    _events[event] += 1
 
 
 jax.monitoring.register_event_listener(_count)
 
 
-def cache_hits() -> int:
-    """Programs of this process that came from JAX's persistent cache so far."""
-    return _hits
+class CacheUse(NamedTuple):
+    """What JAX's persistent cache has done for this process so far."""
+
+    hits: int  # programs that came from it
+    misses: int  # programs that were compiled and put into it
+
+    def all_hits_since(self, earlier: "CacheUse") -> bool:
+        """Whether programs came from the cache, and none was missing there.
+
+        One that compiles too fast to be worth keeping counts as neither.
+        """
+        return self.hits > earlier.hits and self.misses == earlier.misses
+
+
+def cache_use() -> CacheUse:
+    """The counts so far."""
+    cache = "/jax/compilation_cache"
+    return CacheUse(_events[f"{cache}/cache_hits"], _events[f"{cache}/cache_misses"])
 
 
 def compile_ahead(

@@ -1,12 +1,12 @@
 """Train `keras_dense` in a process of its own; `worker` says why."""
 
-import math
 from collections.abc import Callable, Iterator
 from statistics import median
 
-from jaxnets import worker
+import numpy as np
+
+from jaxnets import training, worker
 from jaxnets.data import Dataset
-from jaxnets.errors import NonFiniteLoss
 from jaxnets.recipes import Recipe
 from jaxnets.running import EpochRecord, Trained
 
@@ -25,12 +25,13 @@ def _train_here(send: Send, recipe: Recipe, dataset: Dataset, seed: int) -> None
     from jaxnets import keras_dense
 
     validation_seen = len(dataset.validation.label)
-    all_seconds = []
+    all_seconds: list[float] = []
 
     def on_epoch(number: int, logs: dict[str, float], seconds: float) -> None:
-        for key in ("loss", "val_loss"):
-            if not math.isfinite(logs.get(key, 0.0)):
-                raise NonFiniteLoss(f"the loss is {logs[key]} in epoch {number}")
+        params = keras_dense.to_dense(model)
+        losses = (logs["loss"], logs.get("val_loss", 0.0))
+        finite = all(np.isfinite(array).all() for layer in params for array in layer)
+        training.check_finite(number, *losses, weights=finite)
         all_seconds.append(seconds)
         correct = round(logs.get("val_accuracy", 0.0) * validation_seen)
         record = EpochRecord(
@@ -41,7 +42,7 @@ def _train_here(send: Send, recipe: Recipe, dataset: Dataset, seed: int) -> None
             validation_correct=correct if validation_seen else None,
             validation_seen=validation_seen,
             seconds=seconds,
-            params=keras_dense.to_dense(model),
+            params=params,
         )
         send(record)
 

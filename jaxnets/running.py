@@ -4,6 +4,7 @@ Every model gives the same events, so nobody downstream asks which one it was:
 an `EpochRecord` after each epoch, and one `Trained` at the end.
 """
 
+import contextlib
 import math
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -11,8 +12,9 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jaxnets import compiling, recipes, training
+from jaxnets import recipes, training
 from jaxnets.data import NUM_CLASSES, Dataset
+from jaxnets.data.dataset import refusal
 from jaxnets.errors import InputError, NonFiniteLoss
 from jaxnets.recipes import Recipe
 from jaxnets.types import Params, Prediction, Totals
@@ -43,7 +45,7 @@ class Trained(NamedTuple):
 
     prediction: Prediction  # of the test set, NumPy arrays
     compile_seconds: float | None  # None where it cannot be told from training
-    compile_cached: bool = False  # an earlier start had left the program on disk
+    compile_cached: bool = False  # an earlier start had left the programs on disk
 
 
 def check_fits(name: str, recipe: Recipe, dataset: Dataset) -> None:
@@ -64,10 +66,23 @@ def check_fits(name: str, recipe: Recipe, dataset: Dataset) -> None:
         )
     num_examples = len(dataset.train.label)
     if recipe.batch_size > num_examples:
-        raise InputError(
+        raise refusal(
             f"{name}: batch size {recipe.batch_size} must be at most {num_examples}, "
-            "the training examples"
+            "the training examples",
+            dataset.notice,
         )
+
+
+@contextlib.contextmanager
+def divergence_named(name: str, recipe: Recipe) -> Iterator[None]:
+    """Give a NonFiniteLoss of the work inside the model's name and its remedy."""
+    try:
+        yield
+    except NonFiniteLoss as error:
+        raise NonFiniteLoss(
+            f"{name}: {error} at learning rate {recipe.learning_rate:g}. Try a smaller "
+            "learning rate."
+        ) from error
 
 
 def train(
@@ -85,19 +100,14 @@ def train(
         run = _train_jax
     else:
         from jaxnets.keras_process import train as run
-    try:
+    with divergence_named(name, recipe):
         yield from run(name, recipe, dataset, seed)
-    except NonFiniteLoss as error:
-        raise NonFiniteLoss(
-            f"{name}: {error} at learning rate {recipe.learning_rate:g}; what was "
-            "reached before is kept. Try a smaller learning rate."
-        ) from error
 
 
 def _train_jax(
     name: str, recipe: Recipe, dataset: Dataset, seed: int
 ) -> Iterator[EpochRecord | Trained]:
-    network, hits = recipes.NETWORKS[name], compiling.cache_hits()
+    network = recipes.NETWORKS[name]
     init_key, data_key = recipes.run_keys(seed)
     tx = recipes.optimizer(recipe)
     state = training.start(network.init(init_key, recipe.layer_sizes), tx)
@@ -114,9 +124,9 @@ def _train_jax(
     for epoch in epochs:
         record = _record(epoch)
         yield record
-    cached = compiling.cache_hits() > hits
     prediction = jax.jit(network.predict)(record.params, dataset.test.image)
-    yield Trained(jax.device_get(prediction), epoch.compile_seconds, cached)
+    prediction = jax.device_get(prediction)
+    yield Trained(prediction, epoch.compile_seconds, epoch.compile_cached)
 
 
 def _record(epoch: training.Epoch) -> EpochRecord:

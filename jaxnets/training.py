@@ -15,7 +15,7 @@ import numpy as np
 import optax
 from jax import lax
 
-from jaxnets.compiling import compile_ahead
+from jaxnets.compiling import cache_use, compile_ahead
 from jaxnets.errors import InputError, NonFiniteLoss
 from jaxnets.types import Batch, LossFn, Params, Totals, TrainState
 
@@ -38,6 +38,7 @@ class Epoch(NamedTuple):
     validation: Totals | None  # host numbers, after the epoch's last step
     seconds: float  # the training alone, without validation or compilation
     compile_seconds: float  # tracing and compiling, the same in every epoch
+    compile_cached: bool  # an earlier start had left the programs on disk
 
 
 def start(params: Params, tx: optax.GradientTransformation) -> TrainState:
@@ -147,6 +148,28 @@ def check_batch_size(batch_size: int, num_examples: int) -> None:
         raise InputError(f"{batch_size=} must be between 1 and {num_examples=}")
 
 
+def check_finite(epoch: int, *losses: float | np.ndarray, weights: bool = True) -> None:
+    """Raise NonFiniteLoss where training diverged.
+
+    Args:
+      epoch: its number, 1 for the first.
+      losses: host numbers; none may be NaN or infinite.
+      weights: whether all are finite. The last step of an epoch is in no loss but
+        that of the validation set.
+    """
+    for loss in losses:
+        if not np.isfinite(loss):
+            raise NonFiniteLoss(f"the loss is {loss} in epoch {epoch}")
+    if not weights:
+        raise NonFiniteLoss(f"a weight is not finite at the end of epoch {epoch}")
+
+
+def _all_finite(params: Params) -> jax.Array:
+    """bool []: whether no parameter is NaN or infinite."""
+    finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(params)]
+    return jnp.stack(finite).all()
+
+
 def fit(
     loss_fn: LossFn,
     tx: optax.GradientTransformation,
@@ -176,7 +199,7 @@ def fit(
     Raises:
       InputError: the batch size does not fit, there is no epoch to train, or the
         state stands in the middle of one.
-      NonFiniteLoss: the mean loss of an epoch is NaN or infinite.
+      NonFiniteLoss: a loss of an epoch, or a weight after it, is NaN or infinite.
     """
     num_examples = train.label.shape[0]
     check_batch_size(batch_size, num_examples)
@@ -194,26 +217,30 @@ def fit(
     train_epoch = make_train_epoch(loss_fn, tx, batch_size)
 
     def shuffle_and_train(state, data, key, epoch):
-        return train_epoch(state, data, epoch_order(key, epoch, num_examples))
+        order = epoch_order(key, epoch, num_examples)
+        state, totals = train_epoch(state, data, order)
+        return state, totals, _all_finite(state.params)
 
-    began = time.perf_counter()
+    before, began = cache_use(), time.perf_counter()
     first_epoch = (state, train, key, np.int32(0))
     run_epoch = compile_ahead(shuffle_and_train, *first_epoch, donate_argnums=0)
     evaluate = None
     if len(validation.label):
         evaluate = compile_ahead(make_evaluate(loss_fn), state.params, validation)
     compile_seconds = time.perf_counter() - began
+    compile_cached = cache_use().all_hits_since(before)
 
     for epoch in range(first, num_epochs):
         began = time.perf_counter()
-        state, totals = run_epoch(state, train, key, np.int32(epoch))
+        state, totals, finite = run_epoch(state, train, key, np.int32(epoch))
         jax.block_until_ready((state, totals))
         seconds = time.perf_counter() - began
-        totals = jax.device_get(totals)
-        checked = None
+        totals, checked = jax.device_get(totals), None
+        losses = [totals.loss]
         if evaluate:
             checked = jax.device_get(evaluate(state.params, validation))
-        for loss in (totals.loss, checked.loss if checked else 0.0):
-            if not np.isfinite(loss):
-                raise NonFiniteLoss(f"the loss is {loss} in epoch {epoch + 1}")
-        yield Epoch(epoch + 1, state, totals, checked, seconds, compile_seconds)
+            losses.append(checked.loss)
+        check_finite(epoch + 1, *losses, weights=bool(finite))
+        yield Epoch(
+            epoch + 1, state, totals, checked, seconds, compile_seconds, compile_cached
+        )

@@ -116,12 +116,37 @@ def test_keras_and_flax_take_the_same_steps(capsys):
         assert f"{name}: {results[name]['test_correct']} / 360" in printed
 
 
-def test_a_lesson_says_that_it_diverged():
-    config = relu_lesson.Config(
-        dataset="digits", layer_sizes=(784, 10), epochs=2, learning_rate=1e38
+DIVERGED = "^{}: .* epoch 1 at learning rate {}. Try a smaller learning rate.$"
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")  # of 1e300
+@pytest.mark.parametrize(
+    ("name", "rate"),
+    [
+        ("relu_softmax", 1e38),
+        ("sigmoid_mse", 1e300),  # infinite in float32; 1e38 only saturates a sigmoid
+    ],
+)
+def test_a_lesson_says_that_it_diverged(name, rate):
+    lesson = LESSONS[name]
+    config = lesson.Config(
+        dataset="digits", layer_sizes=(784, 10), epochs=2, learning_rate=rate
     )
-    with pytest.raises(NonFiniteLoss, match=r"in epoch 1 at learning rate 1e\+38"):
-        relu_lesson.main(config)
+    message = DIVERGED.format(name, re.escape(f"{rate:g}"))
+    with pytest.raises(NonFiniteLoss, match=message):
+        lesson.main(config)
+
+
+@pytest.mark.keras
+def test_the_lesson_with_keras_says_that_keras_diverged():
+    import keras_vs_flax as keras_lesson
+
+    config = keras_lesson.Config(
+        dataset="digits", layer_sizes=(784, 10), epochs=1, learning_rate=1e38
+    )
+    message = DIVERGED.format(r"tf\.keras", r"1e\+38")
+    with pytest.raises(NonFiniteLoss, match=message):
+        keras_lesson.main(config)
 
 
 @pytest.mark.parametrize("name", LESSONS)

@@ -1,17 +1,25 @@
 """`fit`: epochs in a row, resume, donation, divergence."""
 
+import os
+
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
 from jaxnets import relu_softmax, sigmoid_mse, training
 from jaxnets.errors import InputError, NonFiniteLoss
 from jaxnets.types import Batch
 
 SIZES = (20, 6, 10)
+CACHE_OPTIONS = (
+    "jax_compilation_cache_dir",
+    "jax_persistent_cache_min_compile_time_secs",
+    "jax_persistent_cache_min_entry_size_bytes",
+)
 TX = optax.sgd(0.1, momentum=0.9)  # with a state of its own, which must resume too
 
 
@@ -152,6 +160,43 @@ def test_divergence_on_the_validation_set_alone():
     tx = optax.sgd(1e38)
     with pytest.raises(NonFiniteLoss, match=r"in epoch 1$"):
         list(fit(fresh_state(tx), tx=tx, batch_size=23))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_divergence_in_the_last_step_without_a_validation_set(bad):
+    # The epoch's only loss is taken before its only step, so all losses are sound.
+    tx = optax.stateless(lambda grads, _: jax.tree.map(lambda g: 0 * g + bad, grads))
+    empty = Batch(VALIDATION.image[:0], VALIDATION.label[:0])
+    epochs = fit(fresh_state(tx), tx=tx, validation=empty, batch_size=23, num_epochs=1)
+    with pytest.raises(NonFiniteLoss, match=r"a weight is not finite .* epoch 1$"):
+        next(epochs)
+
+
+@pytest.fixture
+def program_cache(tmp_path):
+    """An empty folder where JAX keeps every program, however small."""
+    before = {name: getattr(jax.config, name) for name in CACHE_OPTIONS}
+    for name, value in zip(CACHE_OPTIONS, (str(tmp_path), 0, 0), strict=True):
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+    yield tmp_path
+    for name, value in before.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+
+
+def test_an_epoch_says_whether_all_its_programs_were_on_disk(program_cache):
+    def is_cached(num_validation):
+        jax.clear_caches()  # what this process remembers
+        part = jax.tree.map(lambda array: array[:num_validation], VALIDATION)
+        return next(fit(fresh_state(), validation=part)).compile_cached
+
+    assert not is_cached(11)
+    assert os.listdir(program_cache)
+    assert is_cached(11)
+    # The epoch comes from the disk, another evaluation does not.
+    assert not is_cached(7)
+    assert is_cached(7)
 
 
 def test_a_later_epoch_is_named_and_earlier_ones_are_kept():

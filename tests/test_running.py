@@ -140,3 +140,21 @@ def test_keras_gives_the_same_events(digits):
     tested = mirror.predict(records[-1].params, small.test.image)
     np.testing.assert_array_equal(trained.prediction.label, tested.label)
     assert isinstance(running.Trained(*trained).compile_seconds, float)
+
+
+@pytest.mark.keras
+def test_keras_diverging_in_its_last_step_without_a_validation_set():
+    # One batch an epoch: its loss is taken before the weights become infinite.
+    dataset = data.load("digits", validation_examples=0)
+    recipe = replace(
+        recipes.KERAS_DENSE,
+        layer_sizes=(784, 10),
+        batch_size=len(dataset.train.label),
+        learning_rate=1e300,
+        num_epochs=1,
+    )
+    message = (
+        r"^keras_dense: a weight is not finite .* epoch 1 at learning rate 1e\+300"
+    )
+    with pytest.raises(NonFiniteLoss, match=message):
+        next(train("keras_dense", recipe, dataset, 1))
