@@ -47,10 +47,15 @@ class Experiment:
         """Make the run folder; call it when everything that can be refused is checked.
 
         Args:
-          settings: for config.json; left out: the options.
+          settings: for config.json; left out: the options. The dataset's name and
+            notice are those of what was loaded.
         """
         if settings is None:
             settings = asdict(self.options)
+        loaded = {"dataset": self.dataset.name, "notice": self.dataset.notice}
+        settings = {**settings, **loaded}
+        if self.options.output is None:
+            self.output = folder.claim(self.output)
         overwrite = self.options.overwrite
         self.written = RunFolder(self.output, settings, overwrite=overwrite)
         self._say_notice()

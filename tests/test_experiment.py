@@ -1,13 +1,18 @@
 """What the experiments share: options, folder, results and endings."""
 
+import csv
 import json
 import signal
+from dataclasses import replace
 
+import compare
+import numpy as np
 import pytest
 
-from jaxnets import experiment, runtime
-from jaxnets.errors import InputError, NonFiniteLoss
-from jaxnets.report import page
+from jaxnets import experiment, recipes, runtime
+from jaxnets.data import dataset, tfds_source
+from jaxnets.errors import DatasetUnavailable, InputError, NonFiniteLoss
+from jaxnets.report import folder, page
 
 
 def prepared(tmp_path, **settings):
@@ -43,9 +48,8 @@ def test_the_status_says_how_it_ended(tmp_path):
         (KeyboardInterrupt(), "interrupted"),
         (NonFiniteLoss("nan"), "failed"),
     ):
-        folder = tmp_path / status
-        folder.mkdir()
-        run = begun(folder)
+        (tmp_path / status).mkdir()
+        run = begun(tmp_path / status)
 
         def work(error=error):
             if error:
@@ -103,3 +107,45 @@ def test_the_page_holds_sections_and_facts(tmp_path):
     html = (run.output / "report.html").read_text()
     for text in ("&lt;2&gt;", "1,198 / 239 / 360", "floor", "3 s", "seed", "A dot"):
         assert text in html
+
+
+def test_a_substitute_is_named_in_every_file(monkeypatch, tmp_path):
+    # Nothing is replaced but what would fetch MNIST.
+    def load(name, folder, data_dir):
+        raise DatasetUnavailable(f"{name} could not be downloaded (test)")
+
+    monkeypatch.setattr(tfds_source, "load", load)
+    monkeypatch.delenv(dataset.FOLDER_VARIABLE, raising=False)
+    tiny = replace(recipes.SIGMOID_MSE, layer_sizes=(784, 10), num_epochs=1)
+    path = tmp_path / "run"
+    compare.main(
+        compare.Config(
+            models=("sigmoid_mse",),
+            sigmoid_mse=tiny,
+            data_dir=tmp_path / "data",
+            output=path,
+        )
+    )
+    for name in ("config.json", "results.json"):
+        content = json.loads((path / name).read_text())
+        assert content["dataset"] == "digits"
+        assert "mnist could not be downloaded (test)" in content["notice"]
+    [line] = (path / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(line)["dataset"] == "digits"
+    with open(path / "predictions.csv", newline="") as stream:
+        assert {row["dataset"] for row in csv.DictReader(stream)} == {"digits"}
+    with np.load(path / "weights" / "sigmoid_mse.npz") as arrays:
+        assert str(arrays["dataset"]) == "digits"
+    assert "mnist could not be downloaded" in (path / "report.html").read_text()
+
+
+def test_two_starts_in_the_same_second_get_a_folder_each(monkeypatch, tmp_path):
+    monkeypatch.setattr(folder, "default_path", lambda name: tmp_path / "now")
+    options = experiment.Options(dataset="digits")
+    runs = [experiment.prepare("trial", options) for _ in range(2)]
+    for run in runs:
+        run.begin({"of": run.name})
+    assert [run.output.name for run in runs] == ["now", "now-2"]
+    for run in runs:
+        assert run.written.path == run.output
+        assert json.loads((run.output / "config.json").read_text())["of"] == "trial"

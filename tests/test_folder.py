@@ -3,14 +3,20 @@
 import csv
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import jaxnets
 from jaxnets.errors import InputError
-from jaxnets.report.folder import RunFolder, check, default_path
+from jaxnets.report import folder
+from jaxnets.report.folder import RunFolder, check, claim, default_path
 from jaxnets.types import Dense
+
+NOON = datetime(2026, 1, 2, 12)
 
 
 def test_a_new_folder_is_checked_without_being_made(tmp_path):
@@ -73,25 +79,65 @@ def test_default_path_names_time_and_experiment():
     assert path.parts[0] == "runs" and path.name.endswith("-compare")
 
 
+def test_default_path_is_free(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(folder, "datetime", SimpleNamespace(now=lambda: NOON))
+    names = []
+    for _ in range(3):
+        path = default_path("seeds")
+        path.mkdir(parents=True)
+        names.append(path.name)
+    first = "2026-01-02-120000-seeds"
+    assert names == [first, f"{first}-2", f"{first}-3"]
+
+
+def test_a_claimed_folder_belongs_to_one(tmp_path):
+    path = tmp_path / "runs" / "now"
+    with ThreadPoolExecutor(8) as pool:
+        claimed = list(pool.map(lambda _: claim(path), range(8)))
+    names = {"now", *(f"now-{number}" for number in range(2, 9))}
+    assert {one.name for one in claimed} == names
+    assert set(os.listdir(tmp_path / "runs")) == names
+
+
+def test_a_claim_below_something_else_ends(tmp_path):
+    (tmp_path / "runs").symlink_to("nowhere")
+    with pytest.raises(FileExistsError):
+        claim(tmp_path / "runs" / "now")
+
+
+@pytest.mark.parametrize("below", ["", "run"])
+def test_a_link_to_nowhere_is_named_with_the_remedy(tmp_path, below):
+    link = tmp_path / "link"
+    link.symlink_to("nowhere")
+    with pytest.raises(InputError) as caught:
+        check(link / below, overwrite=False)
+    assert str(caught.value) == (
+        f"output folder {link / below} cannot be made: {link} is a link to nowhere, "
+        "which does not exist; make that folder or name another"
+    )
+    assert os.listdir(tmp_path) == ["link"]
+
+
 def test_json_is_strict(tmp_path):
-    folder = RunFolder(tmp_path, {}, overwrite=False)
+    run = RunFolder(tmp_path, {}, overwrite=False)
     with pytest.raises(ValueError, match="JSON"):
-        folder.write_json("results.json", {"loss": float("nan")})
+        run.write_json("results.json", {"loss": float("nan")})
     assert not (tmp_path / "results.json").exists()
 
 
 def test_lines_are_on_disk_when_append_line_returns(tmp_path):
-    folder = RunFolder(tmp_path, {}, overwrite=False)
+    run = RunFolder(tmp_path, {}, overwrite=False)
     for epoch in (1, 2):
-        folder.append_line("metrics.jsonl", {"epoch": epoch})
+        run.append_line("metrics.jsonl", {"epoch": epoch})
         lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
         assert [json.loads(line)["epoch"] for line in lines] == [*range(1, epoch + 1)]
 
 
 def test_csv_is_read_back_by_the_standard_reader(tmp_path):
-    folder = RunFolder(tmp_path, {}, overwrite=False)
+    run = RunFolder(tmp_path, {}, overwrite=False)
     rows = [["a,b", 'say "7"'], ["zwei\nZeilen", "ü"]]
-    folder.write_csv("table.csv", ["one", "two"], iter(rows))
+    run.write_csv("table.csv", ["one", "two"], iter(rows))
     with open(tmp_path / "table.csv", encoding="utf-8", newline="") as stream:
         assert list(csv.reader(stream)) == [["one", "two"], *rows]
 
@@ -102,8 +148,8 @@ def test_weights_come_back_bit_for_bit(tmp_path):
         Dense(rng.normal(size=shape).astype(np.float32), np.zeros(shape[1], np.float32))
         for shape in [(4, 3), (3, 2)]
     )
-    folder = RunFolder(tmp_path, {}, overwrite=False)
-    folder.write_weights("net", params, dataset="digits")
+    run = RunFolder(tmp_path, {}, overwrite=False)
+    run.write_weights("net", params, dataset="digits")
     with np.load(tmp_path / "weights" / "net.npz") as arrays:
         assert str(arrays["dataset"]) == "digits"
         for number, layer in enumerate(params):
@@ -114,8 +160,8 @@ def test_weights_come_back_bit_for_bit(tmp_path):
 
 
 def test_a_full_disk_leaves_no_half_of_a_file(small_disk):
-    folder = RunFolder(small_disk / "out", {}, overwrite=False)
+    run = RunFolder(small_disk / "out", {}, overwrite=False)
     params = (Dense(np.ones((300, 100), np.float32), np.ones(100, np.float32)),)
     with pytest.raises(OSError):
-        folder.write_weights("net", params)
+        run.write_weights("net", params)
     assert os.listdir(small_disk / "out" / "weights") == []

@@ -2,10 +2,11 @@
 
 import csv
 import io
+import itertools
 import json
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,31 @@ MARK = "jaxnets"  # its key that says that a folder is one of ours
 
 
 def default_path(experiment: str) -> Path:
-    """`runs/<local time>-<experiment>` below the working folder."""
-    return Path("runs") / f"{datetime.now():%Y-%m-%d-%H%M%S}-{experiment}"
+    """`runs/<local time>-<experiment>` below the working folder, with a free name."""
+    path = Path("runs") / f"{datetime.now():%Y-%m-%d-%H%M%S}-{experiment}"
+    return next(name for name in _names(path) if not name.exists())
+
+
+def claim(path: Path) -> Path:
+    """Make a new folder of this name, or of the next one that is free.
+
+    So programs that start in the same second get a folder each.
+    """
+    for name in _names(path):
+        try:
+            name.mkdir(parents=True)
+        except FileExistsError:
+            if not name.exists():
+                raise  # something else is in the way, perhaps above it
+        else:
+            break
+    return name
+
+
+def _names(path: Path) -> Iterator[Path]:
+    yield path
+    for number in itertools.count(2):
+        yield path.with_name(f"{path.name}-{number}")
 
 
 def check(path: Path, *, overwrite: bool) -> None:
@@ -43,6 +67,12 @@ def check(path: Path, *, overwrite: bool) -> None:
             )
     parent = path.absolute()
     while not parent.exists():
+        if parent.is_symlink():
+            raise InputError(
+                f"output folder {path} cannot be made: {parent} is a link to "
+                f"{parent.readlink()}, which does not exist; make that folder or name "
+                "another"
+            )
         parent = parent.parent
     if not parent.is_dir():
         raise InputError(f"output folder {path} cannot be made: {parent} is a file")
