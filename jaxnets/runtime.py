@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
+from jaxnets.errors import InputError, NonFiniteLoss, WorkerFailed
+
 Config = TypeVar("Config")
 
 INTERRUPTED = 130  # the shell's code for a program that Ctrl-C ended
@@ -68,24 +70,13 @@ def run(
     Exit codes: 0 done, 1 bad input or a failed write, 2 a wrong command line,
     130 Ctrl-C.
     """
-    import jax
-    import tyro
-
-    from jaxnets.errors import InputError, NonFiniteLoss, WorkerFailed
-
-    description = sys.modules[main.__module__].__doc__
-    config = tyro.cli(config_type, description=description)
-    warnings.showwarning = _show_warning
-    logging.basicConfig(format="%(message)s")
-    logging.getLogger("jaxnets").setLevel(logging.INFO)
-    configure(all_cores=all_cores)
     try:
-        main(config)
+        _run(main, config_type, all_cores)
+        sys.stdout.flush()  # so that a reader who has gone is noticed here
     except (InputError, NonFiniteLoss, WorkerFailed) as error:
         _stop(str(error), 1)
-    except (jax.errors.JaxRuntimeError, MemoryError) as error:
-        first_line = (str(error) or "out of memory").splitlines()[0]
-        _stop(f"{first_line}. Try smaller layers or batches.", 1)
+    except MemoryError as error:
+        _stop_for_memory(error)
     except BrokenPipeError:
         _discard_output()  # whoever read the output has gone
         sys.exit(1)
@@ -96,6 +87,28 @@ def run(
         _stop("interrupted", INTERRUPTED)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done; only the exit is left
     sys.exit(0)
+
+
+def _run(
+    main: Callable[[Config], object], config_type: type[Config], all_cores: bool
+) -> None:
+    import jax
+    import tyro
+
+    description = sys.modules[main.__module__].__doc__
+    try:
+        config = tyro.cli(config_type, description=description)
+    except SystemExit:  # after --help, or a wrong command line
+        sys.stdout.flush()
+        raise
+    warnings.showwarning = _show_warning
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("jaxnets").setLevel(logging.INFO)
+    configure(all_cores=all_cores)
+    try:
+        main(config)
+    except jax.errors.JaxRuntimeError as error:
+        _stop_for_memory(error)
 
 
 def _discard_output() -> None:
@@ -123,6 +136,11 @@ def _stop(message: str, code: int) -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C adds nothing
     print(f"error: {message}", file=sys.stderr, flush=True)
     sys.exit(code)
+
+
+def _stop_for_memory(error: Exception) -> NoReturn:
+    first_line = (str(error) or "out of memory").splitlines()[0]
+    _stop(f"{first_line}. Try smaller layers or batches.", 1)
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
