@@ -6,26 +6,12 @@ Read in this order: `types`, `relu_softmax`, `losses`, `training`, and then
 """
 
 import importlib
+import pkgutil
 from types import ModuleType
 
 __version__ = "0.1.0"
 
-_SUBMODULES = (
-    "data",
-    "experiment",
-    "flax_dense",
-    "images",
-    "keras_dense",
-    "losses",
-    "many",
-    "recipes",
-    "relu_softmax",
-    "report",
-    "running",
-    "sigmoid_mse",
-    "training",
-    "types",
-)
+_SUBMODULES = tuple(module.name for module in pkgutil.iter_modules(__path__))
 __all__ = ["__version__", *_SUBMODULES]  # noqa: PLE0604
 
 

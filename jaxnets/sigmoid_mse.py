@@ -46,7 +46,11 @@ def predict(params: Params, images: jax.Array) -> Prediction:
 
     Ten independent sigmoids are no distribution. Dividing by their sum keeps
     their order and makes them comparable with the other models' probabilities.
+    Where all of them vanish in float32, every class is as likely as another.
     """
     activations = apply(params, images)
     total = jnp.sum(activations, axis=-1, keepdims=True)
-    return Prediction(jnp.argmax(activations, axis=-1), activations / total)
+    smallest = jnp.finfo(total.dtype).tiny  # below it, quotients lose their digits
+    share = activations / jnp.maximum(total, smallest)
+    probability = jnp.where(total < smallest, 1 / share.shape[-1], share)
+    return Prediction(jnp.argmax(activations, axis=-1), probability)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -60,7 +61,20 @@ def test_an_unknown_attribute_is_an_ordinary_error():
 
     with pytest.raises(AttributeError, match="'jaxnets' has no attribute 'nothing'"):
         _ = jaxnets.nothing
-    assert set(dir(jaxnets)) >= {"__version__", "data", "relu_softmax", "training"}
+
+
+def test_every_module_is_named_and_loads_when_it_is_used():
+    import jaxnets
+
+    # Oracle: the files of the package.
+    [folder] = map(Path, jaxnets.__path__)
+    files = {file.stem for file in folder.glob("*.py")} - {"__init__"}
+    packages = {file.parent.name for file in folder.glob("*/__init__.py")}
+    assert {"data", "neurons", "training", "worker"} < files | packages
+    assert set(dir(jaxnets)) == {"__version__", *files, *packages}
+    assert set(jaxnets.__all__) == set(dir(jaxnets))
+    assert jaxnets.row_rnn.__name__ == "jaxnets.row_rnn"
+    assert jaxnets.report.__name__ == "jaxnets.report"
 
 
 def test_networks_train_and_improve_without_tensorflow():

@@ -12,7 +12,7 @@ import scipy.stats
 
 from jaxnets import sigmoid_mse
 from jaxnets.training import make_train_epoch, make_train_step, start
-from jaxnets.types import Batch
+from jaxnets.types import Batch, Dense
 
 RATE = 3.0  # eta, Nielsen, chapter 1
 
@@ -110,3 +110,15 @@ def test_weights_and_biases_start_from_the_standard_normal_distribution():
     # No numbers are reused. float32 normals come from 2^23 values, so among 238,000
     # some 3,000 pairs are equal by chance.
     assert len(np.unique(flat)) > 0.95 * len(flat)
+
+
+@pytest.mark.parametrize("bias", [0, -80, -86, -87.5, -88.5, -100, -1e4, 1e4])
+def test_probabilities_sum_to_1_where_every_sigmoid_vanishes(bias):
+    # Below -87.3 a sigmoid leaves float32's normal range, below -103.9 it is 0.
+    layer = Dense(np.zeros((20, 10), np.float32), np.full(10, bias, np.float32))
+    images = np.zeros((3, 4, 5), np.uint8)
+    for predict in (sigmoid_mse.predict, jax.jit(sigmoid_mse.predict)):
+        prediction = predict((layer,), images)
+        # Equal outputs are equally likely; float32, 10 terms
+        np.testing.assert_allclose(prediction.probability, 0.1, rtol=1e-6)
+        assert prediction.label.tolist() == [0, 0, 0]  # as `count` counts them
