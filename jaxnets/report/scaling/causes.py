@@ -16,9 +16,9 @@ from jaxnets.report.scaling.points import (
     where,
 )
 
-CONSTANTS = {  # what a step costs however small the factor is
-    "width": "however narrow the network (dispatch, and handling the images)",
-    "batch_size": "however few its images (dispatch, and Adam's update of all weights)",
+CONSTANTS = {  # what a step takes however small the factor is
+    "width": ("narrow the network", "dispatch and the handling of images"),
+    "batch_size": ("few its images", "dispatch and Adam's update of all weights"),
 }
 
 
@@ -89,9 +89,10 @@ def _constants(results: dict[str, Any], factor: str) -> list[str]:
     if not parts:
         return []
     listed = ", ".join(f"{LABELS[n]} {1000 * s:.2f} ms" for n, s in parts.items())
+    small, what = CONSTANTS[factor]
     return [
-        f"A step costs so much {CONSTANTS[factor]}: {listed}; by the line through the "
-        f"steps at {FACTORS[factor]} {low[factor]:,} and {high[factor]:,}."
+        f"However {small}, a step needs time for {what}: {listed} (the line through the steps "
+        f"at {FACTORS[factor]} {low[factor]:,} and {high[factor]:,})."
         + _narrowing(points, factor, parts)
     ]
 
