@@ -385,9 +385,9 @@ def test_the_constant_part_of_a_step_by_hand():
         floor_seconds=0.05,
     )
     assert (
-        "However narrow the network, a step needs time for dispatch and the handling of "
-        "images: from scratch 1.00 ms, tf.keras 8.00 ms (the line through the steps at "
-        "hidden width 64 and 256). Of tf.keras's step that is 89% at 64 and 33% at "
+        "However narrow the network, a step needs time for dispatch and the handling "
+        "of images: from scratch 1.00 ms, tf.keras 8.00 ms (the line through the steps "
+        "at hidden width 64 and 256). Of tf.keras's step that is 89% at 64 and 33% at "
         "1,024: so its distance shrinks."
     ) in said
     widening = said_of(

@@ -91,8 +91,8 @@ def _constants(results: dict[str, Any], factor: str) -> list[str]:
     listed = ", ".join(f"{LABELS[n]} {1000 * s:.2f} ms" for n, s in parts.items())
     small, what = CONSTANTS[factor]
     return [
-        f"However {small}, a step needs time for {what}: {listed} (the line through the steps "
-        f"at {FACTORS[factor]} {low[factor]:,} and {high[factor]:,})."
+        f"However {small}, a step needs time for {what}: {listed} (the line through "
+        f"the steps at {FACTORS[factor]} {low[factor]:,} and {high[factor]:,})."
         + _narrowing(points, factor, parts)
     ]
 
