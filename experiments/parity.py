@@ -27,6 +27,7 @@ from jaxnets import (
 )
 from jaxnets.errors import InputError
 from jaxnets.experiment import Experiment
+from jaxnets.numbers import finites
 from jaxnets.parity import comparison, prices
 from jaxnets.parity.task import Task, batches, marks, pixel_values
 from jaxnets.recipes import Recipe
@@ -145,10 +146,7 @@ def _price(
                 "choice": priced.choice.name,
                 "epoch": epoch.number,
                 "seeds": list(epoch.seeds),
-                "train_loss": [
-                    float(loss) if math.isfinite(loss) else None
-                    for loss in epoch.train_loss
-                ],
+                "train_loss": finites(epoch.train_loss),
                 "test_accuracy": epoch.test_accuracy.tolist(),
             }
             run.written.append_line("metrics.jsonl", line)

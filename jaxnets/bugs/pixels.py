@@ -9,17 +9,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnets import flax_dense, many, recipes, worker
-from jaxnets.bugs.trials import finite
 from jaxnets.bugs.zoo import bytes_as_numbers
 from jaxnets.data import Dataset
 from jaxnets.images import WHITE, to_vectors
-from jaxnets.losses import softmax_cross_entropy
+from jaxnets.numbers import finite
+from jaxnets.raw_pixels import for_bytes, on_bytes
 from jaxnets.recipes import Recipe
 from jaxnets.signs import Run
-from jaxnets.types import Batch, LossFn, Params, Totals, count
+from jaxnets.types import Params
 
 MODELS = ("flax_dense", "keras_dense")
 INPUTS = {"scaled": to_vectors, "bytes": bytes_as_numbers}
+LOSSES = {"scaled": flax_dense.loss_fn, "bytes": on_bytes(flax_dense.loss_fn)}
 _LOOKED_AT = 100  # images whose inputs are kept
 
 
@@ -70,23 +71,12 @@ def _init(recipe: Recipe, key: jax.Array) -> Params:
     return flax_dense.init(key, recipe.layer_sizes)
 
 
-def make_loss_fn(pixels: str) -> LossFn:
-    """As `flax_dense.loss_fn`, with pixels as said."""
-
-    def loss_fn(params: Params, batch: Batch) -> tuple[jax.Array, Totals]:
-        logits = flax_dense.module(params)(INPUTS[pixels](batch.image))
-        losses = softmax_cross_entropy(logits, batch.label)
-        return jnp.mean(losses), count(logits, losses, batch.label)
-
-    return loss_fn
-
-
 def _train_flax(
     pixels: str, recipe: Recipe, dataset: Dataset, seeds: tuple[int, ...]
 ) -> Iterator[PixelEpoch | Run]:
     epochs = many.fit_seeds(
         functools.partial(_init, recipe),
-        make_loss_fn(pixels),
+        LOSSES[pixels],
         recipes.optimizer(recipe),
         dataset.train,
         [dataset.test],
@@ -103,7 +93,8 @@ def _train_flax(
 
     @jax.jit
     def apply(params: Params, images: jax.Array) -> jax.Array:
-        return flax_dense.module(params)(INPUTS[pixels](images))
+        seen = for_bytes(params) if pixels == "bytes" else params
+        return flax_dense.apply(seen, images)
 
     inputs = np.asarray(INPUTS[pixels](jnp.asarray(dataset.test.image[:_LOOKED_AT])))
     for place, seed in enumerate(seeds):

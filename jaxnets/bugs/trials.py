@@ -12,6 +12,7 @@ import numpy as np
 from jaxnets import many, recipes, signs
 from jaxnets.bugs.program import Inputs, Program, layers, make_loss_fn
 from jaxnets.data import Dataset
+from jaxnets.numbers import finite
 from jaxnets.recipes import Recipe
 from jaxnets.signs import Run
 from jaxnets.types import Batch, Params
@@ -97,11 +98,6 @@ def metrics_lines(trials: Trials) -> Iterator[dict[str, Any]]:
             "train_loss": finite(loss),
             "test_accuracy": float(accuracy),
         }
-
-
-def finite(value: float | None) -> float | None:
-    """The number, or None where JSON has none for it."""
-    return float(value) if value is not None and np.isfinite(value) else None
 
 
 def train(

@@ -14,7 +14,7 @@ import optax
 
 from jaxnets import flax_dense, many, recipes
 from jaxnets.data import Dataset
-from jaxnets.images import WHITE
+from jaxnets.raw_pixels import on_bytes
 from jaxnets.recipes import Recipe
 from jaxnets.types import Batch, Dense, LossFn, Params, Totals, count
 
@@ -69,20 +69,6 @@ def clipped_loss(params: Params, batch: Batch) -> tuple[jax.Array, Totals]:
     return jnp.mean(losses), count(logits, losses, batch.label)
 
 
-def on_raw_pixels(loss_fn: LossFn) -> LossFn:
-    """The loss with pixels of 0 to 255 in place of 0 to 1.
-
-    A first kernel that is 255 times larger does to scaled pixels what the kernel
-    itself does to raw ones.
-    """
-
-    def raw_loss(params: Params, batch: Batch) -> tuple[jax.Array, Totals]:
-        first = params[0]._replace(kernel=params[0].kernel * WHITE)
-        return loss_fn((first, *params[1:]), batch)
-
-    return raw_loss
-
-
 AS_KERAS = Choice("as tf.keras", "Adam's epsilon 1e-7 outside, Glorot, logits, [0, 1]")
 CHOICES = (
     AS_KERAS,
@@ -101,12 +87,12 @@ CHOICES = (
     Choice(
         "raw pixels",
         "0 to 255 in place of 0 to 1",
-        loss_fn=on_raw_pixels(flax_dense.loss_fn),
+        loss_fn=on_bytes(flax_dense.loss_fn),
     ),
     Choice(
         "raw pixels, clipped",
         "both of these at once",
-        loss_fn=on_raw_pixels(clipped_loss),
+        loss_fn=on_bytes(clipped_loss),
     ),
 )
 

@@ -3,6 +3,7 @@
 import os
 import sys
 from types import TracebackType
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -50,28 +51,14 @@ def which_accuracy(record: EpochRecord) -> str:
     return "validation" if record.validation_seen else "training"
 
 
-class TrainingProgress:
-    """A bar per model; use as a context manager."""
+class Display:
+    """Bars on a terminal, and none elsewhere; use as a context manager."""
 
-    def __init__(self, runs: list[ModelRun]) -> None:
+    def __init__(self, *columns: Any) -> None:
         self._live = console.is_terminal
-        self._bars = Progress(
-            TextColumn("{task.description:<12}"),
-            BarColumn(),
-            TextColumn("epoch {task.completed:.0f}/{task.total:.0f}"),
-            TextColumn("{task.fields[state]}"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not self._live,
-        )
-        self._tasks = {
-            run.name: self._bars.add_task(
-                run.name, total=run.recipe.num_epochs, start=False, state="waiting"
-            )
-            for run in runs
-        }
+        self._bars = Progress(*columns, console=console, disable=not self._live)
 
-    def __enter__(self) -> "TrainingProgress":
+    def __enter__(self) -> Self:
         self._bars.start()
         return self
 
@@ -82,6 +69,25 @@ class TrainingProgress:
         trace: TracebackType | None,
     ) -> None:
         self._bars.stop()
+
+
+class TrainingProgress(Display):
+    """A bar per model."""
+
+    def __init__(self, runs: list[ModelRun]) -> None:
+        super().__init__(
+            TextColumn("{task.description:<12}"),
+            BarColumn(),
+            TextColumn("epoch {task.completed:.0f}/{task.total:.0f}"),
+            TextColumn("{task.fields[state]}"),
+            TimeRemainingColumn(),
+        )
+        self._tasks = {
+            run.name: self._bars.add_task(
+                run.name, total=run.recipe.num_epochs, start=False, state="waiting"
+            )
+            for run in runs
+        }
 
     def begin(self, run: ModelRun) -> None:
         """Training of a model starts: its compilation comes first."""

@@ -1,27 +1,23 @@
 """Progress of many networks: a bar per model on a terminal, plain lines elsewhere."""
 
 from collections.abc import Sequence
-from types import TracebackType
 
 import numpy as np
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
-from jaxnets.report.progress import console
+from jaxnets.report.progress import Display
 from jaxnets.report.seeds.results import ModelSeeds, SeedEpoch
 
 
-class SeedsProgress:
-    """Use as a context manager; counts epochs of single networks."""
+class SeedsProgress(Display):
+    """A bar per model, which counts epochs of single networks."""
 
     def __init__(self, models: Sequence[ModelSeeds]) -> None:
-        self._live = console.is_terminal
-        self._bars = Progress(
+        super().__init__(
             TextColumn("{task.description:<12}"),
             BarColumn(),
             TextColumn("{task.fields[state]}"),
             TimeRemainingColumn(),
-            console=console,
-            disable=not self._live,
         )
         self._tasks = {
             model.name: self._bars.add_task(
@@ -32,18 +28,6 @@ class SeedsProgress:
             )
             for model in models
         }
-
-    def __enter__(self) -> "SeedsProgress":
-        self._bars.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bars.stop()
 
     def begin(self, model: ModelSeeds, seeds: Sequence[int]) -> None:
         """Some of a model's networks start together."""

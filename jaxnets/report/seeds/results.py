@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxnets.many import ManyEpoch
+from jaxnets.numbers import finite
 from jaxnets.recipes import REPORTED_ACCURACY, Recipe
 from jaxnets.report import statistics
 
@@ -69,10 +70,9 @@ class ModelSeeds:
 def seed_epoch(epoch: ManyEpoch, place: int) -> SeedEpoch:
     """One network of a `ManyEpoch` that was held out validation and test set."""
     validation, test = epoch.held_out
-    loss = float(epoch.train.loss[place] / epoch.train.seen[place])
     return SeedEpoch(
         number=epoch.number,
-        train_loss=loss if np.isfinite(loss) else None,
+        train_loss=finite(epoch.train.loss[place] / epoch.train.seen[place]),
         train_accuracy=float(epoch.train.correct[place] / epoch.train.seen[place]),
         validation_correct=int(validation.correct[place]),
         validation_seen=int(validation.seen[place]),
