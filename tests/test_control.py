@@ -247,6 +247,47 @@ def test_divergence_is_told_with_the_rate(digits):
         next(train_combinations(study, 10))
 
 
+def test_numbers_that_are_not_finite_stand_as_dashes():
+    diverged = (np.array([np.nan, 1.0]),)
+    way = beside_keras.apart(diverged, (np.array([2.0, 1.0]),), None)
+    assert way == {"apart": None, "size": 2.0}
+    ways = {
+        "jax": {"lines": 1, "logical_lines": 1, "seconds": 1.0, "first_seconds": 2.0},
+        "rates": {
+            **{"lines": 1, "logical_lines": 1, "seconds": 1.0, "first_seconds": None},
+            **way,
+        },
+    }
+    *_, row = control_tables.keras_rows({"ways": ways})
+    assert row[-2:] == ("-", "-")
+
+
+def test_the_shortest_program_is_named_only_where_it_ran():
+    def note(**lines):
+        programs = {name: {"lines": count} for name, count in lines.items()}
+        return control_tables.ease_note(
+            {"task": "a task", "data_seconds": [1.0], "programs": programs}
+        )
+
+    said = "One call is the shortest"
+    assert said in note(flax_library=9, keras_fit=20)
+    assert said not in note(keras_fit=20, numpy_from_scratch=30)
+    assert said not in note(flax_library=21, keras_fit=20)
+
+
+@pytest.mark.keras
+def test_keras_is_compared_where_a_combination_diverges(digits):
+    recipe = replace(recipes.RELU_SOFTMAX, layer_sizes=SIZES)
+    rates = layer_rates.combinations((1e20, 0.1), 2)
+    study = Study(digits, recipe, seed=1, rates=rates, note=lambda line: None)
+    study.params = jax.device_get(relu_softmax.init(jax.random.key(5), SIZES))
+    counts = {"num_gradients": 30, "num_hessian": 40, "num_rates": 150}
+    list(beside_keras.compare(study, **counts))
+    parts = study.found["beside_keras"]
+    assert parts["rates"]["ways"]["rates"]["apart"] is None
+    json.dumps(parts, allow_nan=False)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

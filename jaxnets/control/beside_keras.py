@@ -18,6 +18,7 @@ from jaxnets.control.curvature import hessian_vector_product, sharpness
 from jaxnets.control.keras_process import REPEATS, KerasTask, measure
 from jaxnets.control.per_example import gradient_norms
 from jaxnets.control.study import Study, timed
+from jaxnets.numbers import finite
 from jaxnets.types import Batch, Params
 
 _HERE = Path(__file__).parent
@@ -65,8 +66,8 @@ def compare(
     for event in measure(task):
         if event.name == "sharpness":
             parts["product"]["sharpness"] = {
-                "jax": ours["sharpness"][0],
-                "keras": event.value,
+                "jax": finite(ours["sharpness"][0]),
+                "keras": finite(event.value),
             }
         else:
             part = PART_OF[event.name]
@@ -164,13 +165,15 @@ def _way(part: str, name: str, seconds: float, first: float | None) -> dict[str,
     }
 
 
-def largest_size(values: Any) -> float:
-    """The largest |number| in all of the arrays."""
-    return max(float(np.max(np.abs(leaf))) for leaf in jax.tree.leaves(values))
+def largest_size(values: Any) -> float | None:
+    """The largest |number| in all of the arrays; None where one is not finite."""
+    return finite(max(np.max(np.abs(leaf)) for leaf in jax.tree.leaves(values)))
 
 
-def apart(theirs: Any, ours: Any, origin: Params | None) -> dict[str, float]:
+def apart(theirs: Any, ours: Any, origin: Params | None) -> dict[str, float | None]:
     """The largest difference, and the largest number that could have differed.
+
+    Both are None where a number is not finite: a network of that rate diverged.
 
     Args:
       theirs, ours: arrays, in the same order.

@@ -14,7 +14,8 @@ from jaxnets import relu_softmax as network
 from jaxnets.compiling import compile_ahead
 from jaxnets.control.curvature import make_descent, sharpness
 from jaxnets.control.layer_rates import stack
-from jaxnets.control.study import Study, listed, numbers
+from jaxnets.control.study import Study, listed
+from jaxnets.numbers import finite, finites
 
 EVERY = 5  # steps between two measurements
 ITERATIONS = 12  # of Lanczos; the residuals are in results.json
@@ -43,7 +44,7 @@ def descend(
     for step in range(EVERY, num_steps + 1, EVERY):
         step_key = jax.random.fold_in(key, step)
         stacked, losses, found = run(stacked, step_sizes, data, step_key)
-        record = {"step": step, "loss": numbers(losses), "sharpness": listed(found)}
+        record = {"step": step, "loss": finites(losses), "sharpness": listed(found)}
         records.append(record)
         study.note({"part": "descent", **record})
         if step % max(EVERY, num_steps // LINES // EVERY * EVERY) == 0:
@@ -58,7 +59,7 @@ def on_all_images(study: Study) -> Iterator[str]:
     found = measure(study.params, data, jax.random.key(study.seed))
     study.found["sharpness_on_all"] = {
         "images": len(data.label),
-        "eigenvalue": float(found.eigenvalue),
-        "residual": float(found.residual),
+        "eigenvalue": finite(found.eigenvalue),
+        "residual": finite(found.residual),
     }
     yield f"sharpness on all {len(data.label):,} images: {found.eigenvalue:.2f}"

@@ -5,7 +5,6 @@ and `beside_keras`. Each part is a generator: it notes its numbers for
 results.json and yields a line of progress whenever something is done.
 """
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from jaxnets.control.curvature import Sharpness, sharpness
 from jaxnets.control.layer_rates import RatesEpoch
 from jaxnets.data import Dataset
 from jaxnets.errors import NonFiniteLoss
+from jaxnets.numbers import finites
 from jaxnets.recipes import Recipe
 from jaxnets.types import Batch, Params
 
@@ -51,16 +51,6 @@ class Study:
     def some(self, count: int) -> Batch:
         """The first training images, or all where there are fewer."""
         return Batch(*(array[:count] for array in self.dataset.train))
-
-
-def number(value: Any) -> float | None:
-    """For JSON: None in place of what is not finite."""
-    return float(value) if math.isfinite(value) else None
-
-
-def numbers(values: Any) -> list[float | None]:
-    """`number` of each."""
-    return [number(value) for value in np.asarray(values).tolist()]
 
 
 def timed(program: Callable[..., Any], *args: Any) -> tuple[Any, float]:
@@ -138,7 +128,7 @@ def _make_measure(
 
 def listed(found: Sharpness) -> list[dict[str, float | None]]:
     """Of arrays with an axis of networks: an entry for each."""
-    pairs = zip(*(numbers(array) for array in found), strict=True)
+    pairs = zip(*(finites(array) for array in found), strict=True)
     return [{"eigenvalue": value, "residual": rest} for value, rest in pairs]
 
 
@@ -147,7 +137,7 @@ def _epoch(study: Study, epoch: RatesEpoch) -> dict[str, Any]:
     [held_out] = epoch.held_out
     seen = int(held_out.seen[0])
     accuracy = (held_out.correct / seen).tolist() if seen else None
-    losses = numbers(epoch.train.loss / epoch.train.seen)
+    losses = finites(epoch.train.loss / epoch.train.seen)
     entry = {
         "epoch": epoch.number,
         "seconds": epoch.seconds,

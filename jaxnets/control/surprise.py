@@ -19,6 +19,7 @@ from jaxnets.control.per_example import (
 )
 from jaxnets.control.study import Study, timed
 from jaxnets.data import NUM_CLASSES
+from jaxnets.numbers import finite
 from jaxnets.types import Batch, Params
 
 SHOWN = 16  # images of each kind in the gallery
@@ -54,8 +55,8 @@ def rank(study: Study) -> Iterator[str]:
         "images": len(train.label),
         "seconds": scores["seconds"],
         "compile_seconds": scores["compile_seconds"],
-        "norm_median": float(np.median(study.norms)),
-        "norm_largest": float(study.norms.max()),
+        "norm_median": finite(np.median(study.norms)),
+        "norm_largest": finite(study.norms.max()),
         "neighbours": min(NEIGHBOURS, len(train.label) - 1),
         "largest_norms": _entries(study, scores["norms"]),
         "largest_losses": _entries(study, scores["losses"]),
@@ -79,8 +80,8 @@ def _entries(study: Study, scores: np.ndarray) -> list[dict[str, Any]]:
             "record": int(row),
             "label": int(train.label[row]),
             "answer": int(study.answers[row]),
-            "norm": float(study.norms[row]),
-            "loss": float(study.losses[row]),
+            "norm": finite(study.norms[row]),
+            "loss": finite(study.losses[row]),
             "neighbours_with_label": int(count),
         }
         for row, count in zip(rows, agreeing, strict=True)

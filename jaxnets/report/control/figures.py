@@ -19,6 +19,7 @@ from matplotlib.ticker import (
 )
 
 from jaxnets.control.study import Study
+from jaxnets.numbers import text
 from jaxnets.report.figures import COLORS
 from jaxnets.report.statistics import wilson_interval
 
@@ -133,7 +134,8 @@ def gallery(gradients: dict[str, Any], images: np.ndarray) -> Figure:
 def _words(entry: dict[str, Any], num_neighbours: int) -> str:
     return (
         f"record {entry['record']}\nlabel {entry['label']}, read as "
-        f"{entry['answer']}\nnorm {entry['norm']:.0f}, loss {entry['loss']:.1f}\n"
+        f"{entry['answer']}\nnorm {text(entry['norm'], '.0f')}, "
+        f"loss {text(entry['loss'], '.1f')}\n"
         f"neighbours {entry['neighbours_with_label']} of {num_neighbours}"
     )
 

@@ -2,44 +2,29 @@
 
 import functools
 import itertools
-from types import TracebackType
 from typing import Any
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
 from jaxnets.control.study import Study
 from jaxnets.experiment import Experiment
 from jaxnets.report.control import findings as control_findings
 from jaxnets.report.control import tables as control_tables
-from jaxnets.report.progress import console
+from jaxnets.report.progress import Display, console
 from jaxnets.report.screen import print_table
 
 
-class Steps:
-    """One bar for all that is done; plain lines where there is no terminal."""
+class Steps(Display):
+    """One bar for all that is done, and a line for each thing."""
 
     def __init__(self, total: int) -> None:
-        columns = (TextColumn("control"), BarColumn(), TimeElapsedColumn())
-        hidden = not console.is_terminal
-        self._bar = Progress(*columns, console=console, disable=hidden)
-        self._task = self._bar.add_task("", total=total)
-
-    def __enter__(self) -> "Steps":
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.stop()
+        super().__init__(TextColumn("control"), BarColumn(), TimeElapsedColumn())
+        self._task = self._bars.add_task("", total=total)
 
     def done(self, line: str) -> None:
         """Something is done, and told in a line."""
-        self._bar.advance(self._task)
-        console.print(line)
+        self._bars.advance(self._task)
+        self._bars.console.print(line)
 
 
 def write(run: Experiment, content: dict[str, Any], study: Study) -> None:

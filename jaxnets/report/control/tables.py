@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from jaxnets import numbers
 from jaxnets.report.statistics import wilson_interval
 
 EASE_HEADER = (
@@ -29,12 +30,13 @@ WAYS = {
     "product": "Keras, tape in a tape",
     "rates": "Keras, own train_step",
 }
+ONE_CALL = "flax_library"  # of `effort.PROGRAMS`
 Rows = list[tuple[str, ...]]
 Table = tuple[str, str, tuple[str, ...], Rows]  # title, note, header, rows
 
 
 def _seconds(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f}"
+    return numbers.text(value, ".1f")
 
 
 def ease_rows(ease: dict[str, Any]) -> Rows:
@@ -62,9 +64,27 @@ def ease_note(ease: dict[str, Any]) -> str:
         "blanks, comments and docstrings. Seconds are from the start of the process "
         f"to the printed accuracy, compilation included, median of "
         f"{len(ease['data_seconds'])}. All load the data through jaxnets, which "
-        "imports JAX: Keras and NumPy alone would be spared that. One call is the "
-        "shortest because the network itself is in the library."
-    )
+        "imports JAX: Keras and NumPy alone would be spared that."
+    ) + _shortest(ease["programs"])
+
+
+def _shortest(programs: dict[str, Any]) -> str:
+    """Why one call into the library is the shortest, where it ran and is."""
+    one_call = programs.get(ONE_CALL)
+    others = [entry for name, entry in programs.items() if name != ONE_CALL]
+    if one_call is None or not others:
+        return ""
+    if one_call["lines"] >= min(entry["lines"] for entry in others):
+        return ""
+    return " One call is the shortest because the network itself is in the library."
+
+
+def _difference(way: dict[str, Any]) -> str:
+    """The largest difference, and of what; "-" where there is none in numbers."""
+    apart, size = way.get("apart"), way.get("size")
+    if apart is None or size is None:
+        return "-"
+    return f"{apart:.0e} of {size:.2g}"
 
 
 def keras_rows(part: dict[str, Any]) -> Rows:
@@ -77,8 +97,8 @@ def keras_rows(part: dict[str, Any]) -> Rows:
             str(way["logical_lines"]),
             f"{way['seconds']:.4f}",
             f"{way['seconds'] / base:.1f}",
-            f"{way['first_seconds']:.1f}",
-            f"{way['apart']:.0e} of {way['size']:.2g}" if "apart" in way else "-",
+            _seconds(way["first_seconds"]),
+            _difference(way),
         )
         for name, way in part["ways"].items()
     ]
