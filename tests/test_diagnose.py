@@ -100,6 +100,13 @@ def test_an_evaluation_that_counts_something_else(rng, labels):
     assert kinds(run._replace(outputs=None, accuracy=right)) == []
 
 
+@pytest.mark.parametrize(("off", "found"), [(1, []), (2, []), (3, ["evaluation"])])
+def test_a_tie_or_two_of_few_images_may_fall_either_way(rng, labels, off, found):
+    run = healthy(rng, labels)
+    right = np.sum(run.outputs.argmax(axis=1) == labels)
+    assert kinds(run._replace(accuracy=(right - off) / IMAGES)) == found
+
+
 @pytest.mark.parametrize("cost", ["quadratic", "cross_entropy"])
 def test_no_loss_contradicts_its_own_accuracy(rng, labels, cost):
     # The bound of the evaluation's check, on outputs of every quality.
@@ -179,6 +186,14 @@ def test_labels_out_of_step(rng, labels):
     hedged = 0.1 + rng.normal(size=(IMAGES, CLASSES)) * 0.03
     run = healthy(rng, labels, outputs=hedged, train_loss=[0.48, 0.46, 0.452])
     assert kinds(run) == ["labels"]
+    # It came down to a guess's loss a moment ago, or it has always been there.
+    for losses in ([1.9, 0.7, 0.46], [0.46]):
+        run = healthy(rng, labels, outputs=hedged, train_loss=losses)
+        assert kinds(run) == []
+    started = run._replace(
+        first_outputs=hedged + 0.01, train_loss=[0.453, 0.452, 0.451]
+    )
+    assert kinds(started) == []
     # Test labels alone: the network learned, and the test says that it did not.
     apart = healthy(rng, labels, outputs=good_outputs(rng, rng.permutation(labels)))
     assert kinds(apart) == ["labels"]
