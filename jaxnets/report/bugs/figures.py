@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from jaxnets.bugs.summary import NEAR, REPORTED, REPORTED_PIXELS, Examined, PixelTrials
+from jaxnets.bugs.summary import NEAR, Examined, PixelTrials, reported_on
 from jaxnets.bugs.zoo import HEALTHY
 from jaxnets.data import Dataset
 from jaxnets.report import page
@@ -29,14 +29,18 @@ def pictures(
 ) -> list[page.Picture]:
     """All of the page's pictures, the most telling first."""
     picture = functools.partial(page.picture, dataset=dataset.name)
+    reported, reported_pixels = reported_on(dataset.name)
+    line = beside = ""
+    if reported is not None:
+        line = f" The line is the reported {reported:.2%}; right, what lies near it."
+        beside = f" The line is the reported {reported_pixels:.1%}."
     drawn = [
         picture(
             "accuracies",
             "What each mistake scores",
-            f"Test accuracy of every seed: grey after each epoch, blue after the last "
-            f"one. The line is the reported {REPORTED:.2%}; on the right, what lies "
-            "near it.",
-            accuracies(examined),
+            "Test accuracy of every seed: grey after each epoch, blue after the last "
+            f"one.{line}",
+            accuracies(examined, reported),
         ),
         picture(
             "answers",
@@ -60,39 +64,42 @@ def pictures(
                 "model_3",
                 "Model 3, pixels scaled and as bytes",
                 "Test accuracy of every seed: grey after each epoch, in colour after "
-                f"the last one. The line is the reported {REPORTED_PIXELS:.1%}.",
-                pixels(pixel_trials),
+                f"the last one.{beside}",
+                pixels(pixel_trials, reported_pixels),
             )
         )
     return drawn
 
 
-def accuracies(examined: Sequence[Examined]) -> Figure:
-    """Every seed of every program, over the whole range and near the reported value."""
-    height = 1.3 + 0.34 * len(examined)
-    figure, panels = plt.subplots(
+def accuracies(examined: Sequence[Examined], reported: float | None) -> Figure:
+    """Every seed of every program; beside it what lies near the reported value."""
+    ratios = [1] if reported is None else [1, 1.4]
+    figure, grid = plt.subplots(
         1,
-        2,
-        figsize=(11, height),
+        len(ratios),
+        figsize=(11, 1.3 + 0.34 * len(examined)),
         layout="constrained",
         sharey=True,
-        width_ratios=[1, 1.4],
+        squeeze=False,
+        width_ratios=ratios,
     )
-    for axes in panels:
+    left, right = grid[0, 0], grid[0, -1]
+    for axes in grid[0]:
         for place, each in enumerate(examined):
             _strip(axes, place, each)
-        axes.axvline(REPORTED, color=LINE, linewidth=1.2, zorder=1)
+        if reported is not None:
+            axes.axvline(reported, color=LINE, linewidth=1.2, zorder=1)
         axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.grid(axis="x", color="#E6EAEE", linewidth=0.6)
         axes.set_axisbelow(True)
         for side in ("top", "right", "left"):
             axes.spines[side].set_visible(False)
         axes.tick_params(axis="y", length=0)
-    left, right = panels
     left.set_xlim(0, 1)
     left.set_xlabel("test accuracy")
-    right.set_xlim(REPORTED - 8 * NEAR, REPORTED + 8 * NEAR)
-    right.set_xlabel(f"test accuracy near {REPORTED:.2%}")
+    if reported is not None:
+        right.set_xlim(reported - 8 * NEAR, reported + 8 * NEAR)
+        right.set_xlabel(f"test accuracy near {reported:.2%}")
     words = [
         f"{each.trials.program.name}\n{each.trials.program.mistake}"
         if each.trials.program.sign
@@ -175,7 +182,7 @@ def _loss_lines(axes: Axes, examined: Examined, color: str) -> None:
     axes.plot(numbers, values, color=color, linewidth=0.9, marker=marker)
 
 
-def pixels(trials: Sequence[PixelTrials]) -> Figure:
+def pixels(trials: Sequence[PixelTrials], reported: float | None) -> Figure:
     """Model 3's accuracies, a line a model and kind of pixels."""
     figure, axes = plt.subplots(
         figsize=(8, 0.9 + 0.45 * len(trials)), layout="constrained"
@@ -190,7 +197,8 @@ def pixels(trials: Sequence[PixelTrials]) -> Figure:
             s=28,
             alpha=0.8,
         )
-    axes.axvline(REPORTED_PIXELS, color=LINE, linewidth=1.2, zorder=1)
+    if reported is not None:
+        axes.axvline(reported, color=LINE, linewidth=1.2, zorder=1)
     words = [f"{trial.model}, {PIXELS[trial.pixels]}" for trial in trials]
     axes.set_yticks(range(len(trials)), words)
     axes.set_ylim(len(trials) - 0.5, -0.5)

@@ -1,23 +1,27 @@
 """What `experiments/bugs.py` leaves behind: screen, tables, page."""
 
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
 from jaxnets.bugs.summary import NEAR, Examined, PixelTrials, tally
 from jaxnets.diagnose import diagnose
 from jaxnets.experiment import Experiment
-from jaxnets.report.progress import console
+from jaxnets.numbers import text
+from jaxnets.report.progress import Display, console
 from jaxnets.report.screen import print_table
 
+TITLE = "Why 10.41 %?"
+OTHER_TITLE = "What mistakes look like"  # on data that the write-up has nothing of
 ACCURACY_NOTE = (
     "Mean over seeds after the last epoch, a 95 % bootstrap interval of that mean (too "
-    "narrow with so few seeds), and the extremes. The last columns speak of every seed "
-    "after every epoch: whether the extremes there enclose what was reported, and how "
-    "many come within half a point of it. Where nothing is learned they speak of all "
-    "the untrained networks."
+    "narrow with so few seeds), and the extremes."
+)
+REPORTED_NOTE = (
+    " The last columns speak of every seed after every epoch: whether the extremes "
+    "there enclose what was reported, and how many come within half a point of it. "
+    "Where nothing is learned they speak of all the untrained networks."
 )
 SIGNATURE_NOTE = (
     "Means over seeds after the last epoch. Flat: the share of hidden activations at 0 "
@@ -25,38 +29,23 @@ SIGNATURE_NOTE = (
     "Change: root mean square, of the parameters. Diagnosis: the first thing that "
     "jaxnets.diagnose says of each seed."
 )
-PIXEL_NOTE = "As above; what was reported is Model 3's accuracy."
-
+PIXEL_NOTE = "As above."
 
 PIXELS = {"scaled": "0 to 1", "bytes": "0 to 255"}
 Content = tuple[str, list[str], list[list[str]]]  # a table's title, header and rows
 
 
-class ZooProgress:
-    """One bar on a terminal, a line a program elsewhere; use as a context manager."""
+class ZooProgress(Display):
+    """One bar for all programs, and a line for each."""
 
     def __init__(self, num_epochs: int) -> None:
-        self._bars = Progress(
+        super().__init__(
             TextColumn("{task.description:<26}"),
             BarColumn(),
             TextColumn("epoch {task.completed:.0f}/{task.total:.0f}"),
             TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
         )
         self._task = self._bars.add_task("", total=num_epochs)
-
-    def __enter__(self) -> "ZooProgress":
-        self._bars.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bars.stop()
 
     def begin(self, name: str) -> None:
         """Training of some networks starts."""
@@ -93,7 +82,7 @@ def _line(name: str, final: Any, found: dict[str, int]) -> str:
 def print_tables(results: dict[str, Any]) -> None:
     """The tables on the screen, and the finding."""
     print_table(*_accuracy_table(results))
-    console.print(ACCURACY_NOTE)
+    console.print(_accuracy_note(results))
     print_table(*_signature_table(results))
     console.print(SIGNATURE_NOTE)
     if results["model_3"]:
@@ -105,7 +94,19 @@ def print_tables(results: dict[str, Any]) -> None:
 
 def finding(results: dict[str, Any]) -> list[str]:
     """The answer in sentences, with its figures."""
+    return [
+        *_about_reported(results),
+        *_about_healthy(results["programs"].get("healthy")),
+        *_about_untrained(results["untrained"]),
+        *_about_pixels(results),
+    ]
+
+
+def _about_reported(results: dict[str, Any]) -> list[str]:
+    """Which mistakes can give the write-up's figure; nothing where it has none."""
     programs, reported = results["programs"], results["reported_accuracy"]
+    if reported is None:
+        return []
     able = sorted(
         results["can_give_it"],
         key=lambda name: -programs[name]["reported_after_any_epoch"]["near_share"],
@@ -115,46 +116,85 @@ def finding(results: dict[str, Any]) -> list[str]:
         f"{name} ({programs[name]['reported_after_any_epoch']['near_share']:.0%})"
         for name in able
     ]
-    sentences = [
+    return [
         f"Of {tried} mistakes {len(able)} can give {reported:.2%}; within half a point "
         f"of it come, of all seeds and epochs: {', '.join(shares) or 'none'}."
     ]
-    start = results["untrained"]
-    if start is not None:
-        sentences.append(
-            f"Of {start['of']:,} networks as they start, {start['near_share']:.0%} "
-            f"come as near and {start['exactly']} give it to the digit; they reach "
-            f"{start['lowest']:.1%} to {start['highest']:.1%}."
-        )
+
+
+def _about_healthy(healthy: dict[str, Any] | None) -> list[str]:
+    """Of how many networks without a mistake something is said, and whether rightly."""
+    if healthy is None:
+        return []
+    seeds, flagged = healthy["seeds"], healthy["flagged"]
+    number = len(seeds)
+    if not flagged:
+        return [f"Nothing is said of the {number} networks without a mistake."]
+    false = sum(not each["is_true"] for each in flagged)
+    named = {each["seed"] for each in flagged}
+    others = [
+        accuracy
+        for seed, accuracy in zip(seeds, healthy["by_seed"], strict=True)
+        if seed not in named
+    ]
+    beside = (
+        f"; the others reach {min(others):.2%} to {max(others):.2%}" if others else ""
+    )
+    told = "; ".join(
+        f"seed {each['seed']}, right on {each['test_accuracy']:.2%}: "
+        f"{', '.join(each['said'])} ({'true' if each['is_true'] else 'a false alarm'})"
+        for each in flagged
+    )
+    return [
+        f"Of {number} networks without a mistake {len(flagged)} are flagged, "
+        f"{false} of them falsely: {told}{beside}."
+    ]
+
+
+def _about_untrained(start: dict[str, Any] | None) -> list[str]:
+    if start is None:
+        return []
+    span = f"{start['lowest']:.1%} to {start['highest']:.1%}"
+    if start["near_share"] is None:
+        return [f"{start['of']:,} networks as they start reach {span}."]
+    return [
+        f"Of {start['of']:,} networks as they start, {start['near_share']:.0%} "
+        f"come as near and {start['exactly']} give it to the digit; they reach {span}."
+    ]
+
+
+def _about_pixels(results: dict[str, Any]) -> list[str]:
+    reported = results["reported_accuracy_model_3"]
+    beside = "" if reported is None else f", reported {reported:.1%}"
+    sentences = []
     for model, kinds in results["model_3"].items():
         words = [
             f"{PIXELS[kind]} give {entry['test_accuracy']:.2%} ({entry['lowest']:.2%} "
             f"to {entry['highest']:.2%})"
             for kind, entry in kinds.items()
         ]
-        sentences.append(
-            f"{model}, reported {results['reported_accuracy_model_3']:.1%}: pixels "
-            f"{', '.join(words)}."
-        )
+        sentences.append(f"{model}{beside}: pixels {', '.join(words)}.")
     return sentences
 
 
+def _accuracy_note(results: dict[str, Any]) -> str:
+    is_reported = results["reported_accuracy"] is not None
+    return ACCURACY_NOTE + (REPORTED_NOTE if is_reported else "")
+
+
 def _accuracy_table(results: dict[str, Any]) -> Content:
-    reported = f"{results['reported_accuracy']:.2%}"
+    reported = results["reported_accuracy"]
     header = ["program", "mistake", "test, %", "interval", "extremes"]
-    header += [f"can give {reported}", f"within {NEAR:.1%} of it"]
+    if reported is not None:
+        header += [f"can give {reported:.2%}", f"within {NEAR:.1%} of it"]
     rows = []
     for name, entry in results["programs"].items():
-        reached = entry["reported_after_any_epoch"]
-        rows.append(
-            [
-                name,
-                entry["mistake"],
-                *_spread_cells(entry),
-                "yes" if reached["can_give_it"] else "no",
-                f"{reached['near_share']:.0%}",
-            ]
-        )
+        cells = [name, entry["mistake"], *_spread_cells(entry)]
+        if reported is not None:
+            reached = entry["reported_after_any_epoch"]
+            cells += ["yes" if reached["can_give_it"] else "no"]
+            cells += [f"{reached['near_share']:.0%}"]
+        rows.append(cells)
     return f"Model 1 on the test set of {results['dataset']}", header, rows
 
 
@@ -179,15 +219,14 @@ def _signature_table(results: dict[str, Any]) -> Content:
     ]
     rows = []
     for name, entry in results["programs"].items():
-        loss = entry["train_loss"]
         rows.append(
             [
                 name,
                 str(len(entry["seeds"])),
-                "-" if loss is None else f"{loss:.4g}",
-                f"{entry['flat_hidden']:.3f}",
-                f"{entry['error_slope']:.4f}",
-                f"{entry['parameter_change']:.2f}",
+                text(entry["train_loss"], ".4g"),
+                text(entry["flat_hidden"], ".3f"),
+                text(entry["error_slope"], ".4f"),
+                text(entry["parameter_change"], ".3g"),
                 _tallied(entry["diagnosis"]),
             ]
         )
@@ -196,22 +235,20 @@ def _signature_table(results: dict[str, Any]) -> Content:
 
 def _pixel_table(results: dict[str, Any]) -> Content:
     header = ["model", "pixels", "seeds", "test, %", "interval", "extremes"]
-    header += [f"encloses {results['reported_accuracy_model_3']:.1%}", "training loss"]
-    header += ["diagnosis"]
+    reported = results["reported_accuracy_model_3"]
+    if reported is not None:
+        header += [f"encloses {reported:.1%}"]
+    header += ["training loss", "diagnosis"]
     rows = []
     for model, kinds in results["model_3"].items():
         for kind, entry in kinds.items():
-            rows.append(
-                [
-                    model,
-                    PIXELS[kind],
-                    str(len(entry["by_seed"])),
-                    *_spread_cells(entry),
-                    "yes" if entry["reported_at_the_end"]["can_give_it"] else "no",
-                    f"{entry['train_loss']:.3f}",
-                    _tallied(entry["diagnosis"]),
-                ]
-            )
+            seeds = str(len(entry["by_seed"]))
+            cells = [model, PIXELS[kind], seeds, *_spread_cells(entry)]
+            if reported is not None:
+                encloses = entry["reported_at_the_end"]["can_give_it"]
+                cells += ["yes" if encloses else "no"]
+            cells += [text(entry["train_loss"], ".3f"), _tallied(entry["diagnosis"])]
+            rows.append(cells)
     return "Model 3", header, rows
 
 
@@ -236,7 +273,7 @@ def write_page(
     pictures = bugs_figures.pictures(examined, pixel_trials, run.dataset)
     sections = [
         pictures[0],
-        table(_accuracy_table(results), ACCURACY_NOTE),
+        table(_accuracy_table(results), _accuracy_note(results)),
         table(_signature_table(results), SIGNATURE_NOTE),
         *pictures[1:],
     ]
@@ -245,6 +282,6 @@ def write_page(
     run.write_page(
         results,
         sections,
-        title="Why 10.41 %?",
+        title=TITLE if results["reported_accuracy"] is not None else OTHER_TITLE,
         lead=" ".join(finding(results)),
     )
