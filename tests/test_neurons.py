@@ -1,12 +1,14 @@
 """Neurons against truth tables, Python integers, NumPy in float64 and SciPy."""
 
 import itertools
+import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.optimize
+import scipy.stats
 from scipy.special import expit
 
 from jaxnets.errors import InputError
@@ -309,7 +311,15 @@ def test_small_changes_are_small_and_linear_and_jumps_are_jumps():
     for row in measured["sizes"]:
         # A sigmoid's slope is at most 1/4, an input vector at most sqrt(7) long.
         assert row["largest_change"] <= row["size"] * 7**0.5 / 4
-        assert row["jump_size"] in (0, 1)
+        # Oracle: weights w and a direction u are normal and uniform, so that a sum's
+        # share of its deviation in u is a coordinate t of the unit sphere in 7
+        # dimensions, t^2 ~ Beta(1/2, 3); it crosses 0 where |w| < size |t|.
+        share = scipy.stats.beta(0.5, 3).expect(
+            lambda q, size=row["size"]: scipy.stats.norm.cdf(size * q**0.5) - 0.5
+        )
+        deviation = math.sqrt(share * (1 - share) / 300)
+        assert row["jumps"] == pytest.approx(share, abs=4 * deviation)
+        assert row["jump_size"] == (1 if row["jumps"] else 0)
     assert measured["sizes"][-1]["jumps"] > 0.05
     gaps = [row["mean_gap"] for row in measured["approach"]]
     assert gaps == sorted(gaps, reverse=True)

@@ -16,6 +16,8 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from jaxnets import runtime
 from jaxnets.errors import InputError
+from jaxnets.neurons import logic_check
+from jaxnets.report.neurons.statements import statement_rows
 
 PROGRAM = Path(__file__).parents[1] / "experiments" / "neurons.py"
 FIGURES = ("small_changes", "learning", "cascades", "importance", "ten_classes")
@@ -133,6 +135,61 @@ def test_the_statements_are_on_screen_and_page(finished):
     ):
         assert text in finished.printed
         assert text in page
+
+
+def verdicts(results):
+    """Of the statements, by how they begin."""
+    rows = statement_rows(results)
+    return {said: verdict for said, verdict, _ in rows}
+
+
+def test_a_small_cap_proves_nothing(finished):
+    # By hand: AND takes the rule six passes, and XOR's weights come back after four.
+    gates = logic_check.learn_gates(2)
+    found = verdicts({"gate_learning": gates})
+    ends = "the learning rule ends on NAND, AND, OR, NOR"
+    assert found[ends] == "not within the cap of 2 passes"
+    assert found["it never ends on XOR"] == "not within the cap of 2 passes"
+    found = verdicts(finished.results)  # thirty passes are enough
+    assert found[ends] == found["it never ends on XOR"] == "holds"
+    ended = {**gates["XOR"], "converged": True}
+    found = verdicts({"gate_learning": {**gates, "XOR": ended}})
+    assert found["it never ends on XOR"] == "does not hold"
+
+    pairs = {**finished.results["pair_summary"], "converged": 0, "most_passes": 3}
+    found = verdicts({"pair_summary": pairs})
+    within = found["the learning rule ends on two digits"]
+    assert within == "not within the cap of 3 passes"
+
+
+def test_verdicts_follow_the_numbers(finished):
+    results = finished.results
+    pairs, small = results["pair_summary"], results["small_changes"]
+    seen = pairs["test_seen"]
+    suits = "an output that is not 0 or 1 makes a neuron suitable for two classes"
+    for right, better, verdict in (
+        (seen, 1, "helps, is not needed"),
+        (seen, 0, "is not needed"),
+        (seen // 2, 1, "holds"),
+    ):
+        numbers = {"test_correct": right, "sigmoid_better": better}
+        found = verdicts({"pair_summary": {**pairs, **numbers, "perceptron_better": 0}})
+        assert found[suits] == verdict
+    still = [{**row, "jumps": 0.0, "jump_size": 0.0} for row in small["sizes"]]
+    found = verdicts({"small_changes": {**small, "sizes": still}})
+    assert found["a perceptron jumps instead"] == "no jump seen"
+    small_jumps = [{**row, "jumps": 0.5, "jump_size": 0.5} for row in small["sizes"]]
+    found = verdicts({"small_changes": {**small, "sizes": small_jumps}})
+    assert found["a perceptron jumps instead"] == "does not hold"
+    found = verdicts({"small_changes": {**small, "rounds_to_one_at": None}})
+    assert found["a sigmoid neuron's output is not 0 or 1"] == "holds"
+    said = "only sigmoid neurons take values between 0 and 1"
+    ten = {**results["ten_classes"], "most_frequent_accuracy": 1.0}
+    assert verdicts({"ten_classes": ten})[said] == "holds"
+    found = verdicts(results)
+    assert found["a perceptron jumps instead"] == "holds"
+    assert found["a sigmoid neuron's output is not 0 or 1"] == "not in float32"
+    assert found[said] == "does not hold"
 
 
 def test_without_validation_examples_there_is_no_number(tmp_path):

@@ -55,8 +55,8 @@ def check_inputs(inputs: Array) -> None:
         )
 
 
-def smallest_rounded_to_one() -> float:
-    """The smallest sum, to 0.01, whose output in float32 is exactly 1."""
+def smallest_rounded_to_one() -> float | None:
+    """The smallest sum below 40, to 0.01, with an output of exactly 1 in float32."""
     sums = jnp.arange(0, 40, 0.01)
-    outputs = jax.nn.sigmoid(sums)
-    return float(sums[jnp.argmax(outputs == 1)])
+    is_one = np.asarray(jax.nn.sigmoid(sums)) == 1
+    return float(sums[is_one.argmax()]) if is_one.any() else None

@@ -28,6 +28,7 @@ def summarise(pairs: list[dict[str, Any]]) -> dict[str, Any] | None:
     return {
         "pairs": len(pairs),
         "converged": len(ended),
+        "most_passes": max(pair["passes"] for pair in pairs),
         "of_converged": {
             key: sum(pair[key] for pair in ended)
             for key in ("test_seen", "test_correct", "sigmoid_correct")
