@@ -21,9 +21,10 @@ from jaxnets import (
     relu_softmax,
     runtime,
 )
-from jaxnets.errors import InputError
+from jaxnets.errors import InputError, NonFiniteLoss
 from jaxnets.parity import comparison, keras_sides, prices
-from jaxnets.parity.task import batches, marks, pixel_values
+from jaxnets.parity.task import batches, marks, pixel_values, rounded_otherwise
+from jaxnets.report.parity import report as parity_report
 from jaxnets.report.parity import results as parity_results
 from jaxnets.report.parity.results import Priced
 from jaxnets.types import Batch, Dense
@@ -54,7 +55,9 @@ def rows_of(file: Path) -> list[dict[str, str]]:
 
 
 def lines_of(output: Path) -> list[dict]:
-    return [json.loads(line) for line in (output / "metrics.jsonl").open()]
+    return [
+        json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()
+    ]
 
 
 def test_marks_are_round_and_end_with_the_last_step():
@@ -81,7 +84,7 @@ def test_pixel_values_are_what_a_compiled_network_sees():
     # The premise of the "pixels" cause: NumPy's quotients are one bit away.
     quotients = np.arange(256, dtype=np.float32) / np.float32(255)
     apart = pixel_values() != quotients
-    assert apart.any()
+    assert rounded_otherwise() == apart.sum() > 0
     np.testing.assert_allclose(pixel_values(), quotients, rtol=1.3e-7)  # one bit
 
 
@@ -193,6 +196,24 @@ def test_an_interrupted_run_keeps_what_it_has(tmp_path, monkeypatch):
     assert "as tf.keras" in (output / "report.html").read_text()
 
 
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")  # the rate's own
+@pytest.mark.usefixtures("without_keras")
+def test_divergence_is_told_with_step_and_rate(tmp_path):
+    # float32 has no number beyond 3.4e38: the first step leaves none but infinity.
+    at_once = quick(tmp_path / "one", recipe=replace(SMALL, learning_rate=1e39))
+    with pytest.raises(NonFiniteLoss, match=r"at step 1 at learning rate 1e\+39"):
+        experiment.main(at_once)
+    results = read(tmp_path / "one")
+    assert results["status"] == "failed"
+    assert not any(entry["steps"] for entry in results["comparisons"])
+    # Finite numbers come first, whose products overflow: what was reached stays.
+    later = quick(tmp_path / "two", recipe=replace(SMALL, learning_rate=1e30))
+    with pytest.raises(NonFiniteLoss, match=r"at step \d+ at learning rate 1e\+30"):
+        experiment.main(later)
+    assert read(tmp_path / "two")["comparisons"][0]["steps"][0] == 1
+    assert (tmp_path / "two" / "report.html").exists()
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -302,3 +323,54 @@ def test_prices_are_paired_differences_with_students_interval():
     assert second["interval"] == pytest.approx([0.02 - half, 0.02 + half], abs=1e-6)
     assert second["p_value"] == pytest.approx(0.0742, abs=1e-4)  # t = 3.4641, tables
     assert alike["difference"] == 0.0 and alike["interval"] is None
+
+
+def priced_entry(name, *gaps, p_value):
+    return {
+        "name": name,
+        "gaps": dict(enumerate(gaps)),
+        "difference": float(np.mean(gaps)),
+        "p_value": p_value,
+    }
+
+
+def test_what_a_choice_gains_or_costs_is_said_and_what_ties():
+    base = {"name": prices.AS_KERAS.name, "gaps": None, "p_value": None}
+    entries = [
+        base,
+        priced_entry("better", 0.002, 0.0024, p_value=0.01),
+        priced_entry("worse", -0.03, -0.05, p_value=0.001),
+        priced_entry("unclear", -0.01, 0.01, p_value=0.9),
+        priced_entry("alike", 0.0, 0.0, p_value=None),
+        priced_entry("once", 0.1, p_value=None),
+    ]
+    assert parity_report._price_verdicts(entries) == [
+        "better gains 0.22 points of accuracy.",
+        "worse costs 4.00 points of accuracy.",
+        "A tie with tf.keras's own choices: unclear, alike.",
+    ]
+
+
+def test_a_cause_that_did_nothing_is_named():
+    def entry(name, cause, *apart):
+        return {"name": name, "cause": cause, "steps": [1, 200], "apart": list(apart)}
+
+    entries = [
+        entry("clipping", "it clips", 1e-15, 2e-14),
+        entry("betas", "rounded", 1e-6, 0.1),
+        entry("a / b, float32", None, 1e-6, 0.5),
+        entry("a / b, float64", None, 1e-15, 3e-14),
+    ]
+    *_, idle = parity_report._cause_lines({"comparisons": entries})
+    assert idle.startswith("clipping did nothing within 200 updates")
+    grown = parity_report._growth({"comparisons": entries})
+    assert grown == (
+        "in float32 1.0e-06 at first and 5.0e-01 at the end, "
+        "in float64 1.0e-15 at first and 3.0e-14 at the end"
+    )
+
+
+def test_clipping_is_watched_to_the_end_and_other_causes_are_not():
+    steps = {pair.name: pair.num_steps for pair in comparison.causes(1563)}
+    assert steps.pop("clipping") == 1563
+    assert set(steps.values()) == {comparison.CAUSE_STEPS}

@@ -11,13 +11,15 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from jaxnets.errors import NonFiniteLoss
+from jaxnets.images import WHITE
 from jaxnets.parity import jax_sides, keras_sides
-from jaxnets.parity.task import BETAS, Side, Snapshot, Task
+from jaxnets.parity.task import BETAS, Side, Snapshot, Task, rounded_otherwise
 from jaxnets.types import Params
 
 PAIRS = (("tf_keras", "flax"), ("flax", "scratch"), ("tf_keras", "keras_on_jax"))
 PRECISIONS = ("float32", "float64")
-CAUSE_STEPS = 200  # by then each cause has done what it does
+CAUSE_STEPS = 200  # by then a cause has done what it does, but for clipping
 
 
 class Comparison(NamedTuple):
@@ -82,8 +84,9 @@ def causes(num_steps: int) -> list[Comparison]:
             "pixels",
             keras._replace(numpy_pixels=True),
             flax,
-            "pixels divided by 255 in NumPy; XLA multiplies by 1/255, and 126 of 256 "
-            "values differ in the last bit of float32",
+            "pixels divided by 255 in NumPy; XLA multiplies by 1/255, and "
+            f"{rounded_otherwise()} of {WHITE + 1} values differ in the last bit of "
+            "float32",
         ),
         (
             "clipping",
@@ -93,9 +96,15 @@ def causes(num_steps: int) -> list[Comparison]:
             "[1e-7, 1 - 1e-7], which on TensorFlow it does not",
         ),
     ]
-    num_steps = min(num_steps, CAUSE_STEPS)
+    # A clip acts once the network is certain of an image: on MNIST after 300 updates.
     return [
-        Comparison(name, one, other, num_steps, cause)
+        Comparison(
+            name,
+            one,
+            other,
+            num_steps if name == "clipping" else min(num_steps, CAUSE_STEPS),
+            cause,
+        )
         for name, one, other, cause in pairs
     ]
 
@@ -109,7 +118,11 @@ def relative_difference(some: Params, others: Params) -> float:
 def compare(
     comparisons: Sequence[Comparison], task: Task
 ) -> Iterator[tuple[int, dict[str, float]]]:
-    """Train all sides abreast; yield each mark with every pair's difference there."""
+    """Train all sides abreast; yield each mark with every pair's difference there.
+
+    Raises:
+      NonFiniteLoss: a weight is infinite or not a number.
+    """
     with contextlib.ExitStack() as stack:
         streams = [
             stack.enter_context(contextlib.closing(stream))
@@ -117,12 +130,23 @@ def compare(
         ]
         for mark, *parts in zip(task.marks, *streams, strict=True):
             reached = {side: params for part in parts for side, params in part.items()}
+            check_finite(reached, mark, task.learning_rate)
             found = {
                 pair.name: relative_difference(reached[pair.one], reached[pair.other])
                 for pair in comparisons
                 if mark <= pair.num_steps
             }
             yield mark, found
+
+
+def check_finite(reached: Snapshot, step: int, learning_rate: float) -> None:
+    """Raise NonFiniteLoss where weights are not finite: there is nothing to compare."""
+    for side, params in reached.items():
+        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params)):
+            raise NonFiniteLoss(
+                f"the weights of {side.program}, {side.precision}, are not finite at "
+                f"step {step} at learning rate {learning_rate:g}; try a smaller one"
+            )
 
 
 def _steps(comparisons: Sequence[Comparison]) -> dict[Side, int]:

@@ -4,13 +4,14 @@ import functools
 from typing import Any
 
 from jaxnets.experiment import Experiment
-from jaxnets.parity.comparison import PRECISIONS
+from jaxnets.parity.comparison import CAUSE_STEPS, PRECISIONS
 from jaxnets.report.parity.results import EQUAL, ParityRun, Priced
 from jaxnets.report.progress import console
 from jaxnets.report.screen import print_table
 from jaxnets.report.statistics import SIGNIFICANCE
 
 SHOWN_STEPS = (1, 10, 100)  # and the last
+SHOWN_CAUSE_STEPS = (1, 10, 50, CAUSE_STEPS)  # likewise
 EQUAL_TITLE = "Largest relative difference between weights"
 CAUSE_TITLE = "One difference each, in float64"
 CAUSE_NOTE = "Each puts back one difference that people trip over."
@@ -92,7 +93,7 @@ def _equal_table(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
 def _cause_table(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     entries = _entries(content, causes=True)
     last = max((entry["steps"][-1] for entry in entries), default=0)
-    steps = [step for step in (1, 10, 50) if step < last] + [last]
+    steps = [step for step in SHOWN_CAUSE_STEPS if step < last] + [last]
     rows = [
         [entry["name"], *(_at(entry, step) for step in steps), entry["cause"]]
         for entry in entries
@@ -135,7 +136,12 @@ def _about_equals(content: dict[str, Any]) -> str:
 
 def _cause_lines(content: dict[str, Any]) -> list[str]:
     entries = _entries(content, causes=True)
-    return [f"{entry['name']}: {entry['cause']}." for entry in entries]
+    return [f"{entry['name']}: {entry['cause']}." for entry in entries] + [
+        f"{entry['name']} did nothing within {entry['steps'][-1]:,} updates: the "
+        f"weights stay within rounding of each other, {max(entry['apart']):.1e}."
+        for entry in entries
+        if max(entry["apart"]) < EQUAL
+    ]
 
 
 def _verdicts(content: dict[str, Any]) -> list[str]:
@@ -152,11 +158,45 @@ def _verdicts(content: dict[str, Any]) -> list[str]:
             else:
                 verdict = f"do not agree: {apart} within {updates}"
             lines.append(f"{entry['name']}: the weights {verdict}.")
-    for entry in content["prices"]:
+    return [*lines, *_price_verdicts(content["prices"])]
+
+
+def _price_verdicts(prices: list[dict[str, Any]]) -> list[str]:
+    """What each choice gains or costs; those that cannot be told from tf.keras's own.
+
+    Nothing is said of a single seed.
+    """
+    lines, ties = [], []
+    for entry in prices:
+        if entry["gaps"] is None or len(entry["gaps"]) < 2:
+            continue
         if entry["p_value"] is not None and entry["p_value"] < SIGNIFICANCE:
-            difference = 100 * entry["difference"]
-            lines.append(f"{entry['name']} costs {-difference:.2f} points of accuracy.")
+            points = 100 * entry["difference"]
+            verb = "gains" if points > 0 else "costs"
+            lines.append(
+                f"{entry['name']} {verb} {abs(points):.2f} points of accuracy."
+            )
+        elif entry["p_value"] is not None or not any(entry["gaps"].values()):
+            ties.append(entry["name"])
+    if ties:
+        lines.append(f"A tie with tf.keras's own choices: {', '.join(ties)}.")
     return lines
+
+
+def _growth(content: dict[str, Any]) -> str:
+    """How far apart rounding has taken the pairs of either precision."""
+    told = []
+    for precision in PRECISIONS:
+        entries = [
+            entry
+            for entry in _entries(content, causes=False)
+            if entry["name"].endswith(precision)
+        ]
+        first, last = (
+            max(entry["apart"][place] for entry in entries) for place in (0, -1)
+        )
+        told.append(f"in {precision} {first:.1e} at first and {last:.1e} at the end")
+    return ", ".join(told)
 
 
 def _write_csv(run: Experiment, content: dict[str, Any]) -> None:
@@ -187,8 +227,8 @@ def _write_page(run: Experiment, content: dict[str, Any], tables: list[Any]) -> 
         drawn = parity_figures.differences(content["comparisons"])
         caption = (
             "Largest relative difference between the weights of two programs, by "
-            "updates. Left: rounding in float32 grows, in float64 it does not. Right: "
-            "what keeps programs apart that should agree."
+            f"updates. Left: {_growth(content)}. Right: what keeps programs apart that "
+            "should agree."
         )
         sections.append(picture("parity", "Step by step", caption, drawn))
     if any(entry["gaps"] for entry in content["prices"]):
