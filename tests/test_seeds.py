@@ -379,6 +379,20 @@ def test_a_gap_beyond_the_spread_stands_and_the_mirror_speaks_for_keras():
     assert "not the seeds' doing" in words
 
 
+def test_the_mirror_speaks_for_a_single_keras_network():
+    # As with --keras-seeds 1, or Ctrl-C within Keras's second network.
+    by_model = {
+        "relu_softmax": scores_of(9801, 9810, 9795, 9799),
+        "flax_dense": scores_of(9780, 9790, 9770, 9785),
+        "keras_dense": scores_of(9784),
+    }
+    (claim,) = seeds_claims.write_up(by_model)
+    assert (claim["ahead"], claim["behind"]) == ("keras_dense", "relu_softmax")
+    assert claim["trained_here"] == ["flax_dense", "relu_softmax"]
+    assert "here flax_dense stands in for it" in seeds_claims.in_words(claim)
+    assert seeds_claims.write_up({**by_model, "flax_dense": scores_of(9780)}) == []
+
+
 def test_the_strips_hold_every_network():
     model = model_of(
         "relu_softmax", *(run_of([900, count], [1, 2]) for count in (950, 970, 860))

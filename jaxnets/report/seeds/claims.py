@@ -12,7 +12,7 @@ from jaxnets.report.statistics import compare_pairs, wilson_interval
 
 TEST_IMAGES = 10_000  # of MNIST; the write-up's, too
 TWO_SIDED_95 = 1.959963984540054  # standard deviations of a normal distribution
-MIRROR = {"keras_dense": "flax_dense"}  # who speaks for it where it was not trained
+MIRROR = {"keras_dense": "flax_dense"}  # who speaks for it where it has no spread
 
 
 def throughput(model: ModelSeeds) -> dict[str, Any] | None:
@@ -56,11 +56,11 @@ def write_up(by_model: Mapping[str, Scores]) -> list[dict[str, Any]]:
     reported = {
         name: accuracy for name, accuracy in REPORTED_ACCURACY.items() if accuracy
     }
+    has_spread = {name for name, scores in by_model.items() if len(scores) > 1}
     trained = {
-        name: MIRROR.get(name, "") if name not in by_model else name
-        for name in reported
+        name: name if name in has_spread else MIRROR.get(name, "") for name in reported
     }
-    names = [name for name in reported if len(by_model.get(trained[name], ())) > 1]
+    names = [name for name in reported if trained[name] in has_spread]
     names.sort(key=lambda name: -reported[name])
     return [
         _claim(
