@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import chex
 import jax
@@ -12,7 +13,7 @@ import row_rnn as lesson
 import scipy.stats
 from jax.experimental.compilation_cache import compilation_cache
 
-from jaxnets import recipes, row_rnn, runtime
+from jaxnets import recipes, row_rnn, running, runtime
 from jaxnets.errors import InputError, NonFiniteLoss
 from jaxnets.types import Batch, Dense, num_params
 
@@ -196,3 +197,14 @@ def test_the_lesson_says_that_it_diverged():
     )
     with pytest.raises(NonFiniteLoss, match=r"in epoch 1 at learning rate 1e\+38"):
         lesson.main(config)
+
+
+@pytest.mark.mnist
+@pytest.mark.slow
+def test_two_epochs_on_mnist(mnist):
+    # Measured: 0.958, 0.940 and 0.961 on the test set, from the seeds 0, 1 and 2.
+    recipe = replace(recipes.ROW_RNN, num_epochs=2)
+    *_, trained = running.train("row_rnn", recipe, mnist, seed=0)
+    right = np.asarray(trained.prediction.label) == mnist.test.label
+    assert right.size == 10_000
+    assert right.mean() > 0.92
