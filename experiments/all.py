@@ -9,6 +9,7 @@ is named there and does not stop the others; the exit code is then 1.
 """
 
 import ast
+import json
 import subprocess
 import sys
 import time
@@ -94,6 +95,7 @@ class Done(NamedTuple):
     command: str  # as a user would type it
     exit_code: int
     seconds: float
+    notice: str | None  # set where it ran on other data than was asked for
 
 
 def main(config: Config) -> dict[str, Any]:
@@ -134,8 +136,15 @@ def _run(name: str, config: Config, output: Path) -> Done:
             exit_code = process.wait()
         except KeyboardInterrupt:  # the terminal sent it to the experiment too
             exit_code = process.wait() or runtime.INTERRUPTED
+    seconds = time.perf_counter() - began
     typed = " ".join(["python", f"experiments/{name}.py", *options])
-    return Done(name, _question(script), typed, exit_code, time.perf_counter() - began)
+    return Done(name, _question(script), typed, exit_code, seconds, _notice(output))
+
+
+def _notice(output: Path) -> str | None:
+    """What the experiment's results say of its data, if it left any."""
+    file = output / "results.json"
+    return json.loads(file.read_bytes()).get("notice") if file.is_file() else None
 
 
 def _question(script: Path) -> str:

@@ -69,16 +69,18 @@ def main(config: Config) -> dict[str, Any]:
     if config.examples is not None:
         dataset = data.first_examples(dataset, config.examples)
     _check_batches(config, dataset)
-    written = folder.RunFolder(output, asdict(config), overwrite=config.overwrite)
+    settings = {**asdict(config), "dataset": dataset.name, "notice": dataset.notice}
+    written = folder.RunFolder(output, settings, overwrite=config.overwrite)
     with tempfile.TemporaryDirectory(prefix="jaxnets-benchmark-") as scratch:
         session = Session(dataset, Path(scratch), config.rounds, config.seed)
         _leave_out_missing(config, session)
         try:
             for model in config.models:
                 session.run(model, _present(config, model))
-        except KeyboardInterrupt:
+        except BaseException as error:
+            stopped = isinstance(error, KeyboardInterrupt)
             with runtime.uninterrupted():
-                session.finish(written, "interrupted")
+                session.finish(written, "interrupted" if stopped else "failed")
             raise
         with runtime.uninterrupted():
             return session.finish(written, "complete")

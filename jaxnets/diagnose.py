@@ -182,7 +182,8 @@ def _saturated(run: Run) -> str | None:
         return None
     much = MUCH_LOSS * guess_loss(run.cost, run.labels)
     slope = error_slope(run.outputs, run.labels)
-    if slope >= ERROR_SLOPE or mean_loss(run.cost, run.outputs, run.labels) < much:
+    loss = mean_loss(run.cost, run.outputs, run.labels)
+    if not slope < ERROR_SLOPE or not loss >= much:  # nor where they are NaN
         return None
     return (
         f"the outputs stand at 0 or 1 where they are wrong (mean slope {slope:.1g}), "

@@ -8,6 +8,7 @@ import pytest
 import tyro
 
 from jaxnets.errors import InputError, WorkerFailed
+from jaxnets.report import index
 
 everything = importlib.import_module("all")  # the name of a builtin
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
@@ -28,6 +29,7 @@ def test_the_pages_are_gathered(tmp_path, monkeypatch):
     results = run(tmp_path, monkeypatch, *arguments)
     [entry] = results["experiments"]
     assert (entry["name"], entry["exit_code"]) == ("compare", 0)
+    assert entry["notice"] is None
     assert entry["command"] == (
         "python experiments/compare.py --models sigmoid_mse --epochs 1 --dataset digits"
     )
@@ -70,3 +72,12 @@ def test_unknown_experiments_are_refused(tmp_path):
     with pytest.raises(InputError, match="must be of: neurons"):
         everything.main(config)
     assert not (tmp_path / "run").exists()
+
+
+def test_other_data_than_asked_for_is_said(tmp_path):
+    # Without a data set, and MNIST out of reach: the experiment's own results say so.
+    (tmp_path / "results.json").write_text('{"notice": "only digits"}')
+    assert everything._notice(tmp_path) == "only digits"
+    assert everything._notice(tmp_path / "nowhere") is None
+    entry = everything.Done("compare", "?", "python", 0, 1.0, "only digits")
+    assert '<p class="notice">only digits</p>' in index.render(tmp_path, [entry])

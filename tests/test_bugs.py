@@ -262,16 +262,18 @@ def test_what_is_untrue_of_a_healthy_network_is_a_false_alarm():
     none = diagnose.Finding("never_answered", "it never answers 3")
     other = diagnose.Finding("labels", "out of step")
     missing = signature._replace(answers=(36,) * 9 + (0,))
-    seeds = summary.Trials(zoo.HEALTHY, (4, 5, 6, 7), None, (), (), 0)
-    seeds.accuracy = [np.array([0.9, 0.8, 0.9, 0.9])]
+    diverged = missing._replace(train_loss=math.nan)
+    gone = diagnose.Finding("diverging", "a loss is not finite")
+    seeds = summary.Trials(zoo.HEALTHY, (4, 5, 6, 7, 8), None, (), (), 0)
+    seeds.accuracy = [np.array([0.9, 0.8, 0.9, 0.9, 0.1])]
     examined = summary.Examined(
         seeds,
-        [signature, missing, signature, missing],
-        [[], [none], [none], [other]],
+        [signature, missing, signature, missing, diverged],
+        [[], [none], [none], [other], [gone, other]],
     )
-    assert examined.diagnosed() == [True, True, False, False]
+    assert examined.diagnosed() == [True, True, False, False, True]
     flagged = [(each["seed"], each["is_true"]) for each in examined.flagged()]
-    assert flagged == [(5, True), (6, False), (7, False)]
+    assert flagged == [(5, True), (6, False), (7, False), (8, True)]
 
 
 def test_the_figures_are_those_of_the_epochs(finished):

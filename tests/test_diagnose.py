@@ -172,6 +172,14 @@ def test_a_loss_that_goes_up(rng, labels):
     assert kinds(healthy(rng, labels, train_loss=[0.5, np.inf]))[0] == "diverging"
 
 
+def test_outputs_that_are_no_numbers_are_not_called_saturated(rng, labels):
+    nothing = np.full((IMAGES, CLASSES), np.nan)
+    run = healthy(rng, labels, outputs=nothing, train_loss=[np.nan], loss=np.nan)
+    found = kinds(run)
+    assert found[0] == "diverging"
+    assert "saturated" not in found
+
+
 def test_neurons_at_their_ends(rng, labels):
     at_the_ends = [rng.integers(0, 2, (IMAGES, 12)).astype(float)]
     assert kinds(healthy(rng, labels, hidden=at_the_ends)) == ["saturated"]

@@ -40,14 +40,13 @@ class Examined:
         """Whether what is said first of each seed is its mistake, or is true.
 
         Of a healthy seed nothing is to be said, unless it has a digit that it in fact
-        never answers.
+        never answers, or its loss is not finite.
         """
         sign = self.trials.program.sign
         if sign is not None:
             return [bool(found) and found[0].kind == sign for found in self.findings]
         return [
-            not found
-            or (0 in each.answers and {f.kind for f in found} == {"never_answered"})
+            not found or _is_true(found, each)
             for found, each in zip(self.findings, self.signatures, strict=True)
         ]
 
@@ -70,6 +69,14 @@ class Examined:
             for seed, accuracy, found, is_true in seeds
             if found
         ]
+
+
+def _is_true(found: Sequence[Finding], signature: Signature) -> bool:
+    """Whether a network without a mistake shows what is said of it."""
+    if finite(signature.train_loss) is None:
+        return found[0].kind == "diverging"
+    is_missing = 0 in signature.answers
+    return is_missing and all(each.kind == "never_answered" for each in found)
 
 
 @dataclass

@@ -12,7 +12,8 @@ def render(folder: Path, done: Sequence[Any]) -> str:
 
     Args:
       folder: holds a folder for each experiment, under its name.
-      done: per experiment its `name`, `question`, `command`, `exit_code`, `seconds`.
+      done: per experiment its `name`, `question`, `command`, `exit_code`,
+        `seconds`, `notice`.
     """
     entries = [
         {

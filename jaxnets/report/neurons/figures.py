@@ -32,7 +32,8 @@ def small_changes(small: dict[str, Any]) -> Figure:
     _draw_tangent(left, small["curves"])
     _draw_sizes(middle, small)
     curves = small["curves"]
-    for shade, (factor, curve) in zip(SHADES, curves["approach"].items(), strict=True):
+    approach = sorted(curves["approach"].items(), key=lambda item: int(item[0]))
+    for shade, (factor, curve) in zip(SHADES, approach, strict=True):
         right.plot(curves["weight"], curve, color=shade, label=f"weights x {factor}")
     right.set(xlabel="weighted sum + bias", ylabel="output")
     right.set_title("the sigmoid's approach to the step", fontsize="medium")

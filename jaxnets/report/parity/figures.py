@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
 
 from jaxnets.parity.comparison import PAIRS, PRECISIONS
 from jaxnets.report.figures import COLORS  # chooses the drawing backend
@@ -22,6 +23,7 @@ PAIR_COLORS = dict(
 LINES = dict(zip(PRECISIONS, ("-", "--"), strict=True))
 CAUSE_COLORS = ("#E69F00", "#D55E00", "#56B4E9", "#000000")  # Okabe and Ito
 LIMITS = (1e-17, 10)
+POINTS = (-100, -10, -3, -1, -0.5, 0, 0.5, 1, 3, 10)  # of accuracy
 
 
 def differences(comparisons: Sequence[dict[str, Any]]) -> Figure:
@@ -74,6 +76,12 @@ def prices(entries: Sequence[dict[str, Any]]) -> Figure:
             axes.plot(ends, [place, place], color="black", linewidth=1.5)
         axes.plot(100 * entry["difference"], place, "|", color="black", markersize=14)
     axes.axvline(0, color="gray", linewidth=0.8)
+    # Tenths of a point and tens of points on one axis: linear up to 1, then by powers.
+    axes.set_xscale("symlog", linthresh=1, linscale=2)
+    axes.xaxis.set_major_locator(FixedLocator(POINTS))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.grid(axis="x", alpha=0.3)
     axes.set_yticks(range(len(shown)), [entry["name"] for entry in shown])
     axes.set_ylim(len(shown) - 0.5, -0.5)
     axes.set_xlabel("difference in test accuracy from tf.keras's choices, points")
