@@ -7,7 +7,7 @@ install -e '.[bench]'), scikit-learn, tf.keras, Keras on JAX, and jaxnets, each
 on the processor and in its own process, an epoch each in interleaved rounds.
 `contenders/__init__.py` says who takes part in which model and why. It prints
 tables of seconds and ratios and leaves a folder, runs/<time>-benchmark, with
-report.html, benchmark.png and results.json. About 12 minutes on two cores.
+report.html, benchmark.png and results.json. About 8 minutes on two cores.
 
 Run it on a quiet machine: every figure comes with its smallest and largest value.
 """

@@ -5,6 +5,12 @@
 It puts the statements about perceptrons, sigmoid neurons and recurrent nets to the
 test: logic from NAND, the learning rule on truth tables and on every two digits, a
 ten-class perceptron, small changes of weights, cascades in nets with loops.
+
+Expected on MNIST: the learning rule ends on 26 of the 45 pairs of digits within 200
+passes; one perceptron for two digits is right on 98.0 % of the test images, a sigmoid
+neuron on 98.6 %; the ten-class perceptron on 92.5 to 92.8 % (mean of its steps, grey
+pixels, 5 seeds), the zero line of the comparison. The error of the linear prediction
+goes with the square of the change. About 40 s on two CPU cores.
 """
 
 from collections.abc import Iterable

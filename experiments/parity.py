@@ -8,7 +8,11 @@ compared as they go; Keras on its JAX backend is a fourth program. Then each dif
 that people trip over is put back, one at a time: first to see how far apart it keeps
 the programs, then to price it in test accuracy, over seeds.
 
-Expected on two CPU cores: TIME
+Expected on MNIST: in float64 the weights agree to 1e-13 over the 1,563 updates of an
+epoch, and Flax and the functions from scratch are bit for bit the same; in float32 the
+difference from tf.keras is 1e-5 up to step 300 and 0.3 at the end. Raw pixels cost 3.8
+points of accuracy; Adam's epsilon and clipping cost nothing that 6 seeds can show.
+About 6 minutes on two CPU cores.
 """
 
 import math

@@ -7,10 +7,8 @@ import json
 import math
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -18,6 +16,7 @@ from types import SimpleNamespace
 
 import compare
 import numpy as np
+import processes
 import pytest
 import sklearn.datasets
 import sklearn.linear_model
@@ -48,10 +47,7 @@ def quick(output: Path, **settings) -> compare.Config:
 
 def start(*arguments: object) -> subprocess.Popen:
     """The program as a user starts it."""
-    command = [sys.executable, PROGRAM, *map(str, arguments)]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    return processes.start(PROGRAM, *arguments)
 
 
 def lines_of(file: Path) -> list[dict]:
@@ -509,16 +505,8 @@ def test_ctrl_c_leaves_a_readable_folder(tmp_path):
         *("--models", "sigmoid_mse", "relu_softmax"),
     )
     metrics = output / "metrics.jsonl"
-    try:
-        for _ in range(1200):  # a minute
-            if metrics.is_file() and b"\n" in metrics.read_bytes():
-                break
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        _, complaint = process.communicate(timeout=60)
-    finally:
-        process.kill()
+    processes.wait_for_line(process, metrics)
+    complaint = processes.interrupt(process)
     assert process.returncode == 130
     assert complaint.splitlines()[-1] == "error: interrupted"
     assert "Traceback" not in complaint

@@ -2,15 +2,12 @@
 
 import csv
 import json
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import neurons
 import numpy as np
+import processes
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
@@ -229,26 +226,14 @@ def test_bad_settings_are_refused_before_anything_is_written(
 
 def test_ctrl_c_leaves_a_readable_folder(tmp_path):
     output = tmp_path / "run"
-    command = [sys.executable, PROGRAM, "--dataset", "digits", "--bits", "2"]
-    command += ["--examples", "300", "--max-passes", "30", "--sigmoid-passes", "1"]
-    command += ["--epochs", "1000000", "--output", output]
-    process = subprocess.Popen(
-        [str(part) for part in command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+    process = processes.start(
+        *(PROGRAM, "--dataset", "digits", "--examples", 300, "--bits", 2),
+        *("--max-passes", 30, "--sigmoid-passes", 1),
+        *("--epochs", 1_000_000, "--output", output),
     )
     metrics = output / "metrics.jsonl"
-    try:
-        for _ in range(1200):  # a minute
-            if metrics.is_file() and b"\n" in metrics.read_bytes():
-                break
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        _, complaint = process.communicate(timeout=60)
-    finally:
-        process.kill()
+    processes.wait_for_line(process, metrics)
+    complaint = processes.interrupt(process)
     assert process.returncode == 130
     assert complaint.splitlines()[-1] == "error: interrupted"
     assert "Traceback" not in complaint

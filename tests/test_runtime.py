@@ -2,14 +2,13 @@
 
 import json
 import os
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
+import processes
 import pytest
+from processes import start
 
 COMPARE = Path(__file__).parents[1] / "experiments" / "compare.py"
 HELLO = """
@@ -34,17 +33,6 @@ TRAIN = HELLO.replace(
     print("cached:", trained.compile_cached)
 """,
 )
-
-
-def start(*command: object, **environment: str) -> subprocess.Popen:
-    """A Python process with its output in pipes."""
-    return subprocess.Popen(
-        [sys.executable, *map(str, command)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, **environment},
-        text=True,
-    )
 
 
 def test_a_program_that_ends_well():
@@ -112,18 +100,10 @@ def test_ctrl_c_while_keras_trains(tmp_path):
         *("--keras-dense.layer-sizes", 784, 16, 10),
         *("--epochs", 1_000_000, "--output", output),
     )
-    try:
-        for _ in range(1200):  # a minute
-            if metrics.is_file() and b"\n" in metrics.read_bytes():
-                break
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.05)
-        children = children_of(process.pid)
-        assert children or sys.platform != "linux"
-        process.send_signal(signal.SIGINT)
-        _, complaint = process.communicate(timeout=60)
-    finally:
-        process.kill()
+    processes.wait_for_line(process, metrics)
+    children = children_of(process.pid)
+    assert children or sys.platform != "linux"
+    complaint = processes.interrupt(process)
     assert process.returncode == 130
     assert complaint.splitlines()[-1] == "error: interrupted"
     assert "Traceback" not in complaint

@@ -81,18 +81,19 @@ def model_result(
         name: contender_result(name, found, num_rounds, max_epochs)
         for name, found in timed.items()
     }
+    best = _best(entries)
     for name, entry in entries.items():
         entry["ratio"] = None
-        if REFERENCE in timed:
+        if REFERENCE in best:
             # Round by round: both of a pair met the machine in the same state.
             pairs = zip(
                 steady(timed[name], num_rounds),
-                steady(timed[REFERENCE], num_rounds),
+                steady(timed[best[REFERENCE]], num_rounds),
                 strict=False,  # an interrupted round may lack one of them
             )
             entry["ratio"] = spread([theirs / ours for theirs, ours in pairs])
         entry["times_floor"] = entry["epoch_seconds"]["median"] / floor["seconds"]
-    return {"floor": floor, "contenders": entries, "best": _best(entries)}
+    return {"floor": floor, "contenders": entries, "best": best}
 
 
 def _best(entries: dict[str, Any]) -> dict[str, str]:

@@ -48,7 +48,7 @@ def _panel(axes: Axes, model: dict[str, Any]) -> None:
         axes.barh(
             place,
             middle,
-            color=OURS if name == "jaxnets" else OTHERS,
+            color=OURS if name.startswith("jaxnets") else OTHERS,
             xerr=[[middle - seconds["min"]], [seconds["max"] - middle]],
             error_kw={"lw": 1},
         )

@@ -27,7 +27,8 @@ NOTE = (
 )
 RATIO_NOTE = (
     "How many times as long an epoch takes as with jaxnets: median of the rounds. Of "
-    "a contender with one thread and with one per core the better counts."
+    "a contender with one thread and with one per core the better counts, of jaxnets "
+    "too."
 )
 Rows = list[tuple[str, ...]]
 
