@@ -10,7 +10,7 @@ on the test set, which is how optimistic figures come about. To that end it look
 the test set after every epoch; nothing is steered by it.
 
 Expected on MNIST, 20 seeds (Keras 8): 97.8 to 97.9 % for Model 2, Flax and Keras, which
-tie; Model 1 has a median of 94.9 %, and one seed of 20 gets stuck at 86 %. Under 8
+tie; Model 1 has a median of 95.0 %, and one seed of 20 gets stuck at 86 %. Under 8
 minutes on two CPU cores, and 5 more for Keras (--keras-seeds 0 leaves it out).
 
 It leaves a folder, runs/<time>-seeds, with report.html, figures, results.json,
