@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,10 @@ from jaxnets.data import Dataset
 jax.config.update("jax_num_cpu_devices", 2)  # as `runtime.run(..., all_cores=True)`
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
+
+# Where the tests run in a shell's background, Ctrl-C is ignored, and would be in every
+# program that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile(
     "jaxnets",
