@@ -236,10 +236,10 @@ def _has_settled(run: Run) -> bool:
 
 def _collapsed(run: Run) -> str | None:
     counts = np.bincount(run.answers)
-    share = counts.max() / len(run.answers)
+    share = np.max(counts) / len(run.answers)
     if share < COLLAPSED:
         return None
-    return f"it answers {counts.argmax()} to {share:.1%} of the images"
+    return f"it answers {np.argmax(counts)} to {share:.1%} of the images"
 
 
 def _never_answered(run: Run) -> str | None:

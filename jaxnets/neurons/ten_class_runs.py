@@ -66,7 +66,7 @@ def outcome(rows: Sequence[dict[str, Any]], dataset: Dataset) -> dict[str, Any]:
     frequent in training.
     """
     last = [row for row in rows if "test_last" in row]
-    frequent = np.bincount(dataset.train.label).argmax()
+    frequent = np.argmax(np.bincount(dataset.train.label))
     results: dict[str, Any] = {
         "most_frequent_class": int(frequent),
         "most_frequent_accuracy": float(np.mean(dataset.test.label == frequent)),
