@@ -155,7 +155,8 @@ def _parts(
 ) -> Iterator[str]:
     """All that is done, a line of progress each."""
     name, variables = run.dataset.name, _variables(config)
-    yield from effort.rounds(ease, EASE, config.rounds, name, variables)
+    if config.programs:
+        yield from effort.rounds(ease, EASE, config.rounds, name, variables)
     yield from control.train_combinations(study, config.sharpness_images)
     yield from surprise.rank(study)
     yield from surprise.find_planted(study, config.planted)

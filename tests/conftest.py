@@ -9,13 +9,17 @@ from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # read when JAX is first imported
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Most tests train for less time than XLA takes to optimise what they train. Programs
+# that tests start inherit it; the fixture `optimized` is for tests that train longer.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
 
 import jax
 import pytest
 from filelock import FileLock
 from hypothesis import settings
+from jax.experimental.compilation_cache import compilation_cache
 
-from jaxnets import data
+from jaxnets import data, runtime
 from jaxnets.data import Dataset
 
 jax.config.update("jax_num_cpu_devices", 2)  # as `runtime.run(..., all_cores=True)`
@@ -90,7 +94,18 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory):
         if not os.environ.get("TFDS_DATA_DIR"):
             datasets = _folder_of_all_workers(tmp_path_factory) / "datasets"
             patch.setenv("TFDS_DATA_DIR", str(datasets))
+        runtime.configure()  # as `runtime.run` does: a program is compiled once
+        compilation_cache.reset_cache()  # so that the new folder counts
         yield
+
+
+@pytest.fixture
+def optimized(monkeypatch: pytest.MonkeyPatch):
+    """Programs compiled as they are for users."""
+    monkeypatch.delenv("JAX_DISABLE_MOST_OPTIMIZATIONS")
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
 
 
 def _folder_of_all_workers(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -336,6 +336,7 @@ def test_a_contender_that_fails_is_left_out_and_said(tmp_path, monkeypatch, caps
     assert "left out" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("in_a_hurry")
 def test_an_interrupt_keeps_what_was_measured(tmp_path, monkeypatch):
     from contenders import session
 

@@ -10,9 +10,8 @@ import jax
 import numpy as np
 import oracles
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 
-from jaxnets import diagnose, recipes, running, runtime, sigmoid_mse, training
+from jaxnets import diagnose, recipes, running, sigmoid_mse, training
 from jaxnets.bugs import summary, trials, zoo
 from jaxnets.bugs.program import make_loss_fn
 from jaxnets.errors import InputError
@@ -28,13 +27,6 @@ SIZES = (784, 5, 10)
 IMAGES = 360  # scikit-learn's last fifth of 1,797
 EPOCHS = 8
 SMALL = replace(recipes.KERAS_DENSE, layer_sizes=(784, 16, 10))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _programs_compile_once():
-    """As `runtime.run` does; it saves half of this module's time."""
-    runtime.configure()
-    compilation_cache.reset_cache()  # so that the new folder counts
 
 
 @pytest.fixture(scope="module")
@@ -346,7 +338,7 @@ def test_keras_takes_the_same_mistake(tmp_path):
 def test_model_3_learns_as_the_comparison_has_it(finished, digits):
     # Oracle: `running.train` of the same network from the same seeds.
     _, results, _ = finished
-    train = Batch(*(part[:1000] for part in digits.train))
+    train = Batch(*(part[:6000] for part in digits.train))
     recipe = replace(SMALL, num_epochs=EPOCHS)
     *_, trained = running.train("flax_dense", recipe, digits._replace(train=train), 2)
     right = np.mean(trained.prediction.label == digits.test.label)
@@ -511,16 +503,17 @@ def test_the_comparison_sees_saturated_sigmoids(digits):
 
 
 @pytest.mark.mnist
+@pytest.mark.usefixtures("optimized")
 def test_on_mnist_every_mistake_is_named_and_no_healthy_network(mnist):
-    # 20 healthy seeds; a sixth of the images and epochs keeps it short.
-    small = mnist._replace(train=Batch(*(part[:8000] for part in mnist.train)))
+    # 20 healthy seeds; few images and epochs keep it short.
+    small = mnist._replace(train=Batch(*(part[:6000] for part in mnist.train)))
     recipe = replace(recipes.SIGMOID_MSE, num_epochs=5)
     low, good = [], []  # accuracies of healthy networks with and without a finding
     for program in (zoo.HEALTHY, *zoo.ZOO.values()):
         is_healthy = program.learns_as(zoo.HEALTHY)
         if is_healthy and program is not zoo.HEALTHY:
             continue  # its mistake is in the evaluation, below
-        seeds = range(20 if is_healthy else 3)
+        seeds = range(20 if is_healthy else 2)
         alike = [program]
         if is_healthy:
             alike += [p for p in zoo.ZOO.values() if p.learns_as(zoo.HEALTHY)]

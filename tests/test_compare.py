@@ -20,10 +20,9 @@ import processes
 import pytest
 import sklearn.datasets
 import sklearn.linear_model
-from jax.experimental.compilation_cache import compilation_cache
 from PIL import Image
 
-from jaxnets import data, recipes, running, runtime, types
+from jaxnets import data, recipes, running, types
 from jaxnets.errors import InputError, NonFiniteLoss
 from jaxnets.report import results
 
@@ -66,13 +65,6 @@ def weights_of(file: Path) -> types.Params:
 def predictions_of(file: Path) -> list[dict[str, str]]:
     with open(file, newline="") as stream:
         return list(csv.DictReader(stream))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _programs_compile_once():
-    """As `runtime.run` does; it saves half of this module's time."""
-    runtime.configure()
-    compilation_cache.reset_cache()  # so that the new folder counts
 
 
 @pytest.fixture(scope="module")
@@ -361,7 +353,7 @@ def test_keras_is_refused_early_where_tensorflow_is_not(tmp_path, monkeypatch):
 
 
 def test_a_reader_that_leaves_does_not_cost_the_folder(tmp_path):
-    arguments = ("--models", "sigmoid_mse", "--dataset", "digits", "--epochs", 30)
+    arguments = ("--models", "sigmoid_mse", "--dataset", "digits", "--epochs", 3)
     with start(*arguments, "--output", tmp_path / "run [best]") as process:
         process.stdout.close()
         complaint = process.stderr.read()
@@ -606,7 +598,8 @@ def test_a_disk_that_fills_up_leaves_no_half_line(small_disk):
 
 
 @pytest.mark.mnist
-def test_relu_softmax_on_mnist(tmp_path, mnist):
+@pytest.mark.usefixtures("mnist", "optimized")
+def test_relu_softmax_on_mnist(tmp_path):
     # Oracle: MNIST's published size, and the accuracy of such networks after two
     # epochs, 96 % (LeCun's table lists 95.3 % for 300 hidden units).
     results = compare.main(

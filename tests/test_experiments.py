@@ -11,22 +11,14 @@ import numpy as np
 import pytest
 import relu_softmax as relu_lesson
 import sigmoid_mse as sigmoid_lesson
-from jax.experimental.compilation_cache import compilation_cache
 
-from jaxnets import recipes, running, runtime, sigmoid_mse
+from jaxnets import recipes, running, sigmoid_mse
 from jaxnets.errors import InputError, NonFiniteLoss
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 TEST_IMAGES = 360  # scikit-learn's last fifth of 1,797
 CHANCE = TEST_IMAGES // 10
 LESSONS = {"sigmoid_mse": sigmoid_lesson, "relu_softmax": relu_lesson}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _programs_compile_once():
-    """As `runtime.run` does; it saves half of this module's time."""
-    runtime.configure()
-    compilation_cache.reset_cache()  # so that the new folder counts
 
 
 def compared(name: str, digits, **settings) -> list:

@@ -9,9 +9,7 @@ import neurons
 import numpy as np
 import processes
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 
-from jaxnets import runtime
 from jaxnets.errors import InputError
 from jaxnets.neurons import logic_check
 from jaxnets.report.neurons.statements import statement_rows
@@ -34,13 +32,6 @@ def quick(output: Path, **settings) -> neurons.Config:
         "steps": 40,
     }
     return neurons.Config(**{**standard, "output": output, **settings})
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _programs_compile_once():
-    """As `runtime.run` does; it saves half of this module's time."""
-    runtime.configure()
-    compilation_cache.reset_cache()  # so that the new folder counts
 
 
 @pytest.fixture(scope="module")
@@ -228,7 +219,7 @@ def test_ctrl_c_leaves_a_readable_folder(tmp_path):
     output = tmp_path / "run"
     process = processes.start(
         *(PROGRAM, "--dataset", "digits", "--examples", 300, "--bits", 2),
-        *("--max-passes", 30, "--sigmoid-passes", 1),
+        *("--max-passes", 30, "--sigmoid-passes", 1, "--seeds", 4, 1),
         *("--epochs", 1_000_000, "--output", output),
     )
     metrics = output / "metrics.jsonl"
@@ -244,6 +235,7 @@ def test_ctrl_c_leaves_a_readable_folder(tmp_path):
 
 
 @pytest.mark.mnist
+@pytest.mark.usefixtures("mnist")
 def test_neurons_on_mnist(tmp_path):
     # Oracles: the published test set's counts; 88 % is what LeCun et al. (1998) give
     # a linear classifier, and 5,000 of the images are nearly enough for it.

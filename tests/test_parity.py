@@ -14,12 +14,10 @@ import parity as experiment
 import pytest
 import scipy.special
 import scipy.stats
-from jax.experimental.compilation_cache import compilation_cache
 
 from jaxnets import (
     recipes,
     relu_softmax,
-    runtime,
 )
 from jaxnets.errors import InputError, NonFiniteLoss
 from jaxnets.parity import comparison, keras_sides, prices
@@ -31,13 +29,6 @@ from jaxnets.types import Batch, Dense
 
 STEPS = 12
 SMALL = replace(recipes.KERAS_DENSE, layer_sizes=(784, 16, 10), batch_size=100)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _programs_compile_once():
-    """As `runtime.run` does; it saves much of this module's time."""
-    runtime.configure()
-    compilation_cache.reset_cache()  # so that the new folder counts
 
 
 def quick(output: Path, **settings) -> experiment.Config:

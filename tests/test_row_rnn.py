@@ -11,20 +11,12 @@ import oracles
 import pytest
 import row_rnn as lesson
 import scipy.stats
-from jax.experimental.compilation_cache import compilation_cache
 
-from jaxnets import recipes, row_rnn, running, runtime
+from jaxnets import recipes, row_rnn, running
 from jaxnets.errors import InputError, NonFiniteLoss
 from jaxnets.types import Batch, Dense, num_params
 
 TEST_IMAGES = 360  # of scikit-learn's digits
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _programs_compile_once():
-    """As `runtime.run` does; it saves half of this module's time."""
-    runtime.configure()
-    compilation_cache.reset_cache()  # so that the new folder counts
 
 
 def forward(network, image, label):
@@ -201,6 +193,7 @@ def test_the_lesson_says_that_it_diverged():
 
 @pytest.mark.mnist
 @pytest.mark.slow
+@pytest.mark.usefixtures("optimized")
 def test_two_epochs_on_mnist(mnist):
     # Measured: 0.958, 0.940 and 0.961 on the test set, from the seeds 0, 1 and 2.
     recipe = replace(recipes.ROW_RNN, num_epochs=2)

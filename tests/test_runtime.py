@@ -27,9 +27,10 @@ runtime.run(main, Config)
 TRAIN = HELLO.replace(
     'print("hello", config.name)',
     """
+    from dataclasses import replace
     from jaxnets import data, recipes, running
-    network = recipes.SIGMOID_MSE
-    *_, trained = running.train("sigmoid_mse", network, data.load("digits"), seed=1)
+    recipe = replace(recipes.SIGMOID_MSE, num_epochs=1)
+    *_, trained = running.train("sigmoid_mse", recipe, data.load("digits"), seed=1)
     print("cached:", trained.compile_cached)
 """,
 )

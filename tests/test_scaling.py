@@ -567,6 +567,7 @@ def test_bad_settings_are_refused_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.usefixtures("optimized")
 @pytest.mark.parametrize("width", [8, 1024])
 def test_flax_compiles_to_the_operations_of_the_from_scratch_network(digits, width):
     # What the report says of their difference. Oracle: XLA's text of both programs.

@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 import scipy.stats
 import seeds
-from jax.experimental.compilation_cache import compilation_cache
 from matplotlib.collections import PathCollection
 from PIL import Image
 
-from jaxnets import many, recipes, running, runtime
+from jaxnets import many, recipes, running
 from jaxnets.errors import InputError
 from jaxnets.report.progress import console
 from jaxnets.report.seeds import claims as seeds_claims
@@ -43,13 +42,6 @@ def quick(output, **settings) -> seeds.Config:
 
 def lines_of(file) -> list[dict]:
     return [json.loads(line) for line in file.read_text().splitlines()]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _programs_compile_once():
-    """As `runtime.run` does."""
-    runtime.configure()
-    compilation_cache.reset_cache()  # so that the new folder counts
 
 
 @pytest.fixture(scope="module")
@@ -238,6 +230,8 @@ def test_the_mirror_counts_what_keras_counts(tmp_path, monkeypatch, digits):
             yield event
 
     monkeypatch.setattr(running, "train", train)
+    small = replace(recipes.KERAS_DENSE, layer_sizes=(784, 64, 10))
+    monkeypatch.setitem(recipes.RECIPES, "keras_dense", small)
     config = quick(tmp_path / "run", models=("keras_dense",), keras_seeds=1, epochs=1)
     entry = seeds.main(config)["models"]["keras_dense"]
     tested = np.sum(ends[0] == digits.test.label)
@@ -249,6 +243,7 @@ def test_the_mirror_counts_what_keras_counts(tmp_path, monkeypatch, digits):
 
 
 @pytest.mark.mnist
+@pytest.mark.usefixtures("mnist")
 def test_on_mnist_the_write_up_is_judged_even_without_validation(tmp_path):
     config = quick(
         tmp_path / "run",
