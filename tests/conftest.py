@@ -8,10 +8,8 @@ import sys
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # read when JAX is first imported
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")  # likewise
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# Most tests train for less time than XLA takes to optimise what they train. Programs
-# that tests start inherit it; the fixture `optimized` is for tests that train longer.
-os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
 
 import jax
 import pytest
@@ -19,9 +17,31 @@ from filelock import FileLock
 from hypothesis import settings
 from jax.experimental.compilation_cache import compilation_cache
 
-from jaxnets import data, runtime
+from jaxnets import compiling, data, runtime
 from jaxnets.data import Dataset
 
+NEW_EMITTERS = "xla_cpu_use_fusion_emitters"  # XLA's flag, true unless it is named
+
+
+def _compile_quickly() -> None:
+    """Choose XLA's older emitters, which take half the time to compile.
+
+    With few optimisations, too: most tests train for less time than XLA takes to
+    optimise what they train. The fixture `optimized` is for tests that train longer.
+    Programs that tests start inherit the variables.
+    """
+    if "XLA_FLAGS" in os.environ:
+        return  # the user's; and pytest-xdist's processes inherit ours
+    # Another XLA may not know the flag, and then refuses to start.
+    flags = f"--{NEW_EMITTERS}=false"
+    start = [sys.executable, "-c", "import jax; jax.devices()"]
+    environment = {**os.environ, "XLA_FLAGS": flags}
+    done = subprocess.run(start, env=environment, capture_output=True, check=False)
+    if done.returncode == 0:
+        os.environ["XLA_FLAGS"] = flags
+
+
+_compile_quickly()
 jax.config.update("jax_num_cpu_devices", 2)  # as `runtime.run(..., all_cores=True)`
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
@@ -103,6 +123,8 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory):
 def optimized(monkeypatch: pytest.MonkeyPatch):
     """Programs compiled as they are for users."""
     monkeypatch.delenv("JAX_DISABLE_MOST_OPTIMIZATIONS")
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    monkeypatch.setitem(compiling.CPU_OPTIONS, NEW_EMITTERS, True)
     jax.config.update("jax_disable_most_optimizations", False)
     yield
     jax.config.update("jax_disable_most_optimizations", True)

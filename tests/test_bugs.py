@@ -503,7 +503,6 @@ def test_the_comparison_sees_saturated_sigmoids(digits):
 
 
 @pytest.mark.mnist
-@pytest.mark.usefixtures("optimized")
 def test_on_mnist_every_mistake_is_named_and_no_healthy_network(mnist):
     # 20 healthy seeds; few images and epochs keep it short.
     small = mnist._replace(train=Batch(*(part[:6000] for part in mnist.train)))

@@ -30,6 +30,7 @@ from contenders.scaling_summary import epoch_seconds, point_result
 from contenders.task import Data, Epoch, Report, read_data, to_vectors, write_data
 
 from jaxnets import flax_dense, recipes, relu_softmax, training
+from jaxnets.compiling import compile_ahead
 from jaxnets.errors import InputError
 from jaxnets.report.scaling import report as scaling_report
 from jaxnets.types import Batch
@@ -577,7 +578,7 @@ def test_flax_compiles_to_the_operations_of_the_from_scratch_network(digits, wid
     counts = []
     for network in (relu_softmax, flax_dense):
         epoch = training.make_train_epoch(network.loss_fn, tx, 32)
-        text = jax.jit(epoch).lower(*arguments).compile().as_text()
+        text = compile_ahead(epoch, *arguments).as_text()
         counts.append(Counter(re.findall(r" = .*?[\])}] ([a-z][a-z\-0-9]*)\(", text)))
     assert counts[0] == counts[1]
     assert counts[0]["while"] > 0
