@@ -51,11 +51,14 @@ def _train_here(send: Send, recipe: Recipe, dataset: Dataset, seed: int) -> None
     keras_dense.compile_model(model, recipe)
     keras_dense.fit(model, recipe, dataset.train, dataset.validation, on_epoch)
     prediction = keras_dense.predict(model, dataset.test.image)
-    send(Trained(prediction, _compile_seconds(all_seconds)))
+    send(Trained(prediction, compile_seconds(all_seconds)))
 
 
-def _compile_seconds(seconds: list[float]) -> float | None:
-    """Keras compiles within the first epoch: its excess over the later ones."""
-    if len(seconds) < 2:
+def compile_seconds(seconds: list[float]) -> float | None:
+    """Keras compiles within the first epoch: its excess over the later ones.
+
+    None where that cannot be told: there is no later one, or they took longer.
+    """
+    if len(seconds) < 2 or seconds[0] <= median(seconds[1:]):
         return None
-    return max(0.0, seconds[0] - median(seconds[1:]))
+    return seconds[0] - median(seconds[1:])
