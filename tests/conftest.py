@@ -121,13 +121,12 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.fixture
 def optimized(monkeypatch: pytest.MonkeyPatch):
-    """Programs compiled as they are for users."""
-    monkeypatch.delenv("JAX_DISABLE_MOST_OPTIMIZATIONS")
-    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    """What this process compiles ahead is compiled as it is for users."""
     monkeypatch.setitem(compiling.CPU_OPTIONS, NEW_EMITTERS, True)
+    before = jax.config.jax_disable_most_optimizations
     jax.config.update("jax_disable_most_optimizations", False)
     yield
-    jax.config.update("jax_disable_most_optimizations", True)
+    jax.config.update("jax_disable_most_optimizations", before)
 
 
 def _folder_of_all_workers(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -16,11 +16,7 @@ import oracles
 import pytest
 from scipy.stats import binomtest
 
-from jaxnets import (
-    recipes,
-    relu_softmax,
-    training,
-)
+from jaxnets import recipes, relu_softmax, training
 from jaxnets.control import beside_keras, effort, layer_rates, surprise
 from jaxnets.control.study import Study, train_combinations
 from jaxnets.errors import InputError, NonFiniteLoss

@@ -1,5 +1,6 @@
 """The real MNIST, through tensorflow-datasets and the four original files."""
 
+import functools
 import gzip
 import os
 import shutil
@@ -77,20 +78,21 @@ def files_in(folder):
 
 
 @pytest.mark.slow  # TensorFlow starts twice
-def test_spoiled_files_are_named_and_leave_nothing_behind(files, tmp_path):
+def test_spoiled_files_are_named_and_leave_nothing_behind(files, tmp_path, monkeypatch):
     altered, truncated = files / tfds_source.FILES[2], files / tfds_source.FILES[1]
-    sound = altered.read_bytes()
+    sound = {file: file.read_bytes() for file in (altered, truncated)}
     data_dir = tmp_path / "data"
 
-    content = bytearray(sound)
+    content = bytearray(sound[altered])
     content[len(content) // 2] ^= 1
     altered.write_bytes(content)
     with pytest.raises(InputError, match=r"t10k-images-idx3-ubyte\.gz in .*SHA-256"):
         data.load("mnist", folder=files, data_dir=data_dir)
+    assert list(tmp_path.rglob("*.npz")) == []
     assert files_in(data_dir) == []
-    altered.write_bytes(sound)
+    altered.write_bytes(sound[altered])
 
-    truncated.write_bytes(truncated.read_bytes()[:1000])
+    truncated.write_bytes(sound[truncated][:1000])
     # In this process: the load above went through the other one.
     with pytest.raises(InputError, match=r"train-labels-idx1-ubyte\.gz in .*SHA-256"):
         tfds_source.prepare("mnist", files, data_dir)
@@ -100,3 +102,17 @@ def test_spoiled_files_are_named_and_leave_nothing_behind(files, tmp_path):
         packed = files / left.name.removeprefix("GZIP.")
         assert packed != truncated
         assert left.read_bytes() == gzip.decompress(packed.read_bytes())
+    truncated.write_bytes(sound[truncated])
+
+    # With sound files again, the same data folder takes records; a few are enough.
+    import tensorflow_datasets as tfds
+
+    few = functools.partial(tfds.download.DownloadConfig, max_examples_per_split=100)
+    monkeypatch.setattr(tfds.download, "DownloadConfig", few)
+    builder = tfds_source.prepare("mnist", files, data_dir)
+    assert tfds_source.is_prepared("mnist", data_dir)
+    labels = [
+        record["label"] for record in tfds.as_numpy(builder.as_dataset(split="test"))
+    ]
+    published = gzip.decompress((files / tfds_source.FILES[3]).read_bytes())
+    assert sorted(labels) == sorted(published[8:108])  # after the file's header

@@ -15,10 +15,7 @@ import pytest
 import scipy.special
 import scipy.stats
 
-from jaxnets import (
-    recipes,
-    relu_softmax,
-)
+from jaxnets import recipes, relu_softmax
 from jaxnets.errors import InputError, NonFiniteLoss
 from jaxnets.parity import comparison, keras_sides, prices
 from jaxnets.parity.task import batches, marks, pixel_values, rounded_otherwise
