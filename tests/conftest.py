@@ -123,7 +123,7 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory):
 def optimized(monkeypatch: pytest.MonkeyPatch):
     """What this process compiles ahead is compiled as it is for users."""
     monkeypatch.setitem(compiling.CPU_OPTIONS, NEW_EMITTERS, True)
-    before = jax.config.jax_disable_most_optimizations
+    before = jax.config.values["jax_disable_most_optimizations"]
     jax.config.update("jax_disable_most_optimizations", False)
     yield
     jax.config.update("jax_disable_most_optimizations", before)
