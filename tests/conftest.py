@@ -12,13 +12,14 @@ os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")  # likewise
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import jax
+import matplotlib
 import pytest
 from filelock import FileLock
 from hypothesis import settings
 from jax.experimental.compilation_cache import compilation_cache
 
 from jaxnets import compiling, data, runtime
-from jaxnets.data import Dataset
+from jaxnets.data import Dataset, tfds_source
 
 NEW_EMITTERS = "xla_cpu_use_fusion_emitters"  # XLA's flag, true unless it is named
 
@@ -79,12 +80,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "error")
 
 
+def _mnist_is_prepared() -> bool:
+    """Whether tensorflow-datasets has it, as after a run of an experiment."""
+    return tfds_source.is_prepared("mnist", tfds_source.default_data_dir())
+
+
 def _mnist_is_here() -> bool:
-    if os.environ.get("JAXNETS_MNIST_DIR"):
-        return True
-    prepared = "mnist/3.0.1/dataset_info.json"
-    data_dir = os.environ.get("TFDS_DATA_DIR")
-    return data_dir is not None and (Path(data_dir) / prepared).is_file()
+    return bool(os.environ.get("JAXNETS_MNIST_DIR")) or _mnist_is_prepared()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -108,10 +110,11 @@ def pytest_runtest_makereport(item: pytest.Item):
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_folders(tmp_path_factory: pytest.TempPathFactory):
-    """Nothing is written to the user's own data and cache folders."""
+    """Caches of the user are left alone; MNIST is read where it is prepared."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        if not os.environ.get("TFDS_DATA_DIR"):
+        patch.setenv("MPLCONFIGDIR", matplotlib.get_cachedir())  # a list of fonts
+        if not (os.environ.get("TFDS_DATA_DIR") or _mnist_is_prepared()):
             datasets = _folder_of_all_workers(tmp_path_factory) / "datasets"
             patch.setenv("TFDS_DATA_DIR", str(datasets))
         runtime.configure()  # as `runtime.run` does: a program is compiled once
