@@ -38,6 +38,11 @@ def picture(
     figure.text(
         0.998, 0.004, dataset, ha="right", va="bottom", fontsize=7, color="gray"
     )
+    engine = figure.get_layout_engine()
+    if engine is not None:  # `savefig` would go through the whole figure for it
+        figure.set_dpi(RESOLUTION)
+        engine.execute(figure)
+        figure.set_layout_engine("none")
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=RESOLUTION)
     plt.close(figure)
