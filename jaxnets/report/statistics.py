@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import scipy  # which loads its parts when they are used
 from numpy.typing import ArrayLike
-from scipy.stats import binomtest, bootstrap, wilcoxon
 
 SIGNIFICANCE = 0.05  # of the comparison of two models
 CONFIDENCE = 0.95  # of an accuracy's interval
@@ -20,7 +20,9 @@ def wilson_interval(correct: int, seen: int) -> tuple[float, float]:
     Wilson (1927), by SciPy. It covers the choice of test images, not that of the
     seed.
     """
-    low, high = binomtest(correct, seen).proportion_ci(CONFIDENCE, method="wilson")
+    low, high = scipy.stats.binomtest(correct, seen).proportion_ci(
+        CONFIDENCE, method="wilson"
+    )
     return float(low), float(high)
 
 
@@ -37,7 +39,7 @@ def mcnemar_p_value(right_a: np.ndarray, right_b: np.ndarray) -> float:
     only_b = int(np.sum(right_b & ~right_a))
     if only_a + only_b == 0:
         return 1.0
-    return float(binomtest(only_a, only_a + only_b, 0.5).pvalue)
+    return float(scipy.stats.binomtest(only_a, only_a + only_b, 0.5).pvalue)
 
 
 def ties(right: dict[str, np.ndarray]) -> dict[str, list[str]]:
@@ -66,7 +68,7 @@ def bootstrap_interval(values: ArrayLike) -> tuple[float, float] | None:
     values = np.asarray(values, np.float64)
     if len(values) < MIN_SEEDS or np.ptp(values) <= ROUNDING:
         return None
-    found = bootstrap(
+    found = scipy.stats.bootstrap(
         (values,),
         np.mean,
         confidence_level=CONFIDENCE,
@@ -92,7 +94,7 @@ def paired_p_value(values_a: ArrayLike, values_b: ArrayLike) -> float:
     # Counts divided by a count: equal differences must stay equal in floating point.
     differences = np.round(differences / ROUNDING) * ROUNDING
     differences = differences[differences != 0]  # as Wilcoxon did
-    return float(wilcoxon(differences).pvalue) if len(differences) else 1.0
+    return float(scipy.stats.wilcoxon(differences).pvalue) if len(differences) else 1.0
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

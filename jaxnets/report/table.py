@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import precision_recall_fscore_support
 
 from jaxnets.report.results import KERAS, ModelRun
 
@@ -58,6 +57,8 @@ def per_class_rows(
     runs: Sequence[ModelRun], labels: np.ndarray
 ) -> list[tuple[str, ...]]:
     """Per digit: its images, and each model's precision and recall (scikit-learn)."""
+    from sklearn.metrics import precision_recall_fscore_support  # takes a second
+
     classes = np.unique(labels)
     scores = [
         precision_recall_fscore_support(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from jaxnets.parity.comparison import Comparison
 from jaxnets.parity.prices import AS_KERAS, Choice
@@ -111,7 +111,7 @@ def _price(priced: Priced, base: Mapping[int, float]) -> dict[str, Any]:
     entry["gaps"] = dict(zip(map(str, common), gaps, strict=True))
     entry["difference"] = float(np.mean(gaps))
     if len(gaps) > 1 and np.ptp(gaps) > statistics.ROUNDING:
-        test = stats.ttest_1samp(gaps, 0.0)
+        test = scipy.stats.ttest_1samp(gaps, 0.0)
         interval = test.confidence_interval(statistics.CONFIDENCE)
         entry["interval"] = [float(interval.low), float(interval.high)]
         entry["p_value"] = float(test.pvalue)
