@@ -10,6 +10,7 @@ out). On other data there is nothing reported to compare with.
 """
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 
 from jaxnets import experiment, recipes, runtime
 from jaxnets.bugs import pixels, summary, trials
+from jaxnets.bugs.pixels import PixelEpoch
 from jaxnets.bugs.program import Program
 from jaxnets.bugs.summary import Examined, PixelTrials
 from jaxnets.bugs.zoo import HEALTHY, ZOO
@@ -26,6 +28,7 @@ from jaxnets.recipes import Recipe
 from jaxnets.report.bugs import report as bugs_report
 from jaxnets.report.bugs.report import ZooProgress
 from jaxnets.running import check_fits
+from jaxnets.signs import Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +46,7 @@ class Config(experiment.Options):
     pixel_models: tuple[str, ...] = pixels.MODELS
     """Forms of Model 3 that are trained with pixels in [0, 1] and as bytes."""
     keras_seeds: int = 3
-    """Networks of keras_dense; of flax_dense there are as many as of each mistake."""
+    """Networks of keras_dense, 0 for none; of flax_dense as many as of each mistake."""
     epochs: int | None = None
     """Epochs of every network, in place of each one's own."""
     sigmoid_mse: Recipe = recipes.SIGMOID_MSE
@@ -89,8 +92,8 @@ def main(config: Config) -> dict[str, Any]:
                 config.untrained,
             )
             for model in config.pixel_models:
-                for kind in pixels.INPUTS:
-                    _try_pixels(model, kind, done, progress)
+                if _pixel_seeds(config, model):
+                    _try_pixels(model, done, progress)
 
     def finish(status: str) -> dict[str, Any]:
         return _finish(done, status)
@@ -107,9 +110,11 @@ def _check(config: Config) -> None:
             raise InputError(
                 f"{option} {given} must be of {', '.join(known)}, each once"
             )
-    for option in ("seeds", "healthy_seeds", "untrained", "keras_seeds"):
-        if getattr(config, option) < 1:
-            raise InputError(f"{option}={getattr(config, option)} must be at least 1")
+    counts = {"seeds": 1, "healthy_seeds": 1, "untrained": 1, "keras_seeds": 0}
+    for option, least in counts.items():
+        given = getattr(config, option)
+        if given < least:
+            raise InputError(f"{option}={given} must be at least {least}")
     if config.recipe("sigmoid_mse").optimizer != "sgd":
         raise InputError("sigmoid_mse: the mistakes are in a network trained by sgd")
 
@@ -157,23 +162,29 @@ def _try_programs(programs: list[Program], done: Work, progress: ZooProgress) ->
         progress.ended(bugs_report.program_line(done.examined[-1]))
 
 
-def _try_pixels(model: str, kind: str, done: Work, progress: ZooProgress) -> None:
-    """Train Model 3 with one kind of pixels."""
-    run, config = done.run, done.config
-    seeds = _pixel_seeds(config, model)
-    trial = PixelTrials(model, kind)
-    done.pixels.append(trial)
-    progress.begin(f"{model}, {kind}")
-    recipe = config.recipe("keras_dense")
-    for event in pixels.train(model, kind, recipe, run.dataset, seeds):
-        if isinstance(event, pixels.PixelEpoch):
-            progress.epoch()
-            trial.epochs.append(event)
-            for line in pixels.metrics_lines(model, kind, event):
-                run.written.append_line("metrics.jsonl", line)
-        else:
-            trial.runs.append(event)
-    progress.ended(bugs_report.pixel_line(trial))
+def _try_pixels(model: str, done: Work, progress: ZooProgress) -> None:
+    """Train Model 3 with each kind of pixels."""
+    recipe, seeds = done.config.recipe("keras_dense"), _pixel_seeds(done.config, model)
+    with closing(pixels.train(model, recipe, done.run.dataset, seeds)) as events:
+        for kind in pixels.INPUTS:
+            trial = PixelTrials(model, kind)
+            done.pixels.append(trial)
+            progress.begin(f"{model}, {kind}")
+            while len(trial.runs) < len(seeds):
+                _note_pixels(next(events), trial, done, progress)
+            progress.ended(bugs_report.pixel_line(trial))
+
+
+def _note_pixels(
+    event: PixelEpoch | Run, trial: PixelTrials, done: Work, progress: ZooProgress
+) -> None:
+    if isinstance(event, Run):
+        trial.runs.append(event)
+        return
+    progress.epoch()
+    trial.epochs.append(event)
+    for line in pixels.metrics_lines(trial.model, trial.pixels, event):
+        done.run.written.append_line("metrics.jsonl", line)
 
 
 def _finish(done: Work, status: str) -> dict[str, Any]:

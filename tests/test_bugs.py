@@ -353,7 +353,7 @@ def test_model_3_learns_as_the_comparison_has_it(finished, digits):
         ({"mistakes": ("bytes", "bytes")}, "each once"),
         ({"pixel_models": ("sigmoid_mse",)}, "must be of flax_dense, keras_dense"),
         ({"seeds": 0}, "seeds=0 must be at least 1"),
-        ({"keras_seeds": -1}, "keras_seeds=-1"),
+        ({"keras_seeds": -1}, "keras_seeds=-1 must be at least 0"),
         ({"epochs": 0}, "0 epochs"),
         (
             {"sigmoid_mse": replace(recipes.SIGMOID_MSE, optimizer="adam")},
@@ -394,12 +394,14 @@ def test_networks_that_diverge_are_reported_without_numbers(tmp_path):
         tmp_path / "run",
         mistakes=(),
         epochs=2,
-        pixel_models=("flax_dense",),
+        pixel_models=("flax_dense", "keras_dense"),
+        keras_seeds=0,
         keras_dense=replace(SMALL, learning_rate=1e30),
     )
     with bugs.bugs_report.console.capture() as capture:
         returned = bugs.main(config)
     assert returned == json.loads((tmp_path / "run" / "results.json").read_text())
+    assert list(returned["model_3"]) == ["flax_dense"]
     for entry in returned["model_3"]["flax_dense"].values():
         assert entry["train_loss"] is None
         assert "diverging" in str(entry["diagnosis_by_seed"])

@@ -1,6 +1,7 @@
 """Model 3 with pixels in [0, 1] and as bytes, in Flax and in tf.keras."""
 
 import functools
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -57,14 +58,18 @@ def parts(model: str, recipe: Recipe, seeds: Sequence[int]) -> list[tuple[int, .
 
 
 def train(
-    model: str, pixels: str, recipe: Recipe, dataset: Dataset, seeds: Sequence[int]
+    model: str, recipe: Recipe, dataset: Dataset, seeds: Sequence[int]
 ) -> Iterator[PixelEpoch | Run]:
-    """Train Model 3 from each seed; yield its epochs, and a `Run` for each seed."""
+    """Train Model 3 from each seed with each kind of pixels, in the order of `INPUTS`.
+
+    Yields the epochs, and a `Run` for each seed of a kind before the next kind begins.
+    """
     if model == "keras_dense":
-        yield from worker.iterate(_train_keras, pixels, recipe, dataset, tuple(seeds))
+        yield from worker.iterate(_train_keras, recipe, dataset, tuple(seeds))
         return
-    for part in parts(model, recipe, seeds):
-        yield from _train_flax(pixels, recipe, dataset, part)
+    for pixels in INPUTS:
+        for part in parts(model, recipe, seeds):
+            yield from _train_flax(pixels, recipe, dataset, part)
 
 
 def _init(recipe: Recipe, key: jax.Array) -> Params:
@@ -121,7 +126,6 @@ def _train_flax(
 
 def _train_keras(
     send: Callable[[Any], None],
-    pixels: str,
     recipe: Recipe,
     dataset: Dataset,
     seeds: tuple[int, ...],
@@ -131,10 +135,10 @@ def _train_keras(
 
     from keras.callbacks import LambdaCallback  # isort: skip
 
-    divisor = {"scaled": np.float32(WHITE), "bytes": np.float32(1)}[pixels]
-    train, test = (part.image / divisor for part in (dataset.train, dataset.test))
     labels = dataset.test.label
-    for seed in seeds:
+    for pixels, seed in itertools.product(INPUTS, seeds):
+        divisor = {"scaled": np.float32(WHITE), "bytes": np.float32(1)}[pixels]
+        train, test = (part.image / divisor for part in (dataset.train, dataset.test))
         model = keras_dense.build(recipe.layer_sizes, test.shape[1:], seed)
         keras_dense.compile_model(model, recipe)
         first = keras_dense.to_dense(model)
