@@ -1,5 +1,6 @@
 """Strict settings for every test, and the data sets that tests share."""
 
+import functools
 import os
 import shutil
 import signal
@@ -20,6 +21,7 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from jaxnets import compiling, data, runtime
 from jaxnets.data import Dataset, tfds_source
+from jaxnets.data import digits as bundled
 
 NEW_EMITTERS = "xla_cpu_use_fusion_emitters"  # XLA's flag, true unless it is named
 
@@ -61,6 +63,8 @@ settings.register_profile(
 settings.load_profile("jaxnets")
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "experiments"))
+
+bundled.load = functools.cache(bundled.load)  # some forty tests load the same digits
 
 NEEDED = ("mnist", "keras")  # markers whose tests --require-mnist does not let skip
 

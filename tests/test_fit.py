@@ -187,7 +187,6 @@ def program_cache(tmp_path):
 
 def test_an_epoch_says_whether_all_its_programs_were_on_disk(program_cache):
     def is_cached(num_validation):
-        jax.clear_caches()  # what this process remembers
         part = jax.tree.map(lambda array: array[:num_validation], VALIDATION)
         return next(fit(fresh_state(), validation=part)).compile_cached
 

@@ -7,14 +7,13 @@ from types import SimpleNamespace
 
 import neurons
 import numpy as np
-import processes
 import pytest
 
 from jaxnets.errors import InputError
 from jaxnets.neurons import logic_check
+from jaxnets.report.folder import RunFolder
 from jaxnets.report.neurons.statements import statement_rows
 
-PROGRAM = Path(__file__).parents[1] / "experiments" / "neurons.py"
 FIGURES = ("small_changes", "learning", "cascades", "importance", "ten_classes")
 
 
@@ -180,11 +179,6 @@ def test_verdicts_follow_the_numbers(finished):
     assert found[said] == "does not hold"
 
 
-def test_without_validation_examples_there_is_no_number(tmp_path):
-    results = neurons.main(quick(tmp_path / "run", validation_examples=0, seeds=(0,)))
-    assert results["ten_classes"]["runs"]["binary"]["validation_last"] == [None]
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -215,19 +209,14 @@ def test_bad_settings_are_refused_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
-def test_ctrl_c_leaves_a_readable_folder(tmp_path):
+def test_ctrl_c_leaves_a_readable_folder(tmp_path, monkeypatch):
+    def interrupted(self, name, line):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RunFolder, "append_line", interrupted)  # of the first epoch
     output = tmp_path / "run"
-    process = processes.start(
-        *(PROGRAM, "--dataset", "digits", "--examples", 300, "--bits", 2),
-        *("--max-passes", 30, "--sigmoid-passes", 1, "--seeds", 4, 1),
-        *("--epochs", 1_000_000, "--output", output),
-    )
-    metrics = output / "metrics.jsonl"
-    processes.wait_for_line(process, metrics)
-    complaint = processes.interrupt(process)
-    assert process.returncode == 130
-    assert complaint.splitlines()[-1] == "error: interrupted"
-    assert "Traceback" not in complaint
+    with pytest.raises(KeyboardInterrupt):
+        neurons.main(quick(output))
     results = json.loads((output / "results.json").read_text())
     assert (results["status"], results["ten_classes"]) == ("interrupted", None)
     assert len(results["pairs"]) == 45
@@ -240,7 +229,13 @@ def test_neurons_on_mnist(tmp_path):
     # Oracles: the published test set's counts; 88 % is what LeCun et al. (1998) give
     # a linear classifier, and 5,000 of the images are nearly enough for it.
     results = neurons.main(
-        quick(tmp_path / "run", dataset="mnist", examples=5000, seeds=(0,))
+        quick(
+            tmp_path / "run",
+            dataset="mnist",
+            examples=5000,
+            validation_examples=0,
+            seeds=(0,),
+        )
     )
     first = results["pairs"][0]
     assert first["digits"] == [0, 1] and first["converged"]
@@ -249,3 +244,5 @@ def test_neurons_on_mnist(tmp_path):
     [accuracy] = results["ten_classes"]["runs"]["grey"]["test_average"]
     assert accuracy > 0.85
     assert results["ten_classes"]["most_frequent_accuracy"] == 0.1135
+    # Without validation examples there is no number.
+    assert results["ten_classes"]["runs"]["binary"]["validation_last"] == [None]
