@@ -19,6 +19,8 @@ from typing import IO, Any
 from jaxnets.errors import InputError, NonFiniteLoss, WorkerFailed
 
 _PASSED_ON = (InputError, NonFiniteLoss, OSError)  # errors that a user can mend
+# Keras loads them for parts that nothing here uses: two of its seven seconds.
+_LEFT_OUT = ("matplotlib", "sklearn")
 _LAST_LINES = 20  # of a dead worker's output, shown with the error
 
 
@@ -26,7 +28,8 @@ def iterate(function: Callable[..., None], *args: Any) -> Iterator[Any]:
     """Yield each value that `function(send, *args)` sends from a new process.
 
     Function, arguments and values travel by pickle. The process ends when the
-    iterator does, whatever the reason. Ctrl-C does not reach it.
+    iterator does, whatever the reason. Ctrl-C does not reach it. In it Matplotlib and
+    scikit-learn count as not installed.
 
     Raises:
       InputError, NonFiniteLoss, OSError: raised by the function.
@@ -79,6 +82,7 @@ def _serve() -> None:
         pickle.dump((kind, value), events)
         events.flush()
 
+    sys.modules.update(dict.fromkeys(_LEFT_OUT))  # type: ignore[arg-type]
     try:
         function, args = pickle.load(sys.stdin.buffer)
         function(functools.partial(send, "value"), *args)
