@@ -11,6 +11,8 @@ from pathlib import Path
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # read when JAX is first imported
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")  # likewise
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Else each of some seventy programs that the tests start would parse the package anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import jax
 import matplotlib

@@ -506,8 +506,9 @@ def test_the_comparison_sees_saturated_sigmoids(digits):
 
 @pytest.mark.mnist
 def test_on_mnist_every_mistake_is_named_and_no_healthy_network(mnist):
-    # 20 healthy seeds; few images and epochs keep it short.
-    small = mnist._replace(train=Batch(*(part[:6000] for part in mnist.train)))
+    # 20 healthy seeds; few images and epochs keep it short. With 3,000 images some
+    # networks of shuffled labels look like healthy ones that have hardly learnt.
+    small = mnist._replace(train=Batch(*(part[:4000] for part in mnist.train)))
     recipe = replace(recipes.SIGMOID_MSE, num_epochs=5)
     low, good = [], []  # accuracies of healthy networks with and without a finding
     for program in (zoo.HEALTHY, *zoo.ZOO.values()):

@@ -194,10 +194,10 @@ def test_the_lesson_says_that_it_diverged():
 @pytest.mark.mnist
 @pytest.mark.slow
 @pytest.mark.usefixtures("optimized")
-def test_two_epochs_on_mnist(mnist):
-    # Measured: 0.958, 0.940 and 0.961 on the test set, from the seeds 0, 1 and 2.
-    recipe = replace(recipes.ROW_RNN, num_epochs=2)
+def test_an_epoch_on_mnist(mnist):
+    # Measured: 0.934, 0.926 and 0.933 on the test set, from the seeds 0, 1 and 2.
+    recipe = replace(recipes.ROW_RNN, num_epochs=1)
     *_, trained = running.train("row_rnn", recipe, mnist, seed=0)
     right = np.asarray(trained.prediction.label) == mnist.test.label
     assert right.size == 10_000
-    assert right.mean() > 0.92
+    assert right.mean() > 0.9

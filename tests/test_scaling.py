@@ -463,8 +463,10 @@ def test_the_scaling_from_end_to_end(tmp_path):
 
 
 @pytest.mark.usefixtures("in_a_hurry")
-def test_the_jax_contenders_take_part(tmp_path):
-    names = ("from_scratch", "flax")
+@pytest.mark.keras
+@pytest.mark.slow
+def test_the_frameworks_take_part(tmp_path):
+    names = ("from_scratch", "flax", "tf_keras")
     settings = {**TINY, "widths": (8,), "examples_list": (2000,), "batch_sizes": (10,)}
     config = scaling.Config(**settings, contenders=names, output=tmp_path / "run")
     results = scaling.main(config)
@@ -472,23 +474,10 @@ def test_the_jax_contenders_take_part(tmp_path):
     [point] = results["points"]  # the sweeps meet in it
     assert results["sweeps"] == {"width": [0], "examples": [0], "batch_size": [0]}
     assert point["measured"]["part_steps"] == 50
+    assert set(point["contenders"]) == set(names)
     for entry in point["contenders"].values():
         assert entry["compile_seconds"] > 0
         assert entry["test_accuracy"] > 0.15  # chance is 0.1; 110 steps of 8 neurons
-
-
-@pytest.mark.usefixtures("in_a_hurry")
-@pytest.mark.keras
-@pytest.mark.slow
-def test_tf_keras_takes_part(tmp_path):
-    settings = {**TINY, "widths": (8,), "examples_list": (2000,), "batch_sizes": (10,)}
-    names = ("tf_keras", "numpy_1")
-    config = scaling.Config(**settings, contenders=names, output=tmp_path / "run")
-    results = scaling.main(config)
-    assert results["errors"] == {}
-    [point] = results["points"]
-    entry = point["contenders"]["tf_keras"]
-    assert entry["compile_seconds"] > 0
     assert point["fastest"] in names
 
 
