@@ -1,7 +1,9 @@
 """Strict settings for every test, and the data sets that tests share."""
 
 import functools
+import gc
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -21,7 +23,7 @@ from filelock import FileLock
 from hypothesis import settings
 from jax.experimental.compilation_cache import compilation_cache
 
-from jaxnets import compiling, data, runtime
+from jaxnets import compiling, data, runtime, worker
 from jaxnets.data import Dataset, tfds_source
 from jaxnets.data import digits as bundled
 
@@ -114,6 +116,12 @@ def pytest_runtest_makereport(item: pytest.Item):
     return report
 
 
+def pytest_sessionfinish() -> None:
+    """Look for unclosed files once; pytest does it five times, Python again at exit."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_folders(tmp_path_factory: pytest.TempPathFactory):
     """Caches of the user are left alone; MNIST is read where it is prepared."""
@@ -136,6 +144,24 @@ def optimized(monkeypatch: pytest.MonkeyPatch):
     jax.config.update("jax_disable_most_optimizations", False)
     yield
     jax.config.update("jax_disable_most_optimizations", before)
+
+
+@pytest.fixture
+def keras_here(monkeypatch: pytest.MonkeyPatch):
+    """What goes to a process of its own runs here, where TensorFlow is loaded already.
+
+    For tests that ask nothing of the process; everything is pickled all the same.
+    """
+
+    def iterate(function, *args):
+        function, args = pickle.loads(pickle.dumps((function, args)))
+        sent: list[bytes] = []
+        try:
+            function(lambda value: sent.append(pickle.dumps(value)), *args)
+        finally:
+            yield from map(pickle.loads, sent)
+
+    monkeypatch.setattr(worker, "iterate", iterate)
 
 
 def _folder_of_all_workers(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -318,6 +318,7 @@ def test_the_page_and_the_screen_show_every_program(finished):
 
 
 @pytest.mark.keras
+@pytest.mark.usefixtures("keras_here")
 def test_keras_takes_the_same_mistake(tmp_path):
     config = quick(
         tmp_path / "run",

@@ -42,6 +42,16 @@ def test_a_program_that_ends_well():
     assert process.returncode == 0
 
 
+@pytest.mark.parametrize("kind", ["InputError", "NonFiniteLoss", "WorkerFailed"])
+def test_an_error_that_is_told_is_one_line_and_exit_code_1(kind):
+    said = 'print("hello", config.name)'
+    assert said in HELLO
+    failing = f"from jaxnets import errors\n    raise errors.{kind}(config.name)"
+    with start("-c", HELLO.replace(said, failing), "--name", "why") as process:
+        assert process.communicate() == ("", "error: why\n")
+    assert process.returncode == 1
+
+
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("arguments", [(), ("--help",)], ids=["run", "help"])
 def test_a_reader_that_has_gone_is_no_traceback(arguments, unbuffered):
