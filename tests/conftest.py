@@ -147,8 +147,8 @@ def optimized(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.fixture
-def keras_here(monkeypatch: pytest.MonkeyPatch):
-    """What goes to a process of its own runs here, where TensorFlow is loaded already.
+def in_this_process(monkeypatch: pytest.MonkeyPatch):
+    """What goes to a process of its own runs here, where TensorFlow loads only once.
 
     For tests that ask nothing of the process; everything is pickled all the same.
     """

@@ -176,7 +176,7 @@ def test_descent_is_recorded(finished):
 
 
 @pytest.mark.keras
-@pytest.mark.usefixtures("keras_here")
+@pytest.mark.usefixtures("in_this_process")
 def test_keras_computes_the_same(digits):
     # Oracle: tf.keras, on the same weights and images.
     recipe = replace(recipes.RELU_SOFTMAX, layer_sizes=SIZES)
@@ -265,7 +265,7 @@ def test_the_shortest_program_is_named_only_where_it_ran():
 
 
 @pytest.mark.keras
-@pytest.mark.usefixtures("keras_here")
+@pytest.mark.usefixtures("in_this_process")
 def test_keras_is_compared_where_a_combination_diverges(digits):
     recipe = replace(recipes.RELU_SOFTMAX, layer_sizes=SIZES)
     rates = layer_rates.combinations((1e20, 0.1), 2)

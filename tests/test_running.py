@@ -122,7 +122,7 @@ def test_divergence_names_model_epoch_rate_and_remedy(digits):
 
 
 @pytest.mark.keras
-@pytest.mark.usefixtures("keras_here")
+@pytest.mark.usefixtures("in_this_process")
 def test_keras_gives_the_same_events(digits):
     small = Dataset(
         "digits", *(Batch(*(a[:100] for a in b)) for b in digits[1:4]), None
@@ -152,7 +152,7 @@ def test_keras_compiles_in_its_first_epoch_if_that_is_slower(seconds, excess):
 
 
 @pytest.mark.keras
-@pytest.mark.usefixtures("keras_here")
+@pytest.mark.usefixtures("in_this_process")
 def test_keras_diverging_in_its_last_step_without_a_validation_set():
     # One batch an epoch: its loss is taken before the weights become infinite.
     dataset = data.load("digits", validation_examples=0)

@@ -218,7 +218,7 @@ def test_bad_input_leaves_nothing_behind(tmp_path, settings, message):
 
 
 @pytest.mark.keras
-@pytest.mark.usefixtures("keras_here")
+@pytest.mark.usefixtures("in_this_process")
 def test_the_mirror_counts_what_keras_counts(tmp_path, monkeypatch, digits):
     # Oracle: the Keras model's own predictions, which the experiment does not use.
     ends = []
