@@ -18,6 +18,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import jax
 import matplotlib
+import matplotlib.pyplot as plt
 import pytest
 from filelock import FileLock
 from hypothesis import settings
@@ -26,6 +27,7 @@ from jax.experimental.compilation_cache import compilation_cache
 from jaxnets import compiling, data, runtime, worker
 from jaxnets.data import Dataset, tfds_source
 from jaxnets.data import digits as bundled
+from jaxnets.report import page
 
 NEW_EMITTERS = "xla_cpu_use_fusion_emitters"  # XLA's flag, true unless it is named
 
@@ -162,6 +164,23 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch):
             yield from map(pickle.loads, sent)
 
     monkeypatch.setattr(worker, "iterate", iterate)
+
+
+@pytest.fixture
+def undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch):
+    """Figures are made and closed, not drawn, but for real MNIST's.
+
+    For modules whose fixture `finished`, of a wider scope, draws every one of them.
+    """
+    if request.node.get_closest_marker("mnist"):
+        return
+
+    def picture(name, title, caption, figure, *, dataset):
+        del dataset
+        plt.close(figure)
+        return page.Picture(name, title, caption, b"")
+
+    monkeypatch.setattr(page, "picture", picture)
 
 
 def _folder_of_all_workers(tmp_path_factory: pytest.TempPathFactory) -> Path:

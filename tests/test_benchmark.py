@@ -313,7 +313,8 @@ def working_seconds(model):
 @pytest.mark.slow
 @pytest.mark.keras
 def test_the_frameworks_learn_too(tmp_path):
-    names = ("scikit_learn", "tf_keras", "keras_on_jax", "jaxnets_all")
+    # tf_keras is the same module with another backend; test_scaling.py has it.
+    names = ("scikit_learn", "keras_on_jax", "jaxnets_all")
     models = ("flax_dense",)
     results = run_benchmark(tmp_path / "run", models, names, rounds=3, examples=640)
     assert results["errors"] == {}

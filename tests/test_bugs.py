@@ -21,7 +21,7 @@ from jaxnets.report.bugs.report import ZooProgress
 from jaxnets.report.results import ModelRun
 from jaxnets.types import Batch, Dense
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
 
 SIZES = (784, 5, 10)
 IMAGES = 360  # scikit-learn's last fifth of 1,797

@@ -23,7 +23,7 @@ from jaxnets.errors import InputError, NonFiniteLoss
 from jaxnets.report.control import tables as control_tables
 from jaxnets.report.progress import console
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
 
 EASE = Path(control.__file__).parent / "ease"
 PROGRAMS = ("numpy_from_scratch",)

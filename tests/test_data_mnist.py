@@ -77,8 +77,7 @@ def files_in(folder):
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-@pytest.mark.slow
-@pytest.mark.usefixtures("in_this_process")
+@pytest.mark.slow  # TensorFlow starts twice
 def test_spoiled_files_are_named_and_leave_nothing_behind(files, tmp_path, monkeypatch):
     altered, truncated = files / tfds_source.FILES[2], files / tfds_source.FILES[1]
     sound = {file: file.read_bytes() for file in (altered, truncated)}
@@ -94,6 +93,7 @@ def test_spoiled_files_are_named_and_leave_nothing_behind(files, tmp_path, monke
     altered.write_bytes(sound[altered])
 
     truncated.write_bytes(sound[truncated][:1000])
+    # In this process: the load above went through the other one.
     with pytest.raises(InputError, match=r"train-labels-idx1-ubyte\.gz in .*SHA-256"):
         tfds_source.prepare("mnist", files, data_dir)
     assert not tfds_source.is_prepared("mnist", data_dir)

@@ -14,6 +14,8 @@ from jaxnets.neurons import logic_check
 from jaxnets.report.folder import RunFolder
 from jaxnets.report.neurons.statements import statement_rows
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 FIGURES = ("small_changes", "learning", "cascades", "importance", "ten_classes")
 
 

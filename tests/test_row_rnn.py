@@ -195,9 +195,10 @@ def test_the_lesson_says_that_it_diverged():
 @pytest.mark.slow
 @pytest.mark.usefixtures("optimized")
 def test_an_epoch_on_mnist(mnist):
-    # Measured: 0.934, 0.926 and 0.933 on the test set, from the seeds 0, 1 and 2.
+    # Measured: 0.902, 0.869 and 0.898 on the test set, from the seeds 0, 1 and 2.
     recipe = replace(recipes.ROW_RNN, num_epochs=1)
-    *_, trained = running.train("row_rnn", recipe, mnist, seed=0)
+    half = mnist._replace(train=Batch(*(part[:25_000] for part in mnist.train)))
+    *_, trained = running.train("row_rnn", recipe, half, seed=0)
     right = np.asarray(trained.prediction.label) == mnist.test.label
     assert right.size == 10_000
-    assert right.mean() > 0.9
+    assert right.mean() > 0.85

@@ -42,13 +42,21 @@ def test_a_program_that_ends_well():
     assert process.returncode == 0
 
 
-@pytest.mark.parametrize("kind", ["InputError", "NonFiniteLoss", "WorkerFailed"])
-def test_an_error_that_is_told_is_one_line_and_exit_code_1(kind):
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        ('errors.InputError("size 0")', "size 0"),
+        ('errors.NonFiniteLoss("the loss is nan")', "the loss is nan"),
+        ('errors.WorkerFailed("it ended")', "it ended"),
+        ('OSError(28, "No space", "file")', "No space: file"),
+    ],
+)
+def test_an_error_that_is_told_is_one_line_and_exit_code_1(error, message):
     said = 'print("hello", config.name)'
     assert said in HELLO
-    failing = f"from jaxnets import errors\n    raise errors.{kind}(config.name)"
-    with start("-c", HELLO.replace(said, failing), "--name", "why") as process:
-        assert process.communicate() == ("", "error: why\n")
+    failing = f"from jaxnets import errors\n    raise {error}"
+    with start("-c", HELLO.replace(said, failing)) as process:
+        assert process.communicate() == ("", f"error: {message}\n")
     assert process.returncode == 1
 
 

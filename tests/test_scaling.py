@@ -462,7 +462,7 @@ def test_the_scaling_from_end_to_end(tmp_path):
     assert "width 8, 40 images, batch 10" in page
 
 
-@pytest.mark.usefixtures("in_a_hurry")
+@pytest.mark.usefixtures("in_a_hurry", "undrawn")
 @pytest.mark.keras
 @pytest.mark.slow
 def test_the_frameworks_take_part(tmp_path):
@@ -481,7 +481,7 @@ def test_the_frameworks_take_part(tmp_path):
     assert point["fastest"] in names
 
 
-@pytest.mark.usefixtures("in_a_hurry")
+@pytest.mark.usefixtures("in_a_hurry", "undrawn")
 def test_a_contender_that_fails_is_said(tmp_path, monkeypatch):
     broken = contenders.SCALING["numpy_1"]._replace(module="not_there")
     missing = contenders.SCALING["flax"]._replace(needs="no_such_package")

@@ -21,6 +21,8 @@ from jaxnets.report.seeds import figures as seeds_figures
 from jaxnets.report.seeds import results as seeds_results
 from jaxnets.report.seeds.results import ModelSeeds, SeedEpoch
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 MODELS = ("sigmoid_mse", "relu_softmax")
 SEEDS = (5, 6, 7, 8)
 EPOCHS = 3
