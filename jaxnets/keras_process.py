@@ -18,7 +18,9 @@ def train(
 ) -> Iterator[EpochRecord | Trained]:
     """As `running.train`, for the Keras model."""
     del name  # there is one Keras model
-    return worker.iterate(_train_here, recipe, dataset, seed)
+    return worker.iterate(
+        _train_here, recipe, dataset, seed, without=worker.KERAS_DOES_WITHOUT
+    )
 
 
 def _train_here(send: Send, recipe: Recipe, dataset: Dataset, seed: int) -> None:

@@ -13,23 +13,28 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import IO, Any
 
 from jaxnets.errors import InputError, NonFiniteLoss, WorkerFailed
 
 _PASSED_ON = (InputError, NonFiniteLoss, OSError)  # errors that a user can mend
-# Keras loads them for parts that nothing here uses: two of its seven seconds.
-_LEFT_OUT = ("matplotlib", "sklearn")
+# Keras loads them for parts that nothing here uses: a quarter of its start.
+KERAS_DOES_WITHOUT = ("matplotlib", "sklearn")
 _LAST_LINES = 20  # of a dead worker's output, shown with the error
 
 
-def iterate(function: Callable[..., None], *args: Any) -> Iterator[Any]:
+def iterate(
+    function: Callable[..., None], *args: Any, without: Sequence[str] = ()
+) -> Generator[Any, None, None]:
     """Yield each value that `function(send, *args)` sends from a new process.
 
     Function, arguments and values travel by pickle. The process ends when the
-    iterator does, whatever the reason. Ctrl-C does not reach it. In it Matplotlib and
-    scikit-learn count as not installed.
+    iterator does, whatever the reason. Ctrl-C does not reach it.
+
+    Args:
+      function: called as `function(send, *args)`.
+      without: packages that count as not installed in the process.
 
     Raises:
       InputError, NonFiniteLoss, OSError: raised by the function.
@@ -48,6 +53,7 @@ def iterate(function: Callable[..., None], *args: Any) -> Iterator[Any]:
         assert process.stdin and process.stdout
         try:
             with process.stdin as stream:
+                pickle.dump(tuple(without), stream)
                 pickle.dump((function, args), stream)
             yield from _read(process.stdout)
         except (EOFError, BrokenPipeError):
@@ -82,8 +88,9 @@ def _serve() -> None:
         pickle.dump((kind, value), events)
         events.flush()
 
-    sys.modules.update(dict.fromkeys(_LEFT_OUT))  # type: ignore[arg-type]
     try:
+        without = pickle.load(sys.stdin.buffer)
+        sys.modules.update(dict.fromkeys(without))  # None: it cannot be imported
         function, args = pickle.load(sys.stdin.buffer)
         function(functools.partial(send, "value"), *args)
         send("end")

@@ -1,5 +1,6 @@
 """Strict settings for every test, and the data sets that tests share."""
 
+import contextlib
 import functools
 import gc
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # read when JAX is first imported
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")  # likewise
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# Else each of some seventy programs that the tests start would parse the package anew.
+# Else every program that the tests start would parse the package anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import jax
@@ -27,6 +28,7 @@ from jax.experimental.compilation_cache import compilation_cache
 from jaxnets import compiling, data, runtime, worker
 from jaxnets.data import Dataset, tfds_source
 from jaxnets.data import digits as bundled
+from jaxnets.errors import InputError
 from jaxnets.report import page
 
 NEW_EMITTERS = "xla_cpu_use_fusion_emitters"  # XLA's flag, true unless it is named
@@ -70,8 +72,12 @@ settings.load_profile("jaxnets")
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "experiments"))
 
-bundled.load = functools.cache(bundled.load)  # some forty tests load the same digits
+bundled.load = functools.cache(bundled.load)  # many tests load the same digits
 
+try:
+    USERS_DATASETS = tfds_source.default_data_dir()
+except InputError:  # there is no home folder
+    USERS_DATASETS = None
 NEEDED = ("mnist", "keras")  # markers whose tests --require-mnist does not let skip
 
 
@@ -92,7 +98,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _mnist_is_prepared() -> bool:
     """Whether tensorflow-datasets has it, as after a run of an experiment."""
-    return tfds_source.is_prepared("mnist", tfds_source.default_data_dir())
+    return USERS_DATASETS is not None and tfds_source.is_prepared(
+        "mnist", USERS_DATASETS
+    )
 
 
 def _mnist_is_here() -> bool:
@@ -102,7 +110,10 @@ def _mnist_is_here() -> bool:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("mnist"):
         if not _mnist_is_here():
-            pytest.skip("no MNIST: set JAXNETS_MNIST_DIR to its four original files")
+            pytest.skip(
+                "no MNIST: run experiments/compare.py, which prepares it, or set "
+                "JAXNETS_MNIST_DIR to its four original files"
+            )
         pytest.importorskip("tensorflow", reason="MNIST is decoded by TensorFlow")
     if item.get_closest_marker("keras"):
         pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
@@ -118,6 +129,7 @@ def pytest_runtest_makereport(item: pytest.Item):
     return report
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_sessionfinish() -> None:
     """Look for unclosed files once; pytest does it five times, Python again at exit."""
     gc.collect()
@@ -130,8 +142,12 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("MPLCONFIGDIR", matplotlib.get_cachedir())  # a list of fonts
-        if not (os.environ.get("TFDS_DATA_DIR") or _mnist_is_prepared()):
+        if not os.environ.get("TFDS_DATA_DIR"):
             datasets = _folder_of_all_workers(tmp_path_factory) / "datasets"
+            datasets.mkdir(exist_ok=True)
+            if USERS_DATASETS and _mnist_is_prepared():
+                with contextlib.suppress(FileExistsError):  # the other process did it
+                    (datasets / "mnist").symlink_to(USERS_DATASETS / "mnist")
             patch.setenv("TFDS_DATA_DIR", str(datasets))
         runtime.configure()  # as `runtime.run` does: a program is compiled once
         compilation_cache.reset_cache()  # so that the new folder counts
@@ -155,24 +171,29 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch):
     For tests that ask nothing of the process; everything is pickled all the same.
     """
 
-    def iterate(function, *args):
+    def iterate(function, *args, without=()):
+        del without  # what is loaded stays
         function, args = pickle.loads(pickle.dumps((function, args)))
-        sent: list[bytes] = []
+        sent, end = [], None
         try:
             function(lambda value: sent.append(pickle.dumps(value)), *args)
-        finally:
-            yield from map(pickle.loads, sent)
+        except Exception as error:
+            end = error
+        yield from map(pickle.loads, sent)
+        if end:
+            raise end
 
     monkeypatch.setattr(worker, "iterate", iterate)
 
 
 @pytest.fixture
 def undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch):
-    """Figures are made and closed, not drawn, but for real MNIST's.
+    """Figures are made and closed, not drawn.
 
-    For modules whose fixture `finished`, of a wider scope, draws every one of them.
+    For modules whose fixture `finished`, of a wider scope, draws them. Tests marked
+    `mnist` or `drawn` draw theirs all the same: they may look otherwise.
     """
-    if request.node.get_closest_marker("mnist"):
+    if any(request.node.get_closest_marker(name) for name in ("mnist", "drawn")):
         return
 
     def picture(name, title, caption, figure, *, dataset):

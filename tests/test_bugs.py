@@ -390,6 +390,7 @@ def test_ctrl_c_keeps_what_was_done(tmp_path, monkeypatch):
     assert "10.41" not in page and "97.2" not in page
 
 
+@pytest.mark.drawn
 def test_networks_that_diverge_are_reported_without_numbers(tmp_path):
     config = quick(
         tmp_path / "run",

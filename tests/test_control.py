@@ -210,6 +210,7 @@ def test_keras_computes_the_same(digits):
             assert row[1:3] == (str(way["lines"]), str(way["logical_lines"]))
 
 
+@pytest.mark.drawn
 def test_a_run_cut_short_keeps_what_was_done(tmp_path, monkeypatch):
     def interrupted(study):
         raise KeyboardInterrupt

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from jaxnets.worker import KERAS_DOES_WITHOUT
+
 HEAVY = ("tensorflow", "keras", "tensorflow_datasets", "matplotlib", "torch")
 BLOCK = """
 import sys
@@ -49,6 +51,23 @@ def run(program):
 def test_imports_load_neither_tensorflow_nor_matplotlib(statement):
     loaded = f"[name for name in {HEAVY} if name in sys.modules]"
     assert run(f"import sys; {statement}; print({loaded})") == "[]\n"
+
+
+def test_scripts_begin_without_what_only_their_ends_need():
+    statement = (
+        "from jaxnets.report import parity, progress, results, statistics, table"
+    )
+    later = ("matplotlib", "scipy.stats", "sklearn")
+    loaded = f"[name for name in {later} if name in sys.modules]"
+    assert run(f"import sys; {statement}; print({loaded})") == "[]\n"
+
+
+def test_what_trains_keras_does_without_what_its_processes_lack():
+    # As `worker.iterate` has it, before it loads the function.
+    lacking = f"import sys; sys.modules.update(dict.fromkeys({KERAS_DOES_WITHOUT}))"
+    modules = "bugs.pixels control.keras_process keras_process parity.keras_sides"
+    loads = [f"import jaxnets.{name}" for name in modules.split()]
+    assert run("; ".join([lacking, *loads, "print(1)"])) == "1\n"
 
 
 def test_import_jaxnets_alone_does_not_load_jax():

@@ -211,6 +211,11 @@ def test_bad_settings_are_refused_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
+def test_without_validation_examples_there_is_no_number(tmp_path):
+    results = neurons.main(quick(tmp_path / "run", validation_examples=0, seeds=(0,)))
+    assert results["ten_classes"]["runs"]["binary"]["validation_last"] == [None]
+
+
 def test_ctrl_c_leaves_a_readable_folder(tmp_path, monkeypatch):
     def interrupted(self, name, line):
         raise KeyboardInterrupt
@@ -235,7 +240,6 @@ def test_neurons_on_mnist(tmp_path):
             tmp_path / "run",
             dataset="mnist",
             examples=5000,
-            validation_examples=0,
             seeds=(0,),
         )
     )
@@ -246,5 +250,3 @@ def test_neurons_on_mnist(tmp_path):
     [accuracy] = results["ten_classes"]["runs"]["grey"]["test_average"]
     assert accuracy > 0.85
     assert results["ten_classes"]["most_frequent_accuracy"] == 0.1135
-    # Without validation examples there is no number.
-    assert results["ten_classes"]["runs"]["binary"]["validation_last"] == [None]

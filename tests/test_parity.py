@@ -164,7 +164,6 @@ def test_without_keras_the_rest_is_compared_and_priced(tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("without_keras")
-@pytest.mark.usefixtures("undrawn")
 def test_an_interrupted_run_keeps_what_it_has(tmp_path, monkeypatch):
     train = prices.train
 
@@ -187,7 +186,6 @@ def test_an_interrupted_run_keeps_what_it_has(tmp_path, monkeypatch):
 
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast")  # the rate's own
 @pytest.mark.usefixtures("without_keras")
-@pytest.mark.usefixtures("undrawn")
 def test_divergence_is_told_with_step_and_rate(tmp_path):
     # float32 has no number beyond 3.4e38: the first step leaves none but infinity.
     at_once = quick(tmp_path / "one", recipe=replace(SMALL, learning_rate=1e39))

@@ -177,6 +177,7 @@ def test_the_folder_and_the_page_are_whole(finished):
             assert np.mean(np.asarray(image.convert("L")) < 200) > 0.01
 
 
+@pytest.mark.drawn
 def test_ctrl_c_keeps_the_networks_that_were_done(tmp_path, monkeypatch):
     real = many.fit_seeds
 

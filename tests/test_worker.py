@@ -1,5 +1,6 @@
 """A process of its own: what it sends, what it raises, how it ends."""
 
+import importlib
 import os
 import time
 
@@ -29,6 +30,14 @@ def die(send):
     os._exit(7)
 
 
+def load(send, name):
+    try:
+        send(importlib.import_module(name).__name__)
+    except ImportError as error:
+        send(error.name)
+        raise InputError(f"no {name}") from error
+
+
 def send_for_ever(send):
     while True:
         send(os.getpid())
@@ -55,6 +64,12 @@ def test_any_other_error_arrives_with_its_traceback():
 def test_a_process_that_dies_is_told_with_its_code_and_output():
     with pytest.raises(WorkerFailed, match=r"exit code 7:[\s\S]*last words"):
         list(worker.iterate(die))
+
+
+def test_a_process_does_without_what_it_is_told():
+    assert list(worker.iterate(load, "wave", without=["colorsys"])) == ["wave"]
+    with pytest.raises(InputError, match="no colorsys"):
+        list(worker.iterate(load, "colorsys", without=["colorsys"]))
 
 
 def test_the_process_ends_with_the_iterator():

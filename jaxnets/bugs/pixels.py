@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -59,13 +59,19 @@ def parts(model: str, recipe: Recipe, seeds: Sequence[int]) -> list[tuple[int, .
 
 def train(
     model: str, recipe: Recipe, dataset: Dataset, seeds: Sequence[int]
-) -> Iterator[PixelEpoch | Run]:
+) -> Generator[PixelEpoch | Run, None, None]:
     """Train Model 3 from each seed with each kind of pixels, in the order of `INPUTS`.
 
     Yields the epochs, and a `Run` for each seed of a kind before the next kind begins.
     """
     if model == "keras_dense":
-        yield from worker.iterate(_train_keras, recipe, dataset, tuple(seeds))
+        yield from worker.iterate(
+            _train_keras,
+            recipe,
+            dataset,
+            tuple(seeds),
+            without=worker.KERAS_DOES_WITHOUT,
+        )
         return
     for pixels in INPUTS:
         for part in parts(model, recipe, seeds):
@@ -135,10 +141,11 @@ def _train_keras(
 
     from keras.callbacks import LambdaCallback  # isort: skip
 
-    labels = dataset.test.label
+    labels, images = dataset.test.label, (dataset.train.image, dataset.test.image)
+    divisors = {"scaled": np.float32(WHITE), "bytes": np.float32(1)}
     for pixels, seed in itertools.product(INPUTS, seeds):
-        divisor = {"scaled": np.float32(WHITE), "bytes": np.float32(1)}[pixels]
-        train, test = (part.image / divisor for part in (dataset.train, dataset.test))
+        if seed == seeds[0]:
+            train, test = (part / divisors[pixels] for part in images)
         model = keras_dense.build(recipe.layer_sizes, test.shape[1:], seed)
         keras_dense.compile_model(model, recipe)
         first = keras_dense.to_dense(model)

@@ -36,7 +36,7 @@ class Measured(NamedTuple):
 
 def measure(task: KerasTask) -> Iterator[Measured]:
     """Everything that is asked for, each as it is done."""
-    return worker.iterate(_measure_here, task)
+    return worker.iterate(_measure_here, task, without=worker.KERAS_DOES_WITHOUT)
 
 
 def _timed(function: Callable[..., Any], *args: Any) -> tuple[Any, float]:

@@ -27,7 +27,9 @@ def snapshots(
     program: str, steps: dict[Side, int], task: Task
 ) -> Generator[Snapshot, None, None]:
     """As `jax_sides.snapshots`, for the sides of one backend."""
-    yield from worker.iterate(_train_here, program, steps, task)
+    yield from worker.iterate(
+        _train_here, program, steps, task, without=worker.KERAS_DOES_WITHOUT
+    )
 
 
 def _train_here(

@@ -1,6 +1,7 @@
 """`report.html`: one page with table and figures inside, no network needed."""
 
 import base64
+import contextlib
 import io
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -39,10 +40,12 @@ def picture(
         0.998, 0.004, dataset, ha="right", va="bottom", fontsize=7, color="gray"
     )
     engine = figure.get_layout_engine()
-    if engine is not None:  # `savefig` would go through the whole figure for it
+    if engine is not None and figure.axes:
+        # `savefig` would draw the whole figure twice, the first time for the layout.
         figure.set_dpi(RESOLUTION)
-        engine.execute(figure)
-        figure.set_layout_engine("none")
+        with contextlib.suppress(ValueError):  # as when a figure draws itself
+            engine.execute(figure)
+        figure.set_layout_engine(None)
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=RESOLUTION)
     plt.close(figure)

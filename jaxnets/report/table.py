@@ -57,7 +57,7 @@ def per_class_rows(
     runs: Sequence[ModelRun], labels: np.ndarray
 ) -> list[tuple[str, ...]]:
     """Per digit: its images, and each model's precision and recall (scikit-learn)."""
-    from sklearn.metrics import precision_recall_fscore_support  # takes a second
+    from sklearn.metrics import precision_recall_fscore_support  # slow to load
 
     classes = np.unique(labels)
     scores = [
