@@ -512,7 +512,7 @@ def test_on_mnist_every_mistake_is_named_and_no_healthy_network(mnist):
     # from a network that has just begun once they are learned by heart.
     parts = {"train": 4000, "test": 3000}
     few = {k: Batch(*(a[:n] for a in getattr(mnist, k))) for k, n in parts.items()}
-    small, epochs = mnist._replace(**few), {"healthy": 5, "labels_apart": 12}
+    small, epochs = mnist._replace(**few), {"healthy": 5, "labels_apart": 9}
     low, good = [], []  # accuracies of healthy networks with and without a finding
     for program in (zoo.HEALTHY, *zoo.ZOO.values()):
         is_healthy = program.learns_as(zoo.HEALTHY)
