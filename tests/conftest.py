@@ -145,7 +145,7 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory):
         if not os.environ.get("TFDS_DATA_DIR"):
             datasets = _folder_of_all_workers(tmp_path_factory) / "datasets"
             datasets.mkdir(exist_ok=True)
-            if USERS_DATASETS and _mnist_is_prepared():
+            if _mnist_is_prepared():
                 with contextlib.suppress(FileExistsError):  # the other process did it
                     (datasets / "mnist").symlink_to(USERS_DATASETS / "mnist")
             patch.setenv("TFDS_DATA_DIR", str(datasets))

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import sklearn.datasets
 
-from jaxnets import data, recipes, running, worker
+from jaxnets import data, recipes, running
 from jaxnets.data import cache, checks, dataset, tfds_source
 from jaxnets.errors import DatasetUnavailable, InputError
 from jaxnets.types import Batch
@@ -242,14 +242,9 @@ def test_a_server_that_answers_can_be_reached(monkeypatch):
 
 
 @pytest.mark.keras
+@pytest.mark.usefixtures("in_this_process")
 def test_offline_a_name_fails_and_no_name_falls_back(monkeypatch, tmp_path):
     # All is real but for the network, and that TensorFlow runs in this process.
-    def iterate(function, *args):
-        sent = []
-        function(sent.append, *args)
-        return iter(sent)
-
-    monkeypatch.setattr(worker, "iterate", iterate)
     monkeypatch.setattr(urllib.request, "urlopen", refuse)
     monkeypatch.delenv(dataset.FOLDER_VARIABLE, raising=False)
     remedy = r"mnist could not be downloaded \(URLError\)\. Go online.*--mnist-dir"

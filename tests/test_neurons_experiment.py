@@ -236,12 +236,7 @@ def test_neurons_on_mnist(tmp_path):
     # Oracles: the published test set's counts; 88 % is what LeCun et al. (1998) give
     # a linear classifier, and 5,000 of the images are nearly enough for it.
     results = neurons.main(
-        quick(
-            tmp_path / "run",
-            dataset="mnist",
-            examples=5000,
-            seeds=(0,),
-        )
+        quick(tmp_path / "run", dataset="mnist", examples=5000, seeds=(0,))
     )
     first = results["pairs"][0]
     assert first["digits"] == [0, 1] and first["converged"]

@@ -34,7 +34,6 @@ def load(send, name):
     try:
         send(importlib.import_module(name).__name__)
     except ImportError as error:
-        send(error.name)
         raise InputError(f"no {name}") from error
 
 

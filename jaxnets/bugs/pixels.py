@@ -1,7 +1,6 @@
 """Model 3 with pixels in [0, 1] and as bytes, in Flax and in tf.keras."""
 
 import functools
-import itertools
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -130,22 +129,27 @@ def _train_flax(
         )
 
 
-def _train_keras(
+def _train_keras(send: Callable[[Any], None], *args: Any) -> None:
+    """Each kind of pixels, in a process of its own: `worker` says why."""
+    for pixels in INPUTS:
+        _train_keras_on(pixels, send, *args)
+
+
+def _train_keras_on(
+    pixels: str,
     send: Callable[[Any], None],
     recipe: Recipe,
     dataset: Dataset,
     seeds: tuple[int, ...],
 ) -> None:
-    """In a process of its own: `worker` says why."""
     from jaxnets import keras_dense  # first: it sets Keras up
 
     from keras.callbacks import LambdaCallback  # isort: skip
 
-    labels, images = dataset.test.label, (dataset.train.image, dataset.test.image)
-    divisors = {"scaled": np.float32(WHITE), "bytes": np.float32(1)}
-    for pixels, seed in itertools.product(INPUTS, seeds):
-        if seed == seeds[0]:
-            train, test = (part / divisors[pixels] for part in images)
+    divisor = {"scaled": np.float32(WHITE), "bytes": np.float32(1)}[pixels]
+    train, test = (part.image / divisor for part in (dataset.train, dataset.test))
+    labels = dataset.test.label
+    for seed in seeds:
         model = keras_dense.build(recipe.layer_sizes, test.shape[1:], seed)
         keras_dense.compile_model(model, recipe)
         first = keras_dense.to_dense(model)
