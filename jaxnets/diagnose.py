@@ -13,14 +13,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jaxnets.signs import (
-    Run,
-    change,
-    error_slope,
-    flat_share,
-    guess_loss,
-    mean_loss,
-)
+from jaxnets.signs import Run, change, error_slope, flat_share, guess_loss, mean_loss
 
 EVALUATION_TOLERANCE = 0.001  # of the images: float32 ties may fall either way
 TIES = 2  # of few images a thousandth is less than one

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from jaxnets.images import WHITE
+from jaxnets.models import Recipe
+from jaxnets.pixels import WHITE
 from jaxnets.quiet import stderr_silenced
-from jaxnets.recipes import Recipe
 from jaxnets.types import Batch, Dense, Params, Prediction
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before the first import

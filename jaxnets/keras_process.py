@@ -5,9 +5,10 @@ from statistics import median
 
 import numpy as np
 
-from jaxnets import training, worker
+from jaxnets import process as worker
+from jaxnets import training
 from jaxnets.data import Dataset
-from jaxnets.recipes import Recipe
+from jaxnets.models import Recipe
 from jaxnets.running import EpochRecord, Trained
 
 Send = Callable[[EpochRecord | Trained], None]

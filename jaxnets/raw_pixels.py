@@ -2,7 +2,7 @@
 
 import jax
 
-from jaxnets.images import WHITE
+from jaxnets.pixels import WHITE
 from jaxnets.types import Batch, LossFn, Params, Totals
 
 

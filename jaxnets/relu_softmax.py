@@ -5,8 +5,8 @@ import itertools
 import jax
 import jax.numpy as jnp
 
-from jaxnets.images import to_vectors
 from jaxnets.losses import softmax_cross_entropy
+from jaxnets.pixels import to_vectors
 from jaxnets.types import Batch, Dense, Params, Prediction, Totals, count
 
 

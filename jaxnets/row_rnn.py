@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxnets.images import to_vectors
 from jaxnets.losses import softmax_cross_entropy
+from jaxnets.pixels import to_vectors
 from jaxnets.types import Batch, Dense, Params, Prediction, Totals, count
 
 

@@ -12,11 +12,12 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jaxnets import recipes, training
+from jaxnets import models as recipes
+from jaxnets import training
 from jaxnets.data import NUM_CLASSES, Dataset
 from jaxnets.data.dataset import refusal
 from jaxnets.errors import InputError, NonFiniteLoss
-from jaxnets.recipes import Recipe
+from jaxnets.models import Recipe
 from jaxnets.types import Params, Prediction, Totals
 
 

@@ -9,8 +9,8 @@ import itertools
 import jax
 import jax.numpy as jnp
 
-from jaxnets.images import to_vectors
 from jaxnets.losses import quadratic_cost
+from jaxnets.pixels import to_vectors
 from jaxnets.types import Batch, Dense, Params, Prediction, Totals, count
 
 

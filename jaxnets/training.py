@@ -15,7 +15,7 @@ import numpy as np
 import optax
 from jax import lax
 
-from jaxnets.compiling import cache_use, compile_ahead
+from jaxnets.devices import cache_use, compile_ahead
 from jaxnets.errors import InputError, NonFiniteLoss
 from jaxnets.types import Batch, LossFn, Params, Totals, TrainState
 

@@ -25,11 +25,14 @@ from filelock import FileLock
 from hypothesis import settings
 from jax.experimental.compilation_cache import compilation_cache
 
-from jaxnets import compiling, data, runtime, worker
+from experiments.kit import command as runtime
+from experiments.kit import page
+from jaxnets import data
+from jaxnets import devices as compiling
+from jaxnets import process as worker
 from jaxnets.data import Dataset, tfds_source
 from jaxnets.data import digits as bundled
 from jaxnets.errors import InputError
-from jaxnets.report import page
 
 NEW_EMITTERS = "xla_cpu_use_fusion_emitters"  # XLA's flag, true unless it is named
 
@@ -70,7 +73,7 @@ settings.register_profile(
 )
 settings.load_profile("jaxnets")
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "experiments"))
+
 
 bundled.load = functools.cache(bundled.load)  # many tests load the same digits
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import tyro
 
+from experiments.kit import index
 from jaxnets.errors import InputError, WorkerFailed
-from jaxnets.report import index
 
 everything = importlib.import_module("all")  # the name of a builtin
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"

@@ -8,18 +8,25 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
-import benchmark
 import contenders
 import jax
 import numpy as np
 import pytest
-from contenders import floor, numpy_batched, numpy_per_example, rates, rounds
-from contenders.numpy_updates import UPDATES
-from contenders.task import Data, Report, Task, to_vectors
 
-from jaxnets import data, recipes, training
+from experiments.speed import benchmark as benchmark
+from experiments.speed import benchmark_report as benchmark_report
+from experiments.speed.contenders import (
+    floor,
+    numpy_batched,
+    numpy_per_example,
+    rates,
+    rounds,
+)
+from experiments.speed.contenders.numpy_updates import UPDATES
+from experiments.speed.contenders.task import Data, Report, Task, to_vectors
+from jaxnets import data, training
+from jaxnets import models as recipes
 from jaxnets.errors import InputError
-from jaxnets.report.benchmark import report as benchmark_report
 from jaxnets.types import Batch
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
@@ -96,7 +103,7 @@ def test_per_example_numpy_does_the_work_of_jaxnets(digits):
 @pytest.mark.parametrize("model", contenders.MODELS)
 def test_pytorch_takes_the_step_of_jaxnets(model, digits):
     torch = pytest.importorskip("torch")
-    from contenders import pytorch
+    from experiments.speed.contenders import pytorch
 
     _, (images, labels) = digits
     recipe = recipes.RECIPES[model]
@@ -149,7 +156,7 @@ def assert_same_step(layers, after, model):
 
 @pytest.mark.parametrize("model", contenders.CONTENDERS["scikit_learn"].models)
 def test_scikit_learn_takes_the_step_of_jaxnets(model, digits):
-    from contenders import sklearn_mlp
+    from experiments.speed.contenders import sklearn_mlp
 
     train = one_batch(model, digits)
     before, after, _ = jaxnets_epoch(model, train)
@@ -173,7 +180,7 @@ def test_scikit_learn_takes_the_step_of_jaxnets(model, digits):
 @pytest.mark.slow
 @pytest.mark.keras
 def test_tf_keras_takes_the_step_of_jaxnets(digits):
-    from contenders import keras_fit
+    from experiments.speed.contenders import keras_fit
 
     model = "flax_dense"
     train = one_batch(model, digits)
@@ -218,7 +225,7 @@ def test_a_contender_below_the_floor_is_said():
 
 
 def test_time_to_accuracy_leaves_waiting_and_testing_out():
-    from contenders.summary import contender_result
+    from experiments.speed.contenders.summary import contender_result
 
     reports = [
         Report(2.0, 1.0, 5.0, 90, 100, 10),
@@ -236,7 +243,7 @@ def test_time_to_accuracy_leaves_waiting_and_testing_out():
 
 def test_the_better_of_one_thread_and_all_is_what_others_are_compared_with():
     # Oracle: the quotients by hand, round by round.
-    from contenders.summary import model_result
+    from experiments.speed.contenders.summary import model_result
 
     def reports(*seconds):
         return [Report(each, 0.5, 4.0, 90, 100, 10) for each in (9.0, *seconds)]
@@ -339,7 +346,7 @@ def test_a_contender_that_fails_is_left_out_and_said(tmp_path, monkeypatch, caps
 
 @pytest.mark.usefixtures("in_a_hurry")
 def test_an_interrupt_keeps_what_was_measured(tmp_path, monkeypatch):
-    from contenders import session
+    from experiments.speed.contenders import session
 
     def interrupted(names, task, num_rounds, max_epochs, note):
         for seconds in (3.0, 1.5):

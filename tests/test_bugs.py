@@ -4,21 +4,22 @@ import json
 import math
 from dataclasses import replace
 
-import bugs
 import chex
 import jax
 import numpy as np
 import oracles
 import pytest
 
-from jaxnets import diagnose, recipes, running, sigmoid_mse, training
-from jaxnets.bugs import summary, trials, zoo
-from jaxnets.bugs.program import make_loss_fn
+from experiments.bugs import __main__ as bugs
+from experiments.bugs import report as bugs_report
+from experiments.bugs import summary, trials, zoo
+from experiments.bugs.program import make_loss_fn
+from experiments.bugs.report import ZooProgress
+from experiments.compare import findings
+from experiments.compare.results import ModelRun
+from jaxnets import diagnose, running, sigmoid_mse, training
+from jaxnets import models as recipes
 from jaxnets.errors import InputError
-from jaxnets.report import findings
-from jaxnets.report.bugs import report as bugs_report
-from jaxnets.report.bugs.report import ZooProgress
-from jaxnets.report.results import ModelRun
 from jaxnets.types import Batch, Dense
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]

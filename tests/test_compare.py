@@ -14,7 +14,6 @@ from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 
-import compare
 import numpy as np
 import processes
 import pytest
@@ -22,9 +21,11 @@ import sklearn.datasets
 import sklearn.linear_model
 from PIL import Image
 
-from jaxnets import data, recipes, running, types
+from experiments.compare import __main__ as compare
+from experiments.compare import results
+from jaxnets import data, running, types
+from jaxnets import models as recipes
 from jaxnets.errors import InputError, NonFiniteLoss
-from jaxnets.report import results
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jaxnets import compiling
+from jaxnets import devices as compiling
 
 
 def test_the_program_computes_what_the_function_does():

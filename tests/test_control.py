@@ -9,19 +9,20 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
-import control
 import jax
 import numpy as np
 import oracles
 import pytest
 from scipy.stats import binomtest
 
-from jaxnets import recipes, relu_softmax, training
-from jaxnets.control import beside_keras, effort, layer_rates, surprise
-from jaxnets.control.study import Study, train_combinations
+from experiments.control import __main__ as control
+from experiments.control import beside_keras, effort, layer_rates, surprise
+from experiments.control import tables as control_tables
+from experiments.control.study import Study, train_combinations
+from experiments.kit.progress import console
+from jaxnets import models as recipes
+from jaxnets import relu_softmax, training
 from jaxnets.errors import InputError, NonFiniteLoss
-from jaxnets.report.control import tables as control_tables
-from jaxnets.report.progress import console
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
 
@@ -322,7 +323,7 @@ def test_programs_get_the_data_that_the_run_has_found(tmp_path):
 )
 def test_every_program_learns(name, monkeypatch, capsys):
     if name == "keras_fit":
-        from jaxnets import keras_dense  # noqa: F401  # loads TensorFlow quietly
+        pass
     monkeypatch.setattr("sys.argv", [f"{name}.py", "digits"])
     runpy.run_path(str(EASE / f"{name}.py"))
     [accuracy] = re.findall(

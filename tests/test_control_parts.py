@@ -10,17 +10,14 @@ import pytest
 import scipy.linalg
 from sklearn.neighbors import NearestNeighbors
 
-from jaxnets import (
-    relu_softmax,
-    training,
-)
-from jaxnets.control import (
+from experiments.control import (
     curvature,
     layer_rates,
     line_counts,
     per_example,
     timed_programs,
 )
+from jaxnets import relu_softmax, training
 from jaxnets.errors import InputError, WorkerFailed
 from jaxnets.types import Batch
 

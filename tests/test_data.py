@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 import sklearn.datasets
 
-from jaxnets import data, recipes, running
+from jaxnets import data, running
+from jaxnets import models as recipes
 from jaxnets.data import cache, checks, dataset, tfds_source
 from jaxnets.errors import DatasetUnavailable, InputError
 from jaxnets.types import Batch

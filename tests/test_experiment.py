@@ -5,14 +5,16 @@ import json
 import signal
 from dataclasses import replace
 
-import compare
 import numpy as np
 import pytest
 
-from jaxnets import experiment, recipes, runtime
+from experiments.compare import __main__ as compare
+from experiments.kit import command as runtime
+from experiments.kit import folder, page
+from experiments.kit import run as experiment
+from jaxnets import models as recipes
 from jaxnets.data import dataset, tfds_source
 from jaxnets.errors import DatasetUnavailable, InputError, NonFiniteLoss
-from jaxnets.report import folder, page
 
 
 def prepared(tmp_path, **settings):

@@ -12,7 +12,8 @@ import pytest
 import relu_softmax as relu_lesson
 import sigmoid_mse as sigmoid_lesson
 
-from jaxnets import recipes, running, sigmoid_mse
+from jaxnets import models as recipes
+from jaxnets import running, sigmoid_mse
 from jaxnets.errors import InputError, NonFiniteLoss
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import jaxnets
+from experiments.kit import folder
+from experiments.kit.folder import RunFolder, check, claim, default_path
 from jaxnets.errors import InputError
-from jaxnets.report import folder
-from jaxnets.report.folder import RunFolder, check, claim, default_path
 from jaxnets.types import Dense
 
 NOON = datetime(2026, 1, 2, 12)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as np_st
 
-from jaxnets.images import to_vectors
+from jaxnets.pixels import to_vectors
 
 
 @given(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxnets.worker import KERAS_DOES_WITHOUT
+from jaxnets.process import KERAS_DOES_WITHOUT
 
 HEAVY = ("tensorflow", "keras", "tensorflow_datasets", "matplotlib", "torch")
 BLOCK = """
@@ -21,7 +21,8 @@ sys.meta_path.insert(0, Blocker())
 """
 LEARN = """
 from dataclasses import replace
-from jaxnets import data, recipes
+from jaxnets import data
+from jaxnets import models as recipes
 from jaxnets.running import train
 
 digits = data.load("digits")
@@ -55,7 +56,7 @@ def test_imports_load_neither_tensorflow_nor_matplotlib(statement):
 
 def test_scripts_begin_without_what_only_their_ends_need():
     statement = (
-        "from jaxnets.report import parity, progress, results, statistics, table"
+        "from experiments.kit import parity, progress, results, statistics, table"
     )
     later = ("matplotlib", "scipy.stats", "sklearn")
     loaded = f"[name for name in {later} if name in sys.modules]"
@@ -93,7 +94,7 @@ def test_every_module_is_named_and_loads_when_it_is_used():
     assert set(dir(jaxnets)) == {"__version__", *files, *packages}
     assert set(jaxnets.__all__) == set(dir(jaxnets))
     assert jaxnets.row_rnn.__name__ == "jaxnets.row_rnn"
-    assert jaxnets.report.__name__ == "jaxnets.report"
+    assert experiments.kit.__name__ == "experiments.kit"
 
 
 def test_networks_train_and_improve_without_tensorflow():

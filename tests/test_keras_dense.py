@@ -8,7 +8,8 @@ import numpy as np
 import optax
 import pytest
 
-from jaxnets import flax_dense, recipes, training
+from jaxnets import flax_dense, training
+from jaxnets import models as recipes
 from jaxnets.types import Batch, num_params
 
 pytestmark = pytest.mark.keras

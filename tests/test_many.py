@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxnets import many, recipes, relu_softmax, training
+from jaxnets import ensemble as many
+from jaxnets import models as recipes
+from jaxnets import relu_softmax, training
 from jaxnets.errors import InputError
 
 SIZES = (784, 12, 10)

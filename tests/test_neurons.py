@@ -11,23 +11,20 @@ import scipy.optimize
 import scipy.stats
 from scipy.special import expit
 
-from jaxnets.errors import InputError
-from jaxnets.images import to_vectors
-from jaxnets.neurons import (
-    cascade,
+from experiments.neurons import (
     digit_pairs,
-    gates,
     importance,
     logic_check,
     loops,
-    sigmoid,
     small_changes,
-    ten_class,
 )
+from experiments.neurons.convergence import BLOCK, learn, make_examples
+from jaxnets.errors import InputError
+from jaxnets.neurons import cascade, gates, sigmoid, ten_class
 from jaxnets.neurons.cascade import Timing, spread
-from jaxnets.neurons.convergence import BLOCK, learn, make_examples
 from jaxnets.neurons.learning import learn_pass, neurons_by_pass, silent
 from jaxnets.neurons.perceptron import Neuron, all_inputs, fire, with_threshold
+from jaxnets.pixels import to_vectors
 from jaxnets.types import Batch, Dense
 
 BITS = [(0, 0), (0, 1), (1, 0), (1, 1)]

@@ -5,14 +5,14 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
-import neurons
 import numpy as np
 import pytest
 
+from experiments.kit.folder import RunFolder
+from experiments.neurons import __main__ as neurons
+from experiments.neurons import logic_check
+from experiments.neurons.statements import statement_rows
 from jaxnets.errors import InputError
-from jaxnets.neurons import logic_check
-from jaxnets.report.folder import RunFolder
-from jaxnets.report.neurons.statements import statement_rows
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 

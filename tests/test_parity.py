@@ -15,13 +15,14 @@ import pytest
 import scipy.special
 import scipy.stats
 
-from jaxnets import recipes, relu_softmax
+from experiments.parity import comparison, keras_sides, prices
+from experiments.parity import report as parity_report
+from experiments.parity import results as parity_results
+from experiments.parity.results import Priced
+from experiments.parity.task import batches, marks, pixel_values, rounded_otherwise
+from jaxnets import models as recipes
+from jaxnets import relu_softmax
 from jaxnets.errors import InputError, NonFiniteLoss
-from jaxnets.parity import comparison, keras_sides, prices
-from jaxnets.parity.task import batches, marks, pixel_values, rounded_otherwise
-from jaxnets.report.parity import report as parity_report
-from jaxnets.report.parity import results as parity_results
-from jaxnets.report.parity.results import Priced
 from jaxnets.types import Batch, Dense
 
 STEPS = 12

@@ -10,7 +10,7 @@ import optax
 import oracles
 import pytest
 
-from jaxnets import recipes
+from jaxnets import models as recipes
 from jaxnets.errors import InputError
 
 

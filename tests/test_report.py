@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from rich.console import Console
 from scipy.stats import binom
 
-from jaxnets import recipes
-from jaxnets.report import figures, page, progress, statistics, table
-from jaxnets.report.folder import RunFolder
-from jaxnets.report.results import ModelRun
+from experiments.compare import figures, table
+from experiments.compare.results import ModelRun
+from experiments.kit import page, progress, statistics
+from experiments.kit.folder import RunFolder
+from jaxnets import models as recipes
 from jaxnets.running import EpochRecord, Trained
 from jaxnets.types import Batch, Dense, Prediction
 

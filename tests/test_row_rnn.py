@@ -12,7 +12,8 @@ import pytest
 import row_rnn as lesson
 import scipy.stats
 
-from jaxnets import recipes, row_rnn, running
+from jaxnets import models as recipes
+from jaxnets import row_rnn, running
 from jaxnets.errors import InputError, NonFiniteLoss
 from jaxnets.types import Batch, Dense, num_params
 

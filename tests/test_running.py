@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score
 
-from jaxnets import data, recipes
+from jaxnets import data
+from jaxnets import models as recipes
 from jaxnets.data import Dataset
 from jaxnets.errors import InputError, NonFiniteLoss
 from jaxnets.keras_process import compile_seconds

@@ -13,7 +13,7 @@ from processes import start
 COMPARE = Path(__file__).parents[1] / "experiments" / "compare.py"
 HELLO = """
 from dataclasses import dataclass
-from jaxnets import runtime
+from experiments.kit import command as runtime
 
 @dataclass
 class Config:
@@ -28,7 +28,8 @@ TRAIN = HELLO.replace(
     'print("hello", config.name)',
     """
     from dataclasses import replace
-    from jaxnets import data, recipes, running
+    from jaxnets import data, running
+    from jaxnets import models as recipes
     recipe = replace(recipes.SIGMOID_MSE, num_epochs=1)
     *_, trained = running.train("sigmoid_mse", recipe, data.load("digits"), seed=1)
     print("cached:", trained.compile_cached)

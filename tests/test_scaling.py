@@ -15,8 +15,10 @@ import contenders
 import jax
 import numpy as np
 import pytest
-import scaling
-from contenders import (
+
+from experiments.speed import scaling as scaling
+from experiments.speed import scaling_report as scaling_report
+from experiments.speed.contenders import (
     jaxnets_part,
     numpy_batched,
     numpy_updates,
@@ -25,15 +27,21 @@ from contenders import (
     rounds,
     worker,
 )
-from contenders.numpy_updates import UPDATES, Moments
-from contenders.points import Plan, Point
-from contenders.scaling_summary import epoch_seconds, point_result
-from contenders.task import Data, Epoch, Report, read_data, to_vectors, write_data
-
-from jaxnets import flax_dense, recipes, relu_softmax, training
-from jaxnets.compiling import compile_ahead
+from experiments.speed.contenders.numpy_updates import UPDATES, Moments
+from experiments.speed.contenders.points import Plan, Point
+from experiments.speed.contenders.scaling_summary import epoch_seconds, point_result
+from experiments.speed.contenders.task import (
+    Data,
+    Epoch,
+    Report,
+    read_data,
+    to_vectors,
+    write_data,
+)
+from jaxnets import flax_dense, relu_softmax, training
+from jaxnets import models as recipes
+from jaxnets.devices import compile_ahead
 from jaxnets.errors import InputError
-from jaxnets.report.scaling import report as scaling_report
 from jaxnets.types import Batch
 
 pytestmark = pytest.mark.slow
@@ -132,7 +140,7 @@ def test_numpy_takes_a_part_too(digits):
 @pytest.mark.keras
 def test_keras_takes_a_part_too(digits):
     # Oracle: the optimizer's own count of steps.
-    from contenders import keras_fit
+    from experiments.speed.contenders import keras_fit
 
     counted = []
 
@@ -511,7 +519,7 @@ def test_nobody_installed_is_refused(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("in_a_hurry")
 def test_an_interrupt_keeps_what_was_measured(tmp_path, monkeypatch):
-    from contenders import scaling_session
+    from experiments.speed.contenders import scaling_session
 
     measure, calls = scaling_session.measure, []
 

@@ -9,17 +9,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import scipy.stats
-import seeds
 from matplotlib.collections import PathCollection
 from PIL import Image
 
-from jaxnets import many, recipes, running
+from experiments.kit.progress import console
+from experiments.seeds import __main__ as seeds
+from experiments.seeds import claims as seeds_claims
+from experiments.seeds import figures as seeds_figures
+from experiments.seeds import results as seeds_results
+from experiments.seeds.results import ModelSeeds, SeedEpoch
+from jaxnets import ensemble as many
+from jaxnets import models as recipes
+from jaxnets import running
 from jaxnets.errors import InputError
-from jaxnets.report.progress import console
-from jaxnets.report.seeds import claims as seeds_claims
-from jaxnets.report.seeds import figures as seeds_figures
-from jaxnets.report.seeds import results as seeds_results
-from jaxnets.report.seeds.results import ModelSeeds, SeedEpoch
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 

@@ -9,7 +9,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxnets.report.statistics import (
+from experiments.kit.statistics import (
     Pair,
     bootstrap_interval,
     compare_pairs,

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, log_loss
 
-from jaxnets import flax_dense, recipes, relu_softmax, sigmoid_mse, training
+from jaxnets import flax_dense, relu_softmax, sigmoid_mse, training
+from jaxnets import models as recipes
 from jaxnets.errors import InputError
 from jaxnets.types import Batch
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from jaxnets import worker
+from jaxnets import process as worker
 from jaxnets.errors import InputError, WorkerFailed
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxnets import worker
+from jaxnets import process as worker
 from jaxnets.errors import DatasetUnavailable, InputError
 from jaxnets.quiet import stderr_silenced
 from jaxnets.types import Batch

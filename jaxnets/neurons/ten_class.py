@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxnets.images import to_vectors
+from jaxnets.pixels import to_vectors
 from jaxnets.types import Array, Batch, Dense
 
 Encode = Callable[[jax.Array], jax.Array]  # uint8 [B, H, W] to float32 [B, H * W]

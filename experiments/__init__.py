@@ -1,0 +1,1 @@
+"""The programs that compare the networks, one folder each."""

@@ -1,0 +1,1 @@
+"""Four networks on one test set."""

@@ -1,0 +1,106 @@
+"""Backpropagation as the book does it: one example at a time, in float64.
+
+After network.py of Nielsen, "Neural Networks and Deep Learning" (2015), chapter
+1: column vectors, weights [out, in], the gradient of each example computed alone
+and summed over the mini-batch, then one update. The names are his.
+"""
+
+import itertools
+import time
+
+import numpy as np
+
+from experiments.speed.contenders.task import Data, Epoch, OnEpoch, Task, to_vectors
+
+Weights = list[np.ndarray]  # one [out, in] a layer
+Biases = list[np.ndarray]  # one [out, 1] a layer
+Examples = list[tuple[np.ndarray, np.ndarray]]  # x [in, 1], y [out, 1]
+
+
+def sigmoid(z: np.ndarray) -> np.ndarray:
+    """1 / (1 + exp(-z))."""
+    return 1.0 / (1.0 + np.exp(-z))
+
+
+def sigmoid_prime(z: np.ndarray) -> np.ndarray:
+    """The sigmoid's derivative."""
+    return sigmoid(z) * (1 - sigmoid(z))
+
+
+def init(rng: np.random.Generator, sizes: tuple[int, ...]) -> tuple[Weights, Biases]:
+    """Weights and biases from N(0, 1)."""
+    weights = [rng.standard_normal((y, x)) for x, y in itertools.pairwise(sizes)]
+    biases = [rng.standard_normal((y, 1)) for y in sizes[1:]]
+    return weights, biases
+
+
+def backprop(
+    weights: Weights, biases: Biases, x: np.ndarray, y: np.ndarray
+) -> tuple[Weights, Biases]:
+    """The quadratic cost's gradient for one example: BP1 to BP4 of chapter 2."""
+    activations, zs = [x], []
+    for w, b in zip(weights, biases, strict=True):
+        zs.append(w @ activations[-1] + b)
+        activations.append(sigmoid(zs[-1]))
+    delta = (activations[-1] - y) * sigmoid_prime(zs[-1])
+    nabla_w, nabla_b = [delta @ activations[-2].T], [delta]
+    for layer in range(len(weights) - 2, -1, -1):
+        delta = (weights[layer + 1].T @ delta) * sigmoid_prime(zs[layer])
+        nabla_w.insert(0, delta @ activations[layer].T)
+        nabla_b.insert(0, delta)
+    return nabla_w, nabla_b
+
+
+def update_mini_batch(
+    weights: Weights, biases: Biases, mini_batch: Examples, eta: float
+) -> tuple[Weights, Biases]:
+    """One step of gradient descent; the weights and biases after it."""
+    nabla_w = [np.zeros(w.shape) for w in weights]
+    nabla_b = [np.zeros(b.shape) for b in biases]
+    for x, y in mini_batch:
+        delta_w, delta_b = backprop(weights, biases, x, y)
+        nabla_w = [nw + dnw for nw, dnw in zip(nabla_w, delta_w, strict=True)]
+        nabla_b = [nb + dnb for nb, dnb in zip(nabla_b, delta_b, strict=True)]
+    rate = eta / len(mini_batch)
+    weights = [w - rate * nw for w, nw in zip(weights, nabla_w, strict=True)]
+    biases = [b - rate * nb for b, nb in zip(biases, nabla_b, strict=True)]
+    return weights, biases
+
+
+def train_epoch(
+    weights: Weights, biases: Biases, examples: Examples, order: np.ndarray, task: Task
+) -> tuple[Weights, Biases]:
+    """One pass over the examples in the given order."""
+    for first in range(0, len(order), task.batch_size):
+        rows = order[first : first + task.batch_size]
+        mini_batch = [examples[row] for row in rows]
+        weights, biases = update_mini_batch(
+            weights, biases, mini_batch, task.learning_rate
+        )
+    return weights, biases
+
+
+def to_examples(data: Data, num_classes: int) -> Examples:
+    """Pairs of columns (x, y) in float64, as his loader gives them."""
+    columns = to_vectors(data.image).astype(np.float64)[:, :, None]
+    targets = np.eye(num_classes)[data.label][:, :, None]
+    return list(zip(columns, targets, strict=True))
+
+
+def run(task: Task, data: Data, on_epoch: OnEpoch) -> None:
+    """Train; see `contenders.task` for what is handed over."""
+    rng = np.random.default_rng(task.seed)
+    weights, biases = init(rng, task.layer_sizes)
+    examples = to_examples(data, task.layer_sizes[-1])
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        a = to_vectors(images).T
+        for w, b in zip(weights, biases, strict=True):
+            a = sigmoid(w @ a + b)
+        return a.argmax(axis=0)
+
+    for _ in range(task.num_epochs):
+        began = time.perf_counter()
+        order = rng.permutation(len(examples))
+        weights, biases = train_epoch(weights, biases, examples, order, task)
+        on_epoch(Epoch(time.perf_counter() - began, predict))

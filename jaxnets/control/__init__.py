@@ -1,1 +1,0 @@
-"""What is easier, and what gives control: programs counted, gradients looked into."""

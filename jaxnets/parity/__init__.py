@@ -1,1 +1,0 @@
-"""One network in several programs: compared step by step, its differences priced."""

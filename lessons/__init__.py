@@ -1,0 +1,1 @@
+"""Programs that show one network from the data to the result."""
