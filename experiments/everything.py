@@ -24,7 +24,7 @@ from experiments.kit import folder, index
 from experiments.kit.folder import RunFolder
 from experiments.kit.progress import console
 from jaxnets import models as recipes
-from jaxnets.errors import InputError, WorkerFailed
+from jaxnets.errors import InputError, ProcessFailed
 
 HERE = Path(__file__).resolve().parent
 # In the order of the write-up. What each is run with, beside the data's options:
@@ -119,7 +119,7 @@ def main(config: Config) -> dict[str, Any]:
         results = _write(written, done)
     failed = [entry.name for entry in done if entry.exit_code]
     if failed:
-        raise WorkerFailed(f"failed: {', '.join(failed)}; see what they printed above")
+        raise ProcessFailed(f"failed: {', '.join(failed)}; see what they printed above")
     return results
 
 

@@ -13,5 +13,5 @@ class NonFiniteLoss(FloatingPointError):
     """Training diverged: the mean loss of an epoch is NaN or infinite."""
 
 
-class WorkerFailed(RuntimeError):
+class ProcessFailed(RuntimeError):
     """A process of its own ended with an error; the message holds its output."""

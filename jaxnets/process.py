@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import IO, Any
 
-from jaxnets.errors import InputError, NonFiniteLoss, WorkerFailed
+from jaxnets.errors import InputError, NonFiniteLoss, ProcessFailed
 
 _PASSED_ON = (InputError, NonFiniteLoss, OSError)  # errors that a user can mend
 # Keras loads them for parts that nothing here uses: a quarter of its start.
@@ -38,7 +38,7 @@ def iterate(
 
     Raises:
       InputError, NonFiniteLoss, OSError: raised by the function.
-      WorkerFailed: any other end; the message holds what the process wrote.
+      ProcessFailed: any other end; the message holds what the process wrote.
     """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with tempfile.TemporaryFile() as output:
@@ -59,7 +59,7 @@ def iterate(
         except (EOFError, BrokenPipeError):
             output.seek(0)
             lines = output.read().decode(errors="replace").splitlines()
-            raise WorkerFailed(
+            raise ProcessFailed(
                 f"the process of {function.__module__} ended with exit code "
                 f"{process.wait()}:\n" + "\n".join(lines[-_LAST_LINES:])
             ) from None
@@ -97,7 +97,7 @@ def _serve() -> None:
     except _PASSED_ON as error:
         send("error", error)
     except Exception:
-        send("error", WorkerFailed(traceback.format_exc()))
+        send("error", ProcessFailed(traceback.format_exc()))
 
 
 if __name__ == "__main__":

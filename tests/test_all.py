@@ -8,7 +8,7 @@ import pytest
 import tyro
 
 from experiments.kit import index
-from jaxnets.errors import InputError, WorkerFailed
+from jaxnets.errors import InputError, ProcessFailed
 
 everything = importlib.import_module("all")  # the name of a builtin
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
@@ -43,7 +43,7 @@ def test_the_pages_are_gathered(tmp_path, monkeypatch):
 
 
 def test_one_that_fails_is_named(tmp_path, monkeypatch, capfd):
-    with pytest.raises(WorkerFailed, match="failed: compare"):
+    with pytest.raises(ProcessFailed, match="failed: compare"):
         run(tmp_path, monkeypatch, "--models", "perceptron")
     assert "unknown model 'perceptron'" in capfd.readouterr().err
     index = (tmp_path / "run" / "index.html").read_text()

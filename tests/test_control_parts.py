@@ -18,7 +18,7 @@ from experiments.control import (
     timed_programs,
 )
 from jaxnets import relu_softmax, training
-from jaxnets.errors import InputError, WorkerFailed
+from jaxnets.errors import InputError, ProcessFailed
 from jaxnets.types import Batch
 
 SIZES = (9, 5, 3)  # 68 weights: the whole Hessian can be had
@@ -317,7 +317,7 @@ def test_a_program_is_timed_to_the_line_it_prints(tmp_path, monkeypatch):
 def test_a_program_that_fails_is_told_with_its_output(tmp_path, text, message):
     file = tmp_path / "program.py"
     file.write_text(text)
-    with pytest.raises(WorkerFailed, match=message):
+    with pytest.raises(ProcessFailed, match=message):
         timed_programs.run(file)
 
 

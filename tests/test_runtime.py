@@ -48,7 +48,7 @@ def test_a_program_that_ends_well():
     [
         ('errors.InputError("size 0")', "size 0"),
         ('errors.NonFiniteLoss("the loss is nan")', "the loss is nan"),
-        ('errors.WorkerFailed("it ended")', "it ended"),
+        ('errors.ProcessFailed("it ended")', "it ended"),
         ('OSError(28, "No space", "file")', "No space: file"),
     ],
 )

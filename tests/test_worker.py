@@ -7,7 +7,7 @@ import time
 import pytest
 
 from jaxnets import process as worker
-from jaxnets.errors import InputError, WorkerFailed
+from jaxnets.errors import InputError, ProcessFailed
 
 
 def numbers(send, count):
@@ -56,12 +56,12 @@ def test_an_error_that_a_user_can_mend_arrives_as_it_is():
 
 
 def test_any_other_error_arrives_with_its_traceback():
-    with pytest.raises(WorkerFailed, match=r"in divide[\s\S]*ZeroDivisionError"):
+    with pytest.raises(ProcessFailed, match=r"in divide[\s\S]*ZeroDivisionError"):
         list(worker.iterate(divide))
 
 
 def test_a_process_that_dies_is_told_with_its_code_and_output():
-    with pytest.raises(WorkerFailed, match=r"exit code 7:[\s\S]*last words"):
+    with pytest.raises(ProcessFailed, match=r"exit code 7:[\s\S]*last words"):
         list(worker.iterate(die))
 
 

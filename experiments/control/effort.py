@@ -52,7 +52,7 @@ def rounds(
     all have in common and which imports JAX.
 
     Raises:
-      WorkerFailed: a program fails.
+      ProcessFailed: a program fails.
     """
     for number in range(1, num_rounds + 1):
         loading = timed_programs.run(_LOAD, [dataset], variables)

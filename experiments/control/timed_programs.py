@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxnets.errors import WorkerFailed
+from jaxnets.errors import ProcessFailed
 
 _RESULT = re.compile(r"^test accuracy (\d\.\d+)$", re.MULTILINE)
 _LAST_LINES = 20  # of a failed program's errors
@@ -39,7 +39,7 @@ def run(
       variables: added to the environment.
 
     Raises:
-      WorkerFailed: it ended with an error, or printed no accuracy.
+      ProcessFailed: it ended with an error, or printed no accuracy.
     """
     is_file = isinstance(program, Path)
     name = Path(program).name if is_file else "the program"
@@ -70,7 +70,7 @@ def run(
         if code or (is_file and not found):
             errors.seek(0)
             lines = [f"printed {first_line!r}", *errors.read().splitlines()]
-            raise WorkerFailed(
+            raise ProcessFailed(
                 f"{name} ended with exit code {code}:\n"
                 + "\n".join(lines[-_LAST_LINES:])
             )

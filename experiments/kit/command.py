@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
-from jaxnets.errors import InputError, NonFiniteLoss, WorkerFailed
+from jaxnets.errors import InputError, NonFiniteLoss, ProcessFailed
 
 Config = TypeVar("Config")
 
@@ -73,7 +73,7 @@ def run(
     try:
         _run(main, config_type, all_cores)
         sys.stdout.flush()  # so that a reader who has gone is noticed here
-    except (InputError, NonFiniteLoss, WorkerFailed) as error:
+    except (InputError, NonFiniteLoss, ProcessFailed) as error:
         _stop(str(error), 1)
     except MemoryError as error:
         _stop_for_memory(error)
