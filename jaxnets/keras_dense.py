@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxnets.models import Recipe
 from jaxnets.pixels import WHITE
-from jaxnets.quiet import stderr_silenced
+from jaxnets.process import stderr_silenced
 from jaxnets.types import Batch, Dense, Params, Prediction
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before the first import

@@ -6,22 +6,43 @@ once had, and competes with JAX for the accelerator. Here it works apart. Unlike
 from a notebook, a prompt or a script without a `__main__` guard.
 """
 
+import contextlib
 import functools
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import IO, Any
 
 from jaxnets.errors import InputError, NonFiniteLoss, ProcessFailed
 
-_PASSED_ON = (InputError, NonFiniteLoss, OSError)  # errors that a user can mend
 # Keras loads them for parts that nothing here uses: a quarter of its start.
 KERAS_DOES_WITHOUT = ("matplotlib", "sklearn")
-_LAST_LINES = 20  # of a dead worker's output, shown with the error
+
+_PASSED_ON = (InputError, NonFiniteLoss, OSError)  # errors that a user can mend
+_LAST_LINES = 20  # of the output of a process that died, shown with the error
+
+# What the process runs. Its own standard library and packages come first in
+# `sys.path`, then the caller's entries, so that no file of a working folder
+# replaces a module that they import. The packages of this function and of the
+# one to call come from the caller's own files, whatever else has their names.
+_PROGRAM = """
+import importlib.util, pickle, sys
+path, files, without, call = pickle.load(sys.stdin.buffer)
+sys.path += [entry for entry in path if entry not in sys.path]
+sys.modules.update(dict.fromkeys(without))  # None: it cannot be imported
+for name, file in files.items():
+    spec = importlib.util.spec_from_file_location(name, file)
+    sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[name])
+from jaxnets import process
+process._serve(call)
+"""
 
 
 def iterate(
@@ -30,20 +51,27 @@ def iterate(
     """Yield each value that `function(send, *args)` sends from a new process.
 
     Function, arguments and values travel by pickle. The process ends when the
-    iterator does, whatever the reason. Ctrl-C does not reach it.
+    generator does, and when this process ends, whatever the reason. Ctrl-C does
+    not reach it.
 
     Args:
-      function: called as `function(send, *args)`.
+      function: called as `function(send, *args)`; a module must define it.
       without: packages that count as not installed in the process.
 
     Raises:
       InputError, NonFiniteLoss, OSError: raised by the function.
-      ProcessFailed: any other end; the message holds what the process wrote.
+      ProcessFailed: any other end. Its first line says what happened; the rest is
+        the traceback, or the last lines that the process wrote.
     """
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    name = f"the process of {function.__module__}"
+    path = [os.path.abspath(entry) for entry in sys.path]  # "" is the working folder
+    files = _files("jaxnets", function.__module__)
+    message = (path, files, tuple(without), pickle.dumps((function, args)))
+    environment = {**os.environ}
+    environment.pop("PYTHONPATH", None)  # it would come before the standard library
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", __name__],
+            [sys.executable, "-P", "-c", _PROGRAM],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=output,
@@ -52,53 +80,112 @@ def iterate(
         )
         assert process.stdin and process.stdout
         try:
-            with process.stdin as stream:
-                pickle.dump(tuple(without), stream)
-                pickle.dump((function, args), stream)
-            yield from _read(process.stdout)
-        except (EOFError, BrokenPipeError):
-            output.seek(0)
-            lines = output.read().decode(errors="replace").splitlines()
-            raise ProcessFailed(
-                f"the process of {function.__module__} ended with exit code "
-                f"{process.wait()}:\n" + "\n".join(lines[-_LAST_LINES:])
-            ) from None
+            with contextlib.suppress(BrokenPipeError):  # it has ended; read why
+                pickle.dump(message, process.stdin)
+                process.stdin.flush()
+            while True:
+                try:
+                    kind, value = pickle.load(process.stdout)
+                except (
+                    EOFError,
+                    pickle.UnpicklingError,
+                ):  # it ended, or in mid-message
+                    ending = f"{name} {_ending(process.wait())}"
+                    raise ProcessFailed(_with_last_lines(ending, output)) from None
+                if kind == "end":
+                    return
+                if kind == "error":
+                    raise value
+                if kind == "traceback":
+                    raise ProcessFailed(f"{name} failed: {value}")
+                yield value
         finally:
             process.kill()
             process.wait()
             process.stdout.close()
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.close()
 
 
-def _read(stream: IO[bytes]) -> Iterator[Any]:
-    while True:
-        kind, value = pickle.load(stream)
-        if kind == "end":
-            return
-        if kind == "error":
-            raise value
-        yield value
+def _files(*modules: str) -> dict[str, str]:
+    """Where this process has the top-level packages of the modules from."""
+    names = {module.partition(".")[0] for module in modules} - {"__main__"}
+    specs = {name: getattr(sys.modules[name], "__spec__", None) for name in names}
+    return {
+        name: spec.origin
+        for name, spec in specs.items()
+        if spec and spec.has_location and spec.origin
+    }
 
 
-def _serve() -> None:
-    """The process's side: events go to what was its standard output."""
-    events = os.fdopen(os.dup(1), "wb")
+def _ending(code: int) -> str:
+    """A process's exit code in words."""
+    if code >= 0:
+        return f"ended with exit code {code}"
+    if -code == signal.SIGKILL:
+        return "was killed (signal 9), most likely because memory ran out"
+    return f"was ended by signal {-code} ({signal.strsignal(-code)})"
+
+
+def _with_last_lines(ending: str, output: IO[bytes]) -> str:
+    output.seek(0)
+    lines = output.read().decode(errors="replace").splitlines()
+    return "\n".join([f"{ending}:" if lines else ending, *lines[-_LAST_LINES:]])
+
+
+def _serve(call: bytes) -> None:
+    """The process's side: messages go to what was its standard output."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    messages = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints, prints among the errors
 
     def send(kind: str, value: Any = None) -> None:
-        pickle.dump((kind, value), events)
-        events.flush()
+        messages.write(pickle.dumps((kind, value)))  # all of it, or nothing
+        messages.flush()
 
     try:
-        without = pickle.load(sys.stdin.buffer)
-        sys.modules.update(dict.fromkeys(without))  # None: it cannot be imported
-        function, args = pickle.load(sys.stdin.buffer)
+        function, args = pickle.loads(call)
         function(functools.partial(send, "value"), *args)
         send("end")
-    except _PASSED_ON as error:
-        send("error", error)
-    except Exception:
-        send("error", ProcessFailed(traceback.format_exc()))
+    except Exception as error:
+        if _is_for_the_caller(error):
+            send("error", error)
+        else:
+            summary = "".join(traceback.format_exception_only(error)).strip()
+            send("traceback", f"{summary}\n{traceback.format_exc()}")
 
 
-if __name__ == "__main__":
-    _serve()
+def _end_with_parent() -> None:
+    """Wait for the end of the pipe, which the parent keeps open while it lives."""
+    while os.read(0, 1):
+        pass
+    os._exit(1)
+
+
+def _is_for_the_caller(error: Exception) -> bool:
+    """Whether it is an error that a user can mend, and survives pickling."""
+    with contextlib.suppress(Exception):
+        pickle.loads(pickle.dumps(error))
+        return isinstance(error, _PASSED_ON)
+    return False
+
+
+@contextlib.contextmanager
+def stderr_silenced() -> Iterator[None]:
+    """Drop what the process writes to standard error, compiled code included.
+
+    For libraries that write to the screen while they load. Python exceptions are
+    not affected.
+    """
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)

@@ -1,4 +1,4 @@
-"""Programs started and interrupted as a user does it."""
+"""Programs started, interrupted and killed as a user does it."""
 
 import os
 import signal
@@ -31,17 +31,38 @@ def wait_for_line(process: subprocess.Popen, file: Path) -> None:
     raise AssertionError(f"{file} has no line in {PATIENCE} s: {stop(process)}")
 
 
-def interrupt(process: subprocess.Popen) -> str:
-    """Press Ctrl-C and wait for the end; returns the process's standard error."""
-    process.send_signal(signal.SIGINT)
+def interrupt(process: subprocess.Popen, number: signal.Signals = signal.SIGINT) -> str:
+    """Press Ctrl-C, or send another signal, and wait for the end; returns stderr."""
+    process.send_signal(number)
     try:
         return process.communicate(timeout=PATIENCE)[1]
     except subprocess.TimeoutExpired:
-        said = stop(process)
-        raise AssertionError(f"it goes on in spite of Ctrl-C: {said}") from None
+        stderr = stop(process)
+        raise AssertionError(f"it goes on in spite of {number!r}: {stderr}") from None
 
 
 def stop(process: subprocess.Popen) -> str:
-    """End the process at once; returns its standard error."""
+    """Kill the process, which it cannot notice; returns its standard error."""
     process.kill()
     return process.communicate()[1]
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process; one that nobody has waited for has ended."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{pid}/stat")  # "pid (name) state ..."; Z: ended, X: dead
+    return not (
+        stat.exists() and stat.read_text().rpartition(")")[2].split()[0] in "ZX"
+    )
+
+
+def wait_for_end(pid: int) -> None:
+    """Until the process has ended."""
+    for _ in range(20 * PATIENCE):
+        if not is_running(pid):
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"process {pid} still runs after {PATIENCE} s")

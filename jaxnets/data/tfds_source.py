@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxnets import process as worker
 from jaxnets.errors import DatasetUnavailable, InputError
-from jaxnets.quiet import stderr_silenced
+from jaxnets.process import stderr_silenced
 from jaxnets.types import Batch
 
 VERSIONS = {"mnist": "3.0.1", "fashion_mnist": "3.0.1", "kmnist": "3.0.1"}

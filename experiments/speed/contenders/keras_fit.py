@@ -11,7 +11,7 @@ import time
 import numpy as np
 
 from experiments.speed.contenders.task import WHITE, Data, Epoch, OnEpoch, Task
-from jaxnets.quiet import stderr_silenced
+from jaxnets.process import stderr_silenced
 
 with stderr_silenced():  # TensorFlow greets on standard error
     import keras
