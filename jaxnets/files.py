@@ -1,4 +1,4 @@
-"""Writing files so that a reader never meets half of one."""
+"""Paths as users write them, and files that a reader never meets half-written."""
 
 import contextlib
 import os
@@ -6,6 +6,29 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
+
+from jaxnets.errors import InputError
+
+
+def absolute(path: str | os.PathLike[str]) -> Path:
+    """The path with `~` expanded, from the root.
+
+    Every path from outside (an option, a variable, a Python string) passes here
+    once, so that all later code and all messages name the same place, whatever the
+    working folder is by then.
+
+    Raises:
+      InputError: there is no home folder for `~`, or no working folder for a
+        relative path.
+    """
+    try:
+        return Path(path).expanduser().absolute()
+    except (RuntimeError, FileNotFoundError) as error:
+        lacking = "home" if isinstance(error, RuntimeError) else "working"
+        raise InputError(
+            f"there is no {lacking} folder for {os.fspath(path)!r}; give the path "
+            "from the root"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -1,11 +1,40 @@
-"""Files that are complete or absent."""
+"""Paths made absolute, and files that are complete or absent."""
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
-from jaxnets.files import append_line, write_atomically, write_text
+from jaxnets.errors import InputError
+from jaxnets.files import absolute, append_line, write_atomically, write_text
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("~/x", "/home/somebody/x"),
+        ("~", "/home/somebody"),
+        ("runs/x", "{cwd}/runs/x"),
+        ("/data/x", "/data/x"),
+    ],
+)
+def test_a_path_becomes_absolute(kind, given, expected, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.chdir(tmp_path)
+    assert str(absolute(kind(given))) == expected.format(cwd=tmp_path)
+
+
+def test_a_path_without_a_home_or_working_folder(monkeypatch, tmp_path):
+    with pytest.raises(InputError, match=r"no home folder for '~no-such-user/x'"):
+        absolute("~no-such-user/x")
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(InputError, match="no working folder for 'x'"):
+        absolute("x")
 
 
 def test_the_name_appears_with_the_whole_content(tmp_path):
