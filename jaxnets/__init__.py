@@ -1,25 +1,44 @@
 """Neural networks as pure functions in JAX, beside a framework.
 
 Read in this order: `types`, `relu_softmax`, `losses`, `training`, and then
-`experiments/compare.py`. Submodules load when they are first used, so that
-`import jaxnets` costs nothing and pulls in neither TensorFlow nor matplotlib.
+`experiments/compare`. Submodules load when they are first used, so that
+`import jaxnets` costs nothing and pulls in neither JAX nor TensorFlow.
 """
 
 import importlib
-import pkgutil
 from types import ModuleType
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
-_SUBMODULES = tuple(module.name for module in pkgutil.iter_modules(__path__))
-__all__ = ["__version__", *_SUBMODULES]  # noqa: PLE0604
+__all__ = [
+    "batches",
+    "data",
+    "devices",
+    "diagnose",
+    "ensemble",
+    "errors",
+    "flax_dense",
+    "keras_dense",
+    "losses",
+    "models",
+    "neurons",
+    "optimizers",
+    "pixels",
+    "process",
+    "processor",
+    "relu_softmax",
+    "row_rnn",
+    "sigmoid_mse",
+    "training",
+    "types",
+]
 
 
 def __getattr__(name: str) -> ModuleType:
-    if name in _SUBMODULES:
+    if name in __all__:
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, "__version__"])

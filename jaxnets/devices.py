@@ -1,57 +1,122 @@
-"""Compiling a pure function ahead of its first call, for the device at hand."""
+"""Compiling for the device at hand, and what it has: memory, cores, a cache."""
 
+import contextlib
+import os
 from collections import Counter
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, ParamSpec, TypeVar
 
 import jax
+
+from jaxnets.errors import InputError
+
+Args = ParamSpec("Args")
+Result = TypeVar("Result")
 
 # LLVM prefers 256-bit vectors even where a processor has 512-bit ones. Where it has
 # none, nothing changes. An epoch of the Keras mirror is 15 % faster so.
 CPU_OPTIONS: dict[str, str | bool] = {"xla_cpu_prefer_vector_width": "512"}
-
-_events: Counter[str] = Counter()  # how often each event of JAX has happened
-
-
-def _count(event: str, **_: object) -> None:
-    _events[event] += 1
-
-
-jax.monitoring.register_event_listener(_count)
-
-
-class CacheUse(NamedTuple):
-    """What JAX's persistent cache has done for this process so far."""
-
-    hits: int  # programs that came from it
-    misses: int  # programs that were compiled and put into it
-
-    def all_hits_since(self, earlier: "CacheUse") -> bool:
-        """Whether programs came from the cache, and none was missing there.
-
-        One that compiles too fast to be worth keeping counts as neither.
-        """
-        return self.hits > earlier.hits and self.misses == earlier.misses
-
-
-def cache_use() -> CacheUse:
-    """The counts so far."""
-    cache = "/jax/compilation_cache"
-    return CacheUse(_events[f"{cache}/cache_hits"], _events[f"{cache}/cache_misses"])
+EVENTS = "/jax/compilation_cache"  # of JAX's persistent cache
 
 
 def compile_ahead(
-    function: Callable[..., Any], *args: Any, donate_argnums: int | tuple[int, ...] = ()
-) -> Callable[..., Any]:
+    function: Callable[Args, Result],
+    *args: Args.args,
+    donate_argnums: int | tuple[int, ...] = (),
+    **kwargs: Args.kwargs,
+) -> Callable[Args, Result]:
     """The program of `function` for arguments of these shapes and dtypes.
 
     Compiling before the clock starts keeps it out of an epoch's time. The program
-    refuses other shapes instead of compiling again.
+    refuses other shapes instead of compiling again. Under `jax.disable_jit`, which
+    people debug with, there is no program: the function itself comes back.
     """
-    lowered = jax.jit(function, donate_argnums=donate_argnums).lower(*args)
+    if jax.config.jax_disable_jit:
+        return function
+    lowered = jax.jit(function, donate_argnums=donate_argnums).lower(*args, **kwargs)
     if jax.default_backend() == "cpu":
         try:
             return lowered.compile(compiler_options=CPU_OPTIONS)
         except jax.errors.JaxRuntimeError:
             pass  # a later XLA may not know the option; other errors come again
     return lowered.compile()
+
+
+class CacheUse:
+    """What JAX's persistent cache did while `cache_use` was watching."""
+
+    def __init__(self) -> None:
+        self.events: Counter[str] = Counter()
+
+    @property
+    def all_hits(self) -> bool:
+        """Whether programs came from the cache, and none was missing there.
+
+        One that compiles too fast to be worth keeping counts as neither.
+        """
+        hits, misses = (self.events[f"{EVENTS}/cache_{kind}"] for kind in KINDS)
+        return hits > 0 and misses == 0
+
+
+KINDS = ("hits", "misses")
+
+
+@contextlib.contextmanager
+def cache_use() -> Iterator[CacheUse]:
+    """Watch the persistent cache for as long as the block lasts."""
+    use = CacheUse()
+
+    def count(event: str, **_: object) -> None:
+        use.events[event] += 1
+
+    jax.monitoring.register_event_listener(count)
+    try:
+        yield use
+    finally:
+        jax.monitoring.unregister_event_listener(count)
+
+
+def program_bytes(program: Any) -> int | None:
+    """Device memory that a compiled program takes by the compiler's own account.
+
+    Its arguments, its results and everything in between; None where it is not told.
+    """
+    analysis = getattr(program, "memory_analysis", lambda: None)()
+    if analysis is None:
+        return None
+    return (
+        analysis.argument_size_in_bytes
+        + analysis.output_size_in_bytes
+        + analysis.temp_size_in_bytes
+        - analysis.alias_size_in_bytes
+    )
+
+
+def device_bytes() -> int | None:
+    """Memory of one device that JAX may use; None where it is not told."""
+    statistics = jax.local_devices()[0].memory_stats() or {}
+    return statistics.get("bytes_limit")
+
+
+def require_device() -> jax.Device:
+    """The first device.
+
+    Raises:
+      InputError: JAX finds none of the platform that was asked for.
+    """
+    try:
+        return jax.devices()[0]
+    except (RuntimeError, AssertionError) as error:
+        asked = os.environ.get("JAX_PLATFORMS") or jax.config.jax_platforms
+        reason = (str(error) or "no such device").splitlines()[0]
+        raise InputError(
+            f"JAX finds no device for JAX_PLATFORMS={asked}: {reason}. Unset it, or "
+            "name one that this machine has, such as cpu"
+        ) from error
+
+
+def cpu_count() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

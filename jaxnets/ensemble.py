@@ -1,56 +1,248 @@
 """Many networks at once: the training of `training`, over seeds and devices.
 
-One compiled program trains several networks side by side: `vmap` over key and
-state on each device, and the devices side by side. A network trained here is
+One compiled program trains several networks side by side: `vmap` over their states
+on each device, and the devices side by side. A network trained here is
 statistically, not bit for bit, the one that `training.fit` trains from its seed:
 sums round in another order.
 """
 
-import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 import optax
 
-from jaxnets import models as recipes
-from jaxnets import training
-from jaxnets.devices import compile_ahead
+from jaxnets import devices, training
+from jaxnets.data.checks import NUM_CLASSES
 from jaxnets.errors import InputError
-from jaxnets.types import Batch, LossFn, Params, Totals
+from jaxnets.training import Epoch
+from jaxnets.types import Array, Batch, LossFn, Params, TrainState
 
 AXIS = "seed"
 PER_SEED, SHARED = jax.P(AXIS), jax.P()
-# States of the networks on one device that are touched in turn, step after step. On
-# a processor they should stay in the core's cache: with 4 MB on a core, an epoch of
-# Model 2 took twice as long a network as with 2 MB.
-STATE_BYTES = {"cpu": 2 * 2**20}
-ACCELERATOR_STATE_BYTES = 2**30  # leaves room for activations and gradients
+# States of the networks on one processor core that are touched in turn, step after
+# step, should stay in its cache: with 4 MB on a core, an epoch of Model 2 took twice as
+# long a network as with 2 MB.
+CACHE_BYTES = 2 * 2**20
+MEMORY_SHARE = 0.8  # of an accelerator's memory, for one program
+
+Init = Callable[[jax.Array], Params]  # layer sizes closed over
+MakeOptimizer = Callable[[jax.Array], optax.GradientTransformation]
 
 
-class ManyEpoch(NamedTuple):
-    """An epoch of all networks; S is the number of seeds, in the order given."""
+def fit_many(
+    init: Init,
+    loss_fn: LossFn,
+    tx: optax.GradientTransformation | MakeOptimizer,
+    train: Batch,
+    held_out: Sequence[Batch] = (),
+    *,
+    seeds: Sequence[int],
+    batch_size: int,
+    num_epochs: int,
+    learning_rates: Array | None = None,
+    num_classes: int = NUM_CLASSES,
+) -> Iterator[Epoch]:
+    """Train a network from each of S seeds, all at once, yielding after each epoch.
 
-    number: int  # 1 for the first
-    params: Params  # leaves [S, ...]; donated to the next epoch: copy what must last
-    train: Totals  # NumPy [S], summed while the weights moved
-    held_out: tuple[Totals, ...]  # NumPy [S] each, after the epoch's last step
-    seconds: float  # training and evaluation, without compilation
-    compile_seconds: float  # the same in every epoch
+    A loss that is not finite stops nobody: it is in the totals.
+
+    Args:
+      init: from a key to parameters.
+      loss_fn, train, held_out, batch_size, num_epochs, num_classes: as in
+        `training.fit`. Each network sees the data in an order of its own.
+      tx: the optimizer of all networks; or, with `learning_rates`, what makes the
+        optimizer of one from its entry there, such as `optax.sgd`.
+      seeds: one network each, S of them; memory grows with their number. Equal seeds
+        give networks with equal beginnings and orders.
+      learning_rates: float32 [S, ...], a rate or an array of rates a network.
+
+    Returns:
+      An iterator of epochs whose arrays have a first axis of S networks.
+
+    Raises:
+      InputError: when called: data or settings make no sense, there is no seed or one
+        is out of range, or there is not a rate for each.
+    """
+    training.require_data(
+        train,
+        held_out,
+        batch_size=batch_size,
+        num_epochs=num_epochs,
+        num_classes=num_classes,
+    )
+    _require_seeds(seeds)
+    if learning_rates is not None and len(learning_rates) != len(seeds):
+        raise InputError(
+            f"{len(learning_rates)} learning rates for {len(seeds)} seeds; give one "
+            "for each"
+        )
+    network = _Networks(init, loss_fn, tx, batch_size, learning_rates is not None)
+    return _epochs(
+        network,
+        train,
+        tuple(held_out),
+        seeds=seeds,
+        learning_rates=learning_rates,
+        num_epochs=num_epochs,
+    )
+
+
+def _require_seeds(seeds: Sequence[int]) -> None:
+    if not len(seeds):
+        raise InputError("seeds is empty; name one or more")
+    for seed in seeds:
+        training.require_seed(seed)
+
+
+class _Networks:
+    """The functions of one network, which `vmap` spreads over all of them.
+
+    `own` is what a network has for itself beside its state: the key of its data, and
+    its learning rates or a 0 in their place.
+    """
+
+    def __init__(
+        self,
+        init: Init,
+        loss_fn: LossFn,
+        tx: optax.GradientTransformation | MakeOptimizer,
+        batch_size: int,
+        has_rates: bool,
+    ) -> None:
+        self.init, self.loss_fn, self.batch_size = init, loss_fn, batch_size
+        self.evaluate_all = training.make_evaluate_all(loss_fn)
+        self.make_tx: MakeOptimizer = tx if has_rates else lambda _: tx  # type: ignore
+
+    def begin(self, key: jax.Array, rates: jax.Array) -> tuple[TrainState, jax.Array]:
+        keys = training.split_keys(key)
+        state = training.start(self.init(keys.init), self.make_tx(rates))
+        return state, keys.data
+
+    def run_epoch(
+        self,
+        state: TrainState,
+        own: tuple[jax.Array, jax.Array],
+        epoch: jax.Array,
+        train: Batch,
+    ) -> Any:
+        key, rates = own
+        run_epoch = training.make_run_epoch(
+            self.loss_fn, self.make_tx(rates), self.batch_size
+        )
+        return run_epoch(state, key, epoch, train)
+
+
+def _epochs(
+    network: _Networks,
+    train: Batch,
+    held_out: tuple[Batch, ...],
+    *,
+    seeds: Sequence[int],
+    learning_rates: Array | None,
+    num_epochs: int,
+) -> Iterator[Epoch]:
+    mesh = _mesh(len(seeds))
+    padded = _pad(np.asarray(seeds, np.uint32), mesh)
+    rates = np.zeros(len(seeds), np.float32)
+    if learning_rates is not None:
+        rates = np.asarray(learning_rates, np.float32)
+    per_seed = jax.NamedSharding(mesh, PER_SEED)
+    keys = jax.vmap(jax.random.key)(padded)
+    keys, rates = jax.device_put((keys, _pad(rates, mesh)), per_seed)
+    data = jax.device_put((train, held_out), jax.NamedSharding(mesh, SHARED))
+    states, data_keys = jax.jit(_spread(network.begin, mesh, 2))(keys, rates)
+    for epoch, _ in training.run_epochs(
+        _spread(network.run_epoch, mesh, 2),
+        _spread(network.evaluate_all, mesh, 1),
+        states,
+        (data_keys, rates),
+        data=data,
+        numbers=range(num_epochs),
+    ):
+        if len(padded) == len(seeds):
+            yield epoch
+        else:
+            arrays = (epoch.state, epoch.train, epoch.held_out)
+            state, totals, checked = jax.tree.map(lambda a: a[: len(seeds)], arrays)
+            yield epoch._replace(state=state, train=totals, held_out=checked)
+
+
+def _mesh(num_networks: int) -> jax.sharding.Mesh:
+    """All devices, or as many as there are networks."""
+    chosen = jax.devices()[:num_networks]
+    automatic = (jax.sharding.AxisType.Auto,)
+    return jax.make_mesh((len(chosen),), (AXIS,), automatic, devices=chosen)
+
+
+def _pad(array: np.ndarray, mesh: jax.sharding.Mesh) -> np.ndarray:
+    """Repeat the first networks at the end, so that every device gets equally many."""
+    return array[np.arange(-(-len(array) // mesh.size) * mesh.size) % len(array)]
+
+
+def _spread(
+    function: Callable[..., Any], mesh: jax.sharding.Mesh, num_per_seed: int
+) -> Callable[..., Any]:
+    """The function over networks: its first arguments differ, the others are shared."""
+
+    def over_networks(*args: Any) -> Any:
+        shared = len(args) - num_per_seed
+        mapped = jax.shard_map(
+            jax.vmap(function, in_axes=(0,) * num_per_seed + (None,) * shared),
+            mesh=mesh,
+            in_specs=(PER_SEED,) * num_per_seed + (SHARED,) * shared,
+            out_specs=PER_SEED,
+            check_vma=False,
+        )
+        return mapped(*args)
+
+    return over_networks
 
 
 def num_at_once(
-    init: Callable[[jax.Array], Params], tx: optax.GradientTransformation
+    init: Init,
+    loss_fn: LossFn,
+    tx: optax.GradientTransformation,
+    train: Batch,
+    held_out: Sequence[Batch] = (),
+    *,
+    batch_size: int,
+    memory_bytes: int | None = None,
 ) -> int:
-    """How many networks to train at once, from the memory of one's state.
+    """How many networks to train at once; a multiple of the number of devices.
 
-    A multiple of the number of devices, at least one on each.
+    On a processor as many as fit a core's cache. On an accelerator as many as fit its
+    memory: the compiler says what the program of one network takes, and what that of
+    two takes more.
+
+    Args:
+      init, loss_fn, tx, train, held_out, batch_size: as in `fit_many`.
+      memory_bytes: of one device; left out: what the device has, and the rule for
+        processors where it does not tell.
     """
-    state = jax.eval_shape(lambda: training.start(init(jax.random.key(0)), tx))
-    size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
-    room = STATE_BYTES.get(jax.default_backend(), ACCELERATOR_STATE_BYTES)
-    return max(1, room // size) * len(jax.devices())
+    if memory_bytes is None:
+        memory_bytes = devices.device_bytes()
+    if memory_bytes is None:
+        state = jax.eval_shape(lambda: training.start(init(jax.random.key(0)), tx))
+        size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+        return max(1, CACHE_BYTES // size) * len(jax.devices())
+    network = _Networks(init, loss_fn, tx, batch_size, has_rates=False)
+    one, two = (_program_bytes(network, train, count) for count in (1, 2))
+    room = memory_bytes * MEMORY_SHARE - one
+    return (1 + max(0, int(room // max(1, two - one)))) * len(jax.devices())
+
+
+def _program_bytes(network: _Networks, train: Batch, count: int) -> int:
+    """Memory of the program that trains `count` networks on one device."""
+    keys = jax.vmap(jax.random.key)(np.arange(count, dtype=np.uint32))
+    rates = np.zeros(count, np.float32)
+    states, data_keys = jax.eval_shape(jax.vmap(network.begin), keys, rates)
+    over_networks = jax.vmap(network.run_epoch, in_axes=(0, 0, None, None))
+    program = devices.compile_ahead(
+        over_networks, states, (data_keys, rates), np.int32(0), train
+    )
+    return devices.program_bytes(program) or 0
 
 
 def chunks(seeds: Sequence[int], at_once: int) -> list[Sequence[int]]:
@@ -67,160 +259,3 @@ def chunks(seeds: Sequence[int], at_once: int) -> list[Sequence[int]]:
     if size > num_devices:  # no device should wait for another
         size = min(at_once, -(-size // num_devices) * num_devices)
     return [seeds[first : first + size] for first in range(0, len(seeds), size)]
-
-
-def fit_seeds(
-    init: Callable[[jax.Array], Params],
-    loss_fn: LossFn,
-    tx: optax.GradientTransformation,
-    train: Batch,
-    held_out: Sequence[Batch],
-    *,
-    seeds: Sequence[int],
-    batch_size: int,
-    num_epochs: int,
-) -> Iterator[ManyEpoch]:
-    """Train a network from each seed, all at once, yielding after each epoch.
-
-    A loss that is not finite stops nobody: it is in the totals.
-
-    Args:
-      init: from a key to parameters, the layer sizes closed over.
-      loss_fn, tx, batch_size, num_epochs: as in `training.fit`.
-      train: what all of them train on, each in an order of its own.
-      held_out: data sets on which all are evaluated after each epoch.
-      seeds: one network each; memory grows with their number.
-
-    Raises:
-      InputError: the batch size does not fit, or a seed is out of range.
-    """
-    training.check_batch_size(batch_size, train.label.shape[0])
-    for seed in seeds:
-        recipes.check_seed(seed)
-    mesh, keys = _keys_on_mesh(seeds)
-    data = jax.device_put((train, tuple(held_out)), jax.NamedSharding(mesh, SHARED))
-
-    def begin(key: jax.Array) -> tuple[Any, jax.Array]:
-        init_key, data_key = jax.random.split(key)  # as `recipes.run_keys`
-        return training.start(init(init_key), tx), data_key
-
-    one_epoch = _make_epoch(loss_fn, tx, batch_size)
-    began = time.perf_counter()
-    states, data_keys = jax.jit(_spread(begin, mesh, 1))(keys)
-    run_epoch = compile_ahead(
-        _spread(one_epoch, mesh, 2),
-        *(states, data_keys, data, np.int32(0)),
-        donate_argnums=0,
-    )
-    compile_seconds = time.perf_counter() - began
-
-    for epoch in range(num_epochs):
-        began = time.perf_counter()
-        states, totals, checked = run_epoch(states, data_keys, data, np.int32(epoch))
-        jax.block_until_ready(states)
-        seconds = time.perf_counter() - began
-        params, totals, checked = jax.tree.map(
-            lambda leaf: leaf[: len(seeds)],
-            (states.params, *jax.device_get((totals, checked))),
-        )
-        yield ManyEpoch(epoch + 1, params, totals, checked, seconds, compile_seconds)
-
-
-def fit_alone(
-    init: Callable[[jax.Array], Params],
-    loss_fn: LossFn,
-    tx: optax.GradientTransformation,
-    train: Batch,
-    held_out: Sequence[Batch],
-    *,
-    seed: int,
-    batch_size: int,
-    num_epochs: int,
-) -> Iterator[ManyEpoch]:
-    """The work of `fit_seeds` for one seed, through `training.fit`: its yardstick.
-
-    Raises: as `training.fit`.
-    """
-    init_key, data_key = recipes.run_keys(seed)
-    state = training.start(init(init_key), tx)
-    parts = jax.device_put(tuple(held_out))
-    evaluate = training.make_evaluate(loss_fn)
-
-    def evaluate_all(params: Params, parts: tuple[Batch, ...]) -> tuple[Totals, ...]:
-        return tuple(evaluate(params, part) for part in parts)
-
-    began = time.perf_counter()
-    check = compile_ahead(evaluate_all, state.params, parts)
-    compile_seconds = time.perf_counter() - began
-    epochs = training.fit(
-        loss_fn,
-        tx,
-        state,
-        train,
-        Batch(train.image[:0], train.label[:0]),
-        batch_size=batch_size,
-        num_epochs=num_epochs,
-        key=data_key,
-    )
-    for epoch in epochs:
-        began = time.perf_counter()
-        checked = jax.device_get(check(epoch.state.params, parts))
-        seconds = epoch.seconds + time.perf_counter() - began
-        params = jax.tree.map(lambda leaf: leaf[None], epoch.state.params)
-        totals, checked = jax.tree.map(np.atleast_1d, (epoch.train, checked))
-        yield ManyEpoch(
-            epoch.number,
-            params,
-            totals,
-            checked,
-            seconds,
-            epoch.compile_seconds + compile_seconds,
-        )
-
-
-def _make_epoch(
-    loss_fn: LossFn, tx: optax.GradientTransformation, batch_size: int
-) -> Callable[..., Any]:
-    """One network's epoch: shuffle, train, evaluate."""
-    train_epoch = training.make_train_epoch(loss_fn, tx, batch_size)
-    evaluate = training.make_evaluate(loss_fn)
-
-    def one_epoch(state, key, data, epoch):
-        train, held_out = data
-        order = training.epoch_order(key, epoch, train.label.shape[0])
-        state, totals = train_epoch(state, train, order)
-        return state, totals, tuple(evaluate(state.params, part) for part in held_out)
-
-    return one_epoch
-
-
-def _keys_on_mesh(seeds: Sequence[int]) -> tuple[jax.sharding.Mesh, jax.Array]:
-    """A mesh of the devices, and the seeds' keys; every device gets equally many.
-
-    To that end the first seeds may come a second time, at the end.
-    """
-    devices = jax.devices()[: len(seeds)]
-    automatic = (jax.sharding.AxisType.Auto,)
-    mesh = jax.make_mesh((len(devices),), (AXIS,), automatic, devices=devices)
-    per_device = -(-len(seeds) // len(devices))
-    padded = np.resize(np.asarray(seeds, np.uint32), per_device * len(devices))
-    return mesh, jax.vmap(jax.random.key)(padded)
-
-
-def _spread(
-    function: Callable[..., Any], mesh: jax.sharding.Mesh, num_per_seed: int
-) -> Callable[..., Any]:
-    """The function over seeds: its first arguments differ, the others are shared."""
-
-    def over_seeds(*args: Any) -> Any:
-        shared = len(args) - num_per_seed
-        mapped = jax.shard_map(
-            jax.vmap(function, in_axes=(0,) * num_per_seed + (None,) * shared),
-            mesh=mesh,
-            in_specs=(PER_SEED,) * num_per_seed + (SHARED,) * shared,
-            out_specs=PER_SEED,
-            check_vma=False,
-        )
-        return mapped(*args)
-
-    return over_seeds

@@ -1,7 +1,7 @@
 """Model 3's mirror: the Keras network as a Flax NNX module.
 
 The module lives inside these functions only. Outside, its weights are the same
-`Params` that the from-scratch networks use, which is also what `keras_dense`
+`Layers` that the from-scratch networks use, which is also what `keras_dense`
 reads and writes: no conversion and no `nnx.jit` in a training loop.
 """
 
@@ -17,11 +17,10 @@ from jaxnets.pixels import to_vectors
 from jaxnets.types import (
     Batch,
     Dense,
-    Params,
+    Layers,
     Prediction,
     Totals,
     count,
-    layer_sizes_of,
 )
 
 
@@ -44,7 +43,12 @@ class DenseNet(nnx.Module):
         return output(vectors)
 
 
-def init(key: jax.Array, layer_sizes: tuple[int, ...]) -> Params:
+def layer_sizes_of(params: Layers) -> tuple[int, ...]:
+    """Sizes from input to output, read from the kernels' shapes."""
+    return (params[0].kernel.shape[0], *(len(layer.bias) for layer in params))
+
+
+def init(key: jax.Array, layer_sizes: tuple[int, ...]) -> Layers:
     """Glorot uniform kernels (Glorot and Bengio 2010, equation 16), zero biases."""
     model = DenseNet(layer_sizes, nnx.Rngs(key))
     _, state = nnx.split(model)
@@ -59,7 +63,7 @@ def _graphdef(layer_sizes: tuple[int, ...]) -> tuple[nnx.GraphDef, nnx.State]:
     return nnx.split(abstract)
 
 
-def module(params: Params) -> DenseNet:
+def module(params: Layers) -> DenseNet:
     """The Flax module that holds these weights."""
     model = nnx.merge(*_graphdef(layer_sizes_of(params)))
     for layer, dense in zip(model.layers, params, strict=True):
@@ -68,19 +72,20 @@ def module(params: Params) -> DenseNet:
     return model
 
 
-def apply(params: Params, images: jax.Array) -> jax.Array:
+def apply(params: Layers, images: jax.Array) -> jax.Array:
     """Logits float32 [B, classes] of images uint8 [B, H, W]."""
     return module(params)(to_vectors(images))
 
 
-def loss_fn(params: Params, batch: Batch) -> tuple[jax.Array, Totals]:
+def loss_fn(params: Layers, batch: Batch) -> tuple[jax.Array, Totals]:
     """Mean cross-entropy of the batch, and its totals."""
     logits = apply(params, batch.image)
     losses = softmax_cross_entropy(logits, batch.label)
     return jnp.mean(losses), count(logits, losses, batch.label)
 
 
-def predict(params: Params, images: jax.Array) -> Prediction:
+def predict(params: Layers, images: jax.Array) -> Prediction:
     """Classes and softmax probabilities of images uint8 [B, H, W]."""
     logits = apply(params, images)
-    return Prediction(jnp.argmax(logits, axis=-1), jax.nn.softmax(logits))
+    label = jnp.argmax(logits, axis=-1).astype(jnp.int32)
+    return Prediction(label, jax.nn.softmax(logits))

@@ -1,45 +1,104 @@
 """Model 3: the tf.keras network of the write-up, built and trained Keras's way.
 
-No other module of the package imports TensorFlow at its top. `keras_process` runs
-it in a process of its own, so that it shares neither memory nor threads with JAX.
+TensorFlow loads when it is needed, not before. `train_and_test` runs it in a process
+of its own, so that it shares neither memory nor threads with JAX.
 """
 
+import importlib
 import os
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jaxnets.models import Recipe
+from jaxnets import process
+from jaxnets.errors import InputError
 from jaxnets.pixels import WHITE
-from jaxnets.process import stderr_silenced
-from jaxnets.types import Batch, Dense, Params, Prediction
+from jaxnets.training import Epoch, require_finite
+from jaxnets.types import (
+    Batch,
+    Dense,
+    Layers,
+    Network,
+    Prediction,
+    Recipe,
+    Totals,
+    TrainState,
+)
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before the first import
-os.environ["KERAS_BACKEND"] = "tensorflow"  # what makes Keras tf.keras; likewise
-with stderr_silenced():
-    import tensorflow as tf
+if TYPE_CHECKING:
+    import keras
 
-    for _gpu in tf.config.get_visible_devices("GPU"):
-        tf.config.experimental.set_memory_growth(_gpu, True)  # leave JAX its share
-    import keras  # the same package as tf.keras
+    from jaxnets.data import Dataset
+
+VARIABLE = "KERAS_BACKEND"  # read by Keras when it is first imported
+
+
+def load_keras(backend: str = "tensorflow") -> ModuleType:
+    """Keras on this backend; "tensorflow" is what makes it tf.keras.
+
+    Keras chooses its backend once a process, when it is first imported.
+
+    Raises:
+      InputError: it runs on another backend already.
+    """
+    if "keras" not in sys.modules:
+        os.environ[VARIABLE] = backend
+        if backend == "tensorflow":
+            _load_tensorflow()
+    keras = importlib.import_module("keras")
+    active = keras.backend.backend()
+    if active != backend:
+        raise InputError(
+            f"Keras was imported before and runs on {active}, not on {backend}; import "
+            f"it after jaxnets has, set {VARIABLE}={backend}, or start a new process"
+        )
+    return keras
+
+
+def _load_tensorflow() -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before the first import
+    with process.stderr_silenced():
+        import tensorflow as tf
+
+        for gpu in tf.config.get_visible_devices("GPU"):
+            tf.config.experimental.set_memory_growth(gpu, True)  # leave JAX its share
 
 
 def build(
-    layer_sizes: tuple[int, ...], image_shape: tuple[int, int], seed: int | None = None
-) -> keras.Model:
-    """Flatten, Dense with ReLU, and a softmax at the end; Keras's own defaults."""
+    layer_sizes: tuple[int, ...],
+    image_shape: tuple[int, ...],
+    seed: int | None = None,
+    *,
+    softmax: bool = True,
+    backend: str = "tensorflow",
+) -> "keras.Model":
+    """Flatten, Dense with ReLU, and a softmax at the end; Keras's own defaults.
+
+    Args:
+      layer_sizes: neurons from input to output; the first is that of the images.
+      image_shape: height and width.
+      seed: of the initial weights and of the order in `fit`; None: another each time.
+      softmax: whether the model ends in probabilities; else in logits.
+      backend: as in `load_keras`.
+    """
+    keras = load_keras(backend)
     if seed is not None:
         keras.utils.set_random_seed(seed)
     model = keras.Sequential([keras.Input(image_shape), keras.layers.Flatten()])
     for size in layer_sizes[1:-1]:
         model.add(keras.layers.Dense(size, activation="relu"))
-    model.add(keras.layers.Dense(layer_sizes[-1], activation="softmax"))
+    last = "softmax" if softmax else None
+    model.add(keras.layers.Dense(layer_sizes[-1], activation=last))
     return model
 
 
-def compile_model(model: keras.Model, recipe: Recipe) -> None:
+def compile_model(model: "keras.Model", recipe: Recipe) -> None:
     """Choose optimizer, loss and metric, as the write-up does."""
+    keras = load_keras()
     optimizers = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}
     model.compile(
         optimizer=optimizers[recipe.optimizer](recipe.learning_rate),
@@ -53,56 +112,125 @@ def scaled(images: np.ndarray) -> np.ndarray:
     return images.astype(np.float32) / WHITE
 
 
-def to_dense(model: keras.Model) -> Params:
-    """The model's weights as this package's `Params`, bit for bit."""
-    weights = model.get_weights()
-    return tuple(
-        Dense(kernel, bias)
-        for kernel, bias in zip(weights[0::2], weights[1::2], strict=True)
-    )
+def to_dense(model: "keras.Model") -> Layers:
+    """The model's weights as this library's parameters, bit for bit.
+
+    Raises:
+      InputError: the model is not Flatten and Dense layers with biases, ReLU between
+        them and softmax or nothing at the end.
+    """
+    layers = [layer for layer in model.layers if layer.__class__.__name__ != "Flatten"]
+    for number, layer in enumerate(layers, start=1):
+        kind, name = layer.__class__.__name__, layer.name
+        if kind not in ("Dense", "InputLayer"):
+            raise InputError(f"layer {name!r} is {kind}; only Dense ones can be read")
+        if kind == "InputLayer":
+            continue
+        if not layer.use_bias:
+            raise InputError(f"layer {name!r} has no bias; build it with use_bias=True")
+        activation = layer.activation.__name__
+        known = ("softmax", "linear") if number == len(layers) else ("relu",)
+        if activation not in known:
+            raise InputError(
+                f"layer {name!r} has the activation {activation}, where "
+                f"{' or '.join(known)} is needed"
+            )
+    dense = [layer for layer in layers if layer.__class__.__name__ == "Dense"]
+    if not dense:
+        raise InputError("the model has no Dense layer")
+    return tuple(Dense(*layer.get_weights()) for layer in dense)
 
 
-def from_dense(model: keras.Model, params: Params) -> None:
+def from_dense(model: "keras.Model", params: Layers) -> None:
     """Set the model's weights, bit for bit."""
     model.set_weights([np.asarray(array) for layer in params for array in layer])
 
 
-def predict(model: keras.Model, images: np.ndarray) -> Prediction:
+def predict(model: "keras.Model", images: np.ndarray) -> Prediction:
     """Classes and probabilities of images uint8 [B, H, W]."""
     probability = model.predict(scaled(images), batch_size=1000, verbose=0)
-    return Prediction(probability.argmax(axis=-1), probability)
+    return Prediction(probability.argmax(axis=-1).astype(np.int32), probability)
 
 
-class _EpochClock(keras.callbacks.Callback):
-    """Times the training part of each epoch and hands on the epoch's logs."""
+def train_and_test(
+    mirror: Network, recipe: Recipe, dataset: "Dataset", seed: int
+) -> Iterator[Epoch | Prediction]:
+    """As `models.train_and_test`, by `model.fit` in a process of its own.
 
-    def __init__(self, on_epoch: Callable[[int, dict[str, float], float], None]):
-        super().__init__()
-        self._on_epoch = on_epoch
+    Keras's epochs carry its weights and no state of its optimizer. It compiles within
+    the first epoch, whose `seconds` hold that too.
+    """
+    del mirror
+    yield from process.iterate(
+        _train_here, recipe, dataset, seed, without=process.KERAS_DOES_WITHOUT
+    )
 
-    def on_epoch_begin(self, epoch, logs=None):
-        self._began = time.perf_counter()
-        self._seconds = None
 
-    def on_test_begin(self, logs=None):  # the validation at the end of the epoch
-        self._seconds = time.perf_counter() - self._began
-
-    def on_epoch_end(self, epoch, logs=None):
-        if self._seconds is None:
-            self._seconds = time.perf_counter() - self._began
-        self._on_epoch(epoch + 1, logs, self._seconds)
+def _train_here(
+    send: Callable[[Epoch | Prediction], None],
+    recipe: Recipe,
+    dataset: "Dataset",
+    seed: int,
+) -> None:
+    model = build(recipe.layer_sizes, dataset.train.image.shape[1:], seed)
+    compile_model(model, recipe)
+    fit(model, recipe, dataset.train, dataset.validation, send)
+    send(predict(model, dataset.test.image))
 
 
 def fit(
-    model: keras.Model,
+    model: "keras.Model",
     recipe: Recipe,
     train: Batch,
     validation: Batch,
-    on_epoch: Callable[[int, dict[str, float], float], None],
+    on_epoch: Callable[[Epoch], None],
 ) -> None:
-    """`model.fit`, calling `on_epoch(number, logs, seconds)` after each epoch."""
+    """`model.fit`, calling `on_epoch` after each epoch.
+
+    Raises:
+      NonFiniteLoss: a loss or a weight is NaN or infinite.
+    """
+    keras = load_keras()
+    num_train, num_validation = len(train.label), len(validation.label)
+
+    class EpochClock(keras.callbacks.Callback):
+        """Times the training part of each epoch, and hands the epoch on."""
+
+        def on_epoch_begin(self, epoch, logs=None):
+            self.began = time.perf_counter()
+            self.seconds = None
+
+        def on_test_begin(self, logs=None):  # the validation at the end of the epoch
+            self.seconds = time.perf_counter() - self.began
+
+        def on_epoch_end(self, epoch, logs=None):
+            whole = time.perf_counter() - self.began
+            seconds = whole if self.seconds is None else self.seconds
+            totals = [_totals(logs["accuracy"], logs["loss"], num_train)]
+            if num_validation:
+                accuracy, loss = logs["val_accuracy"], logs["val_loss"]
+                totals.append(_totals(accuracy, loss, num_validation))
+            else:
+                totals.append(_totals(0.0, 0.0, 0))
+            params = to_dense(model)
+            finite = all(np.isfinite(a).all() for layer in params for a in layer)
+            losses = [total.loss for total in totals]
+            require_finite(epoch + 1, *losses, weights=finite)
+            steps = (epoch + 1) * -(-num_train // recipe.batch_size)
+            state = TrainState(np.int32(steps), params, ())
+            on_epoch(
+                Epoch(
+                    epoch + 1,
+                    state,
+                    totals[0],
+                    (totals[1],),
+                    seconds,
+                    evaluation_seconds=whole - seconds,
+                )
+            )
+
     held_out = None
-    if len(validation.label):
+    if num_validation:
         held_out = (scaled(validation.image), validation.label)
     model.fit(
         scaled(train.image),
@@ -111,6 +239,15 @@ def fit(
         epochs=recipe.num_epochs,
         validation_data=held_out,
         validation_batch_size=1000,
-        callbacks=[_EpochClock(on_epoch)],  # a batch hook would slow every step
+        callbacks=[EpochClock()],  # a batch hook would slow every step
         verbose=0,
+    )
+
+
+def _totals(accuracy: float, mean_loss: float, count: int) -> Totals:
+    """Keras's means as sums."""
+    return Totals(
+        np.int32(round(accuracy * count)),
+        np.float32(mean_loss * count),
+        np.int32(count),
     )

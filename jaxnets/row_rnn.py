@@ -16,7 +16,7 @@ from jax import lax
 
 from jaxnets.losses import softmax_cross_entropy
 from jaxnets.pixels import to_vectors
-from jaxnets.types import Batch, Dense, Params, Prediction, Totals, count
+from jaxnets.types import Batch, Dense, Layers, Prediction, Totals, count
 
 
 def input_size(image_shape: tuple[int, ...]) -> int:
@@ -24,7 +24,7 @@ def input_size(image_shape: tuple[int, ...]) -> int:
     return image_shape[-1]
 
 
-def init(key: jax.Array, layer_sizes: tuple[int, ...]) -> Params:
+def init(key: jax.Array, layer_sizes: tuple[int, ...]) -> Layers:
     """Glorot normal kernels, states that begin by keeping what they hold, zero biases.
 
     A hidden layer of n neurons has one kernel [in + n, n]: the first `in` rows are
@@ -37,14 +37,14 @@ def init(key: jax.Array, layer_sizes: tuple[int, ...]) -> Params:
     params: list[Dense] = []
     sizes = itertools.pairwise(layer_sizes)
     for kernel_key, (num_in, num_out) in zip(kernel_keys, sizes, strict=True):
-        kernel = make_kernel(kernel_key, (num_in, num_out))
+        kernel = make_kernel(kernel_key, (num_in, num_out), jnp.float32)
         if len(params) < len(layer_sizes) - 2:
-            kernel = jnp.concatenate([kernel, jnp.eye(num_out)])
-        params.append(Dense(kernel, jnp.zeros(num_out)))
+            kernel = jnp.concatenate([kernel, jnp.eye(num_out, dtype=jnp.float32)])
+        params.append(Dense(kernel, jnp.zeros(num_out, jnp.float32)))
     return tuple(params)
 
 
-def apply(params: Params, images: jax.Array) -> jax.Array:
+def apply(params: Layers, images: jax.Array) -> jax.Array:
     """Logits float32 [B, classes] of images uint8 [B, H, W]."""
     *hidden, output = params
     num_images, height, width = images.shape
@@ -71,14 +71,15 @@ def states(layer: Dense, inputs: jax.Array) -> jax.Array:
     return lax.scan(step, empty, weighted)[1]
 
 
-def loss_fn(params: Params, batch: Batch) -> tuple[jax.Array, Totals]:
+def loss_fn(params: Layers, batch: Batch) -> tuple[jax.Array, Totals]:
     """Mean cross-entropy of the batch, and its totals."""
     logits = apply(params, batch.image)
     losses = softmax_cross_entropy(logits, batch.label)
     return jnp.mean(losses), count(logits, losses, batch.label)
 
 
-def predict(params: Params, images: jax.Array) -> Prediction:
+def predict(params: Layers, images: jax.Array) -> Prediction:
     """Classes and softmax probabilities of images uint8 [B, H, W]."""
     logits = apply(params, images)
-    return Prediction(jnp.argmax(logits, axis=-1), jax.nn.softmax(logits))
+    label = jnp.argmax(logits, axis=-1).astype(jnp.int32)
+    return Prediction(label, jax.nn.softmax(logits))

@@ -5,40 +5,74 @@ one compiled program; `fit` runs epochs and yields after each.
 """
 
 import time
-from collections.abc import Callable, Iterator
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import lax
 
-from jaxnets.devices import cache_use, compile_ahead
+from jaxnets import devices, processor
+from jaxnets.batches import epoch_order, scan_batches, take
+from jaxnets.data.checks import NUM_CLASSES, require_batch
+from jaxnets.devices import compile_ahead
 from jaxnets.errors import InputError, NonFiniteLoss
-from jaxnets.types import Batch, LossFn, Params, Totals, TrainState
+from jaxnets.types import Batch, LossFn, Params, Prediction, Totals, TrainState
 
 EVALUATION_BATCH = 1000  # images per step of an evaluation; bounds its memory
-GATHERED = 100  # batches whose rows are gathered together; fits a processor's cache
 
-Carry = TypeVar("Carry")
-Rows = TypeVar("Rows")  # arrays with one row per example
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Totals]]
 TrainEpoch = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Totals]]
 Evaluate = Callable[[Params, Batch], Totals]
+Predict = Callable[[Params, jax.Array], Prediction]
+
+
+class RunKeys(NamedTuple):
+    """The random keys of one run, each for one purpose."""
+
+    init: jax.Array  # the initial parameters
+    data: jax.Array  # the order of the examples
+    extra: jax.Array  # whatever else an experiment draws
 
 
 class Epoch(NamedTuple):
-    """What `fit` yields."""
+    """What `fit` yields; from `ensemble.fit_many` arrays have a first axis of seeds."""
 
     number: int  # 1 for the first
-    state: TrainState  # donated to the next epoch: copy what must last
+    state: TrainState  # after the epoch's last step
     train: Totals  # host numbers, summed while the weights moved
-    validation: Totals | None  # host numbers, after the epoch's last step
-    seconds: float  # the training alone, without validation or compilation
-    compile_seconds: float  # tracing and compiling, the same in every epoch
-    compile_cached: bool  # an earlier start had left the programs on disk
+    held_out: tuple[Totals, ...]  # host numbers, after the epoch's last step
+    seconds: float  # the training alone
+    evaluation_seconds: float = 0.0  # of all held-out sets together
+    compile_seconds: float = 0.0  # tracing and compiling, the same in every epoch
+    compile_cached: bool = False  # an earlier start had left the programs on disk
+
+
+def require_seed(seed: int) -> None:
+    """Raise InputError unless JAX and Keras both take the seed."""
+    if not 0 <= seed < 2**32:
+        raise InputError(f"{seed=} must be between 0 and {2**32 - 1}")
+
+
+def run_keys(seed: int) -> RunKeys:
+    """All keys of a run.
+
+    `jax.random.split(key, n)[i]` is `fold_in(key, i)`, so that keys derived from one
+    key in two ways can be equal. They are derived here, once; what needs more keys
+    splits one of these.
+
+    Raises:
+      InputError: as `require_seed`.
+    """
+    require_seed(seed)
+    return split_keys(jax.random.key(seed))
+
+
+def split_keys(key: jax.Array) -> RunKeys:
+    """`run_keys` of a seed's key, for use inside compiled functions."""
+    return RunKeys(*jax.random.split(key, len(RunKeys._fields)))
 
 
 def start(params: Params, tx: optax.GradientTransformation) -> TrainState:
@@ -58,76 +92,20 @@ def make_train_step(loss_fn: LossFn, tx: optax.GradientTransformation) -> TrainS
     return train_step
 
 
-def scan_batches(
-    step: Callable[[Carry, Rows], Carry], carry: Carry, data: Rows, batch_size: int
-) -> Carry:
-    """Fold `step` over consecutive batches; what is left over is a last, short one.
-
-    Every row of `data`'s arrays is used exactly once. `step` is compiled at most
-    twice: for the full batches, which `lax.scan` runs, and for the short one.
-    """
-    num_examples = jax.tree.leaves(data)[0].shape[0]
-    num_full = num_examples // batch_size * batch_size
-    if num_full:
-        full = jax.tree.map(
-            lambda rows: rows[:num_full].reshape(-1, batch_size, *rows.shape[1:]), data
-        )
-        carry, _ = lax.scan(lambda carry, rows: (step(carry, rows), None), carry, full)
-    if num_full < num_examples:
-        carry = step(carry, jax.tree.map(lambda rows: rows[num_full:], data))
-    return carry
-
-
-def _transpose(tree: chex.ArrayTree) -> chex.ArrayTree:
-    return jax.tree.map(lambda leaf: leaf.T, tree)
-
-
-def make_train_epoch(
-    loss_fn: LossFn, tx: optax.GradientTransformation, batch_size: int
-) -> TrainEpoch:
-    """One pass over the data in a given order, as one program for `jax.jit`.
-
-    The optimizer must work element by element, as SGD, momentum and Adam do:
-    weights are stored as [out, in] while the scan runs. XLA's CPU products are
-    10 to 30 % faster so, and nobody outside sees it.
-    """
-
-    def stored_loss(stored: Params, batch: Batch) -> tuple[jax.Array, Totals]:
-        return loss_fn(_transpose(stored), batch)
-
-    train_step = make_train_step(stored_loss, tx)
-
-    def step(carry: tuple[TrainState, Totals], batch: Batch):
-        state, totals = carry
-        state, batch_totals = train_step(state, batch)
-        return state, totals + batch_totals
+def make_train_epoch(train_step: TrainStep, batch_size: int) -> TrainEpoch:
+    """One pass over the data in a given order, as one program for `jax.jit`."""
 
     def train_epoch(
         state: TrainState, data: Batch, order: jax.Array
     ) -> tuple[TrainState, Totals]:
-        def train_on(carry: tuple[TrainState, Totals], indices: jax.Array):
-            gathered = jax.tree.map(lambda a: a.at[indices].get(mode="clip"), data)
-            return scan_batches(step, carry, gathered, batch_size)
+        def step(carry: tuple[TrainState, Totals], indices: jax.Array):
+            state, totals = carry
+            state, batch_totals = train_step(state, take(data, indices))
+            return state, totals + batch_totals
 
-        # A gather per step waits for memory; one per epoch makes a second data set.
-        carry = (_transpose(state), Totals.zeros())
-        carry = scan_batches(train_on, carry, order, GATHERED * batch_size)
-        stored, totals = carry
-        return _transpose(stored), totals
+        return scan_batches(step, (state, Totals.zeros()), order, batch_size)
 
     return train_epoch
-
-
-def epoch_order(key: jax.Array, epoch: int | jax.Array, num_examples: int) -> jax.Array:
-    """The order of an epoch's examples: int32 [num_examples], each index once.
-
-    It depends on the run's key and the epoch's number (from 0) alone, so a
-    resumed run needs no hidden state. Sorting random numbers once takes half
-    the time of `jax.random.permutation`, which sorts twice to rule out the
-    effect of equal ones: among 60,000 32-bit numbers less than one pair.
-    """
-    bits = jax.random.bits(jax.random.fold_in(key, epoch), (num_examples,))
-    return jnp.argsort(bits)
 
 
 def make_evaluate(loss_fn: LossFn, batch_size: int = EVALUATION_BATCH) -> Evaluate:
@@ -142,20 +120,38 @@ def make_evaluate(loss_fn: LossFn, batch_size: int = EVALUATION_BATCH) -> Evalua
     return evaluate
 
 
-def check_batch_size(batch_size: int, num_examples: int) -> None:
+def make_predict(predict: Predict, batch_size: int = EVALUATION_BATCH) -> Predict:
+    """`predict` of any number of images, with the memory of `batch_size` of them."""
+
+    def predict_all(params: Params, images: jax.Array) -> Prediction:
+        num_full = len(images) // batch_size * batch_size
+        full = images[:num_full].reshape(-1, batch_size, *images.shape[1:])
+        parts = lax.map(lambda batch: predict(params, batch), full)
+        parts = jax.tree.map(
+            lambda rows: rows.reshape(num_full, *rows.shape[2:]), parts
+        )
+        rest = predict(params, images[num_full:])
+        return jax.tree.map(lambda *rows: jnp.concatenate(rows), parts, rest)
+
+    return predict_all
+
+
+def require_batch_size(batch_size: int, num_examples: int) -> None:
     """Raise InputError unless a batch holds at least 1 and at most all examples."""
     if not 1 <= batch_size <= num_examples:
         raise InputError(f"{batch_size=} must be between 1 and {num_examples=}")
 
 
-def check_finite(epoch: int, *losses: float | np.ndarray, weights: bool = True) -> None:
+def require_finite(
+    epoch: int, *losses: float | np.ndarray, weights: bool = True
+) -> None:
     """Raise NonFiniteLoss where training diverged.
 
     Args:
       epoch: its number, 1 for the first.
       losses: host numbers; none may be NaN or infinite.
       weights: whether all are finite. The last step of an epoch is in no loss but
-        that of the validation set.
+        that of a held-out set.
     """
     for loss in losses:
         if not np.isfinite(loss):
@@ -164,10 +160,103 @@ def check_finite(epoch: int, *losses: float | np.ndarray, weights: bool = True) 
         raise NonFiniteLoss(f"a weight is not finite at the end of epoch {epoch}")
 
 
-def _all_finite(params: Params) -> jax.Array:
+def require_data(
+    train: Batch,
+    held_out: Sequence[Batch],
+    *,
+    batch_size: int,
+    num_epochs: int,
+    num_classes: int,
+) -> None:
+    """Raise InputError where data or settings make no sense to train with."""
+    if isinstance(held_out, Batch):
+        raise InputError("held_out must be a tuple of data sets; write (validation,)")
+    for batch in (train, *held_out):
+        require_batch(batch, num_classes)
+    require_batch_size(batch_size, len(train.label))
+    if num_epochs < 1:
+        raise InputError(f"{num_epochs=} must be at least 1")
+
+
+def all_finite(params: Params) -> jax.Array:
     """bool []: whether no parameter is NaN or infinite."""
     finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(params)]
     return jnp.stack(finite).all()
+
+
+def make_run_epoch(
+    loss_fn: LossFn, tx: optax.GradientTransformation, batch_size: int
+) -> Callable[..., tuple[TrainState, Totals, jax.Array]]:
+    """Shuffle and train: what `fit` compiles, and `ensemble.fit_many` over seeds.
+
+    `run_epoch(state, key, epoch, train)` returns the next state, the totals, and
+    whether every parameter is finite.
+    """
+    train_epoch = make_train_epoch(make_train_step(loss_fn, tx), batch_size)
+    # The same on a processor, faster.
+    stored_step = make_train_step(processor.on_transposed(loss_fn), tx)
+    processor_epoch = processor.make_train_epoch(stored_step, batch_size)
+
+    def run_epoch(
+        state: TrainState, key: jax.Array, epoch: jax.Array, train: Batch
+    ) -> tuple[TrainState, Totals, jax.Array]:
+        order = epoch_order(key, epoch, len(train.label))
+        epoch_fn = processor_epoch if processor.suits(tx, state) else train_epoch
+        state, totals = epoch_fn(state, train, order)
+        return state, totals, all_finite(state.params)
+
+    return run_epoch
+
+
+def make_evaluate_all(
+    loss_fn: LossFn,
+) -> Callable[[Params, tuple[Batch, ...]], tuple[Totals, ...]]:
+    """The totals over each of several data sets."""
+    evaluate = make_evaluate(loss_fn)
+
+    def evaluate_all(params: Params, held_out: tuple[Batch, ...]) -> tuple[Totals, ...]:
+        return tuple(evaluate(params, part) for part in held_out)
+
+    return evaluate_all
+
+
+def run_epochs(
+    run_epoch: Callable[..., tuple[TrainState, Totals, jax.Array]],
+    evaluate_all: Callable[[Params, tuple[Batch, ...]], tuple[Totals, ...]],
+    state: TrainState,
+    key: jax.Array,
+    *,
+    data: tuple[Batch, tuple[Batch, ...]],
+    numbers: Iterable[int],
+) -> Iterator[tuple[Epoch, np.ndarray]]:
+    """Compile both functions, then run epochs on the device, yielding after each.
+
+    With each epoch comes whether its parameters are finite. State and key may have a
+    first axis of networks, if both functions take one.
+    """
+    train, held_out = data
+    began = time.perf_counter()
+    with devices.cache_use() as cache:
+        train_one = compile_ahead(run_epoch, state, key, np.int32(0), train)
+        evaluate = compile_ahead(evaluate_all, state.params, held_out)
+    compile_seconds = time.perf_counter() - began
+    for number in numbers:
+        began = time.perf_counter()
+        state, totals, finite = train_one(state, key, np.int32(number), train)
+        jax.block_until_ready((state, totals))
+        trained = time.perf_counter()
+        checked = jax.device_get(evaluate(state.params, held_out) if held_out else ())
+        epoch = Epoch(
+            number + 1,
+            state,
+            jax.device_get(totals),
+            checked,
+            seconds=trained - began,
+            evaluation_seconds=time.perf_counter() - trained,
+            compile_seconds=compile_seconds,
+            compile_cached=cache.all_hits,
+        )
+        yield epoch, jax.device_get(finite)
 
 
 def fit(
@@ -175,72 +264,61 @@ def fit(
     tx: optax.GradientTransformation,
     state: TrainState,
     train: Batch,
-    validation: Batch,
+    held_out: Sequence[Batch] = (),
     *,
     batch_size: int,
     num_epochs: int,
     key: jax.Array,
+    num_classes: int = NUM_CLASSES,
 ) -> Iterator[Epoch]:
     """Train until `num_epochs` are done, yielding after each.
 
     A state that has seen some epochs already goes on where it stopped, and ends
-    bit for bit as if it had never stopped. `state` is donated.
+    bit for bit as if it had never stopped. Nothing is donated: the state given and
+    those yielded remain usable.
 
     Args:
       loss_fn: a network's loss.
-      tx: the optimizer, working element by element.
+      tx: the optimizer.
       state: from `start`, or from an earlier epoch.
       train: the data set, moved to the device once.
-      validation: as `train`; may be empty.
+      held_out: data sets on which to evaluate after each epoch, as `train`.
       batch_size: 1 to the number of training examples.
       num_epochs: 1 or more, counted from the beginning of training.
       key: decides the order of the examples.
+      num_classes: labels are 0 to `num_classes - 1`.
 
     Raises:
-      InputError: the batch size does not fit, there is no epoch to train, or the
-        state stands in the middle of one.
+      InputError: when called: data or settings make no sense, or the state stands
+        in the middle of an epoch.
       NonFiniteLoss: a loss of an epoch, or a weight after it, is NaN or infinite.
     """
-    num_examples = train.label.shape[0]
-    check_batch_size(batch_size, num_examples)
-    if num_epochs < 1:
-        raise InputError(f"{num_epochs=} must be at least 1")
-    steps_per_epoch = -(-num_examples // batch_size)
-    first, within = divmod(int(state.step), steps_per_epoch)
-    if within:
+    require_data(
+        train,
+        held_out,
+        batch_size=batch_size,
+        num_epochs=num_epochs,
+        num_classes=num_classes,
+    )
+    steps_per_epoch = -(-len(train.label) // batch_size)
+    first, rest = divmod(int(state.step), steps_per_epoch)
+    if rest:
         raise InputError(
-            f"the state has done {int(state.step)} steps, which is not a whole number "
+            f"the state has taken {int(state.step)} steps, which is not a whole number "
             f"of epochs of {steps_per_epoch} steps; is the batch size another?"
         )
-    train, validation = jax.device_put((train, validation))
+    run_epoch = make_run_epoch(loss_fn, tx, batch_size)
+    held_out = tuple(part for part in held_out)
 
-    train_epoch = make_train_epoch(loss_fn, tx, batch_size)
+    def epochs() -> Iterator[Epoch]:
+        data = jax.device_put((train, held_out))
+        numbers = range(first, num_epochs)
+        evaluate_all = make_evaluate_all(loss_fn)
+        for epoch, finite in run_epochs(
+            run_epoch, evaluate_all, state, key, data=data, numbers=numbers
+        ):
+            losses = [totals.loss for totals in (epoch.train, *epoch.held_out)]
+            require_finite(epoch.number, *losses, weights=bool(finite))
+            yield epoch
 
-    def shuffle_and_train(state, data, key, epoch):
-        order = epoch_order(key, epoch, num_examples)
-        state, totals = train_epoch(state, data, order)
-        return state, totals, _all_finite(state.params)
-
-    before, began = cache_use(), time.perf_counter()
-    first_epoch = (state, train, key, np.int32(0))
-    run_epoch = compile_ahead(shuffle_and_train, *first_epoch, donate_argnums=0)
-    evaluate = None
-    if len(validation.label):
-        evaluate = compile_ahead(make_evaluate(loss_fn), state.params, validation)
-    compile_seconds = time.perf_counter() - began
-    compile_cached = cache_use().all_hits_since(before)
-
-    for epoch in range(first, num_epochs):
-        began = time.perf_counter()
-        state, totals, finite = run_epoch(state, train, key, np.int32(epoch))
-        jax.block_until_ready((state, totals))
-        seconds = time.perf_counter() - began
-        totals, checked = jax.device_get(totals), None
-        losses = [totals.loss]
-        if evaluate:
-            checked = jax.device_get(evaluate(state.params, validation))
-            losses.append(checked.loss)
-        check_finite(epoch + 1, *losses, weights=bool(finite))
-        yield Epoch(
-            epoch + 1, state, totals, checked, seconds, compile_seconds, compile_cached
-        )
+    return epochs()

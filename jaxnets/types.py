@@ -1,17 +1,20 @@
-"""Every container of the package, with its shapes.
+"""Every container of the library, with its shapes.
 
 B is the number of images, H and W their height and width (28 for MNIST).
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
-Array: TypeAlias = Any  # jax.Array on a device, np.ndarray on the host
+Array: TypeAlias = jax.Array | np.ndarray  # on a device, or on the host
+Params: TypeAlias = chex.ArrayTree  # any pytree whose leaves have names
 
 
 class Batch(NamedTuple):
@@ -28,13 +31,13 @@ class Dense(NamedTuple):
     bias: Array  # float32 [out]
 
 
-Params = tuple[Dense, ...]  # input to output
+Layers: TypeAlias = tuple[Dense, ...]  # of a dense network, input to output
 
 
 class TrainState(NamedTuple):
     """All that changes while a network trains."""
 
-    step: jax.Array  # int32 [], updates done so far
+    step: Array  # int32 [], updates so far
     params: Params
     opt_state: optax.OptState
 
@@ -48,37 +51,63 @@ class Totals(NamedTuple):
 
     @classmethod
     def zeros(cls) -> "Totals":
+        """No example yet."""
         return cls(jnp.int32(0), jnp.float32(0), jnp.int32(0))
 
     def __add__(self, other: "Totals") -> "Totals":  # type: ignore[override]
         return Totals(*(a + b for a, b in zip(self, other, strict=True)))
 
+    @property
+    def accuracy(self) -> Array:
+        """Share of the examples that are recognised, 0 to 1."""
+        return self.correct / self.seen
+
+    @property
+    def mean_loss(self) -> Array:
+        """Loss per example."""
+        return self.loss / self.seen
+
 
 class Prediction(NamedTuple):
-    """What a network says of some images."""
+    """What a network answers to some images."""
 
     label: Array  # int32 [B], the most probable class
     probability: Array  # float32 [B, num_classes], rows sum to 1
 
 
-LossFn = Callable[[Params, Batch], tuple[jax.Array, Totals]]
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How one network is built and trained."""
+
+    layer_sizes: tuple[int, ...]
+    """Neurons from input to output; the first fits the images, the last the classes."""
+    optimizer: Literal["sgd", "adam"]
+    """Adam is in Keras's form."""
+    learning_rate: float
+    """Step size of the optimizer, greater than 0."""
+    batch_size: int
+    """Examples per update."""
+    num_epochs: int
+    """Passes over the training set."""
+
+
+LossFn: TypeAlias = Callable[[Params, Batch], tuple[jax.Array, Totals]]
 
 
 class Network(Protocol):
-    """What a model's module offers; the module itself is the object."""
+    """What a network's module offers; the module itself is the object."""
 
-    def init(self, key: jax.Array, layer_sizes: tuple[int, ...], /) -> Params: ...
+    def init(self, key: jax.Array, layer_sizes: tuple[int, ...], /) -> Params:
+        """Parameters before training."""
 
-    def apply(self, params: Params, images: jax.Array, /) -> jax.Array: ...
+    def apply(self, params: Params, images: jax.Array, /) -> jax.Array:
+        """Outputs float32 [B, classes] of images uint8 [B, H, W]."""
 
-    def loss_fn(self, params: Params, batch: Batch, /) -> tuple[jax.Array, Totals]: ...
+    def loss_fn(self, params: Params, batch: Batch, /) -> tuple[jax.Array, Totals]:
+        """Mean loss of the batch, and its totals."""
 
-    def predict(self, params: Params, images: jax.Array, /) -> Prediction: ...
-
-
-def layer_sizes_of(params: Params) -> tuple[int, ...]:
-    """Sizes from input to output, read from the kernels' shapes."""
-    return (params[0].kernel.shape[0], *(layer.bias.shape[0] for layer in params))
+    def predict(self, params: Params, images: jax.Array, /) -> Prediction:
+        """Classes and probabilities of images uint8 [B, H, W]."""
 
 
 def num_params(params: Params) -> int:
@@ -87,8 +116,15 @@ def num_params(params: Params) -> int:
 
 
 def count(outputs: jax.Array, losses: jax.Array, labels: jax.Array) -> Totals:
-    """Totals of one batch: outputs [B, classes], losses [B], labels [B]."""
+    """Totals of one batch.
+
+    Args:
+      outputs: [B, classes], of which the largest is the answer.
+      losses: [B].
+      labels: int32 [B].
+    """
     chex.assert_rank([outputs, losses, labels], [2, 1, 1])
     chex.assert_equal_shape_prefix([outputs, losses, labels], 1)
     correct = jnp.sum(jnp.argmax(outputs, axis=-1) == labels, dtype=jnp.int32)
-    return Totals(correct, jnp.sum(losses), jnp.int32(labels.shape[0]))
+    loss = jnp.sum(losses).astype(jnp.float32)
+    return Totals(correct, loss, jnp.int32(labels.shape[0]))

@@ -6,7 +6,7 @@ network. Only the first needs neither TensorFlow nor seconds.
 """
 
 from jaxnets.data.checks import NUM_CLASSES
-from jaxnets.data.dataset import Dataset, first_examples, load
+from jaxnets.data.load import Dataset, first_examples, load
 from jaxnets.data.stream import stream
 
 __all__ = ["NUM_CLASSES", "Dataset", "first_examples", "load", "stream"]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxnets.data.checks import check_batch
-from jaxnets.data.tfds_source import VERSIONS
+from jaxnets.data.checks import require_batch
+from jaxnets.data.tfds import OWN_FOLDER, VERSIONS
 from jaxnets.errors import InputError
 from jaxnets.files import write_atomically
 from jaxnets.types import Batch
@@ -21,11 +21,15 @@ _ARRAYS = ("train_image", "train_label", "test_image", "test_label")
 
 def path(data_dir: Path, name: str) -> Path:
     """Where a dataset's arrays are kept."""
-    return data_dir / "jaxnets" / f"{name}-{VERSIONS[name]}.npz"
+    return data_dir / OWN_FOLDER / f"{name}-{VERSIONS[name]}.npz"
 
 
 def read(file: Path) -> tuple[Batch, Batch] | None:
-    """Training and test records, or None where there is no sound file."""
+    """Training and test records, or None where there is no sound file.
+
+    Raises:
+      InputError: there is a file that may not be read.
+    """
     try:
         with open(file, "rb") as stream:
             # NumPy reads only as far as an array's header says: check all of it.
@@ -34,10 +38,10 @@ def read(file: Path) -> tuple[Batch, Batch] | None:
                 with np.load(stream, allow_pickle=False) as arrays:
                     parts = [arrays[name] for name in _ARRAYS]
                 train, test = Batch(*parts[:2]), Batch(*parts[2:])
-                check_batch(train)
-                check_batch(test)
+                require_batch(train)
+                require_batch(test)
                 return train, test
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except PermissionError as error:
         raise InputError(f"{file} cannot be read: {error.strerror}") from error

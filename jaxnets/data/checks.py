@@ -1,25 +1,49 @@
 """What images and labels must be."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxnets.errors import InputError
-from jaxnets.types import Batch
+from jaxnets.types import Array, Batch
 
 NUM_CLASSES = 10  # all the datasets here have ten
 
 
-def check_batch(batch: Batch, num_classes: int = NUM_CLASSES) -> None:
-    """Raise InputError unless images are uint8 [B, H, W] and labels fit them."""
-    image, label = batch
-    if image.dtype != np.uint8 or image.ndim != 3:
+def require_images(images: Array) -> None:
+    """Raise InputError unless images are an array uint8 [B, H, W]."""
+    _require_array("images", images)
+    if images.dtype != np.uint8 or images.ndim != 3:
         raise InputError(
-            f"images must be uint8 [count, height, width], not {image.dtype} "
-            f"{list(image.shape)}"
+            f"images must be uint8 [count, height, width], not {images.dtype} "
+            f"{list(images.shape)}"
         )
-    if label.shape != image.shape[:1]:
-        raise InputError(f"{len(image)} images but labels {list(label.shape)}")
-    if len(label) and not 0 <= label.min() <= label.max() < num_classes:
+
+
+def require_batch(batch: Batch, num_classes: int = NUM_CLASSES) -> None:
+    """Raise InputError unless images are uint8 [B, H, W] and each has its label.
+
+    Labels are integers [B], 0 to `num_classes` - 1. Arrays may lie on the host or
+    on a device, from where the labels are copied to look at their range.
+    """
+    images, labels = batch
+    require_images(images)
+    _require_array("labels", labels)
+    if labels.ndim != 1 or not jnp.issubdtype(labels.dtype, np.integer):
         raise InputError(
-            f"labels run from {label.min()} to {label.max()}; they must lie between "
-            f"0 and {num_classes - 1}"
+            f"labels must be integers [count], not {labels.dtype} {list(labels.shape)}"
         )
+    if len(labels) != len(images):
+        raise InputError(f"{len(images):,} images but {len(labels):,} labels")
+    classes = np.asarray(labels)
+    if len(classes) and not 0 <= classes.min() <= classes.max() < num_classes:
+        raise InputError(
+            f"labels run from {classes.min()} to {classes.max()}; they must lie "
+            f"between 0 and {num_classes - 1}"
+        )
+
+
+def _require_array(name: str, value: Array) -> None:
+    if not isinstance(value, np.ndarray | jax.Array):
+        kind = type(value).__name__
+        raise InputError(f"{name} must be an array of NumPy or JAX, not a {kind}")

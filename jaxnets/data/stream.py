@@ -1,13 +1,12 @@
-"""A `tf.data` pipeline for data that does not fit the device."""
+"""A `tf.data` pipeline for data that does not fit in memory."""
 
+import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jaxnets.data import tfds_source
-from jaxnets.data.dataset import folder_of_variable, with_the_files
+from jaxnets.data import tfds
 from jaxnets.errors import InputError
 from jaxnets.types import Batch
 
@@ -20,13 +19,14 @@ def stream(
     split: str,
     batch_size: int,
     seed: int | None,
-    folder: Path | None = None,
-    data_dir: Path | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
 ) -> Iterator[Batch]:
     """One epoch of batches, read from disk as they are needed.
 
     Each trains through the same `train_step` as an in-memory batch. The last one
     may be short. Only `SHUFFLE_BUFFER` records and a few batches are in memory.
+    TensorFlow runs in this process, on the processor alone.
 
     Args:
       name: a dataset of tensorflow-datasets: mnist, fashion_mnist or kmnist.
@@ -40,26 +40,34 @@ def stream(
       An iterator of host batches; see `Batch` for shapes and ranges.
 
     Raises:
-      InputError: an unknown name, a bad batch size, folder or file.
+      InputError: an unknown name or split, a bad batch size, folder or file.
       DatasetUnavailable: the data is nowhere to be found.
     """
-    if name not in tfds_source.VERSIONS:
-        known = ", ".join(tfds_source.VERSIONS)
+    if name not in tfds.VERSIONS:
+        known = ", ".join(tfds.VERSIONS)
         raise InputError(f"unknown dataset {name!r} to stream; known: {known}")
     if batch_size < 1:
         raise InputError(f"{batch_size=} must be at least 1")
-    data_dir = data_dir or tfds_source.default_data_dir()
-    folder = with_the_files(folder) if folder else folder_of_variable(name, data_dir)
-    builder = tfds_source.prepare(name, folder, data_dir)
-    records = builder.as_dataset(split=split, shuffle_files=False)
+    data_folder = tfds.data_folder(data_dir)
+    if folder is None:
+        files = tfds.files_of_variable(name, data_folder)
+    else:
+        files = tfds.require_files(folder)
+    builder = tfds.prepare(name, files, data_folder)
+    try:
+        records = builder.as_dataset(split=split, shuffle_files=False)
+    except (ValueError, AssertionError) as error:
+        raise InputError(f"{split=} of {name} cannot be read: {error}") from error
     if seed is not None:
         records = records.shuffle(SHUFFLE_BUFFER, seed=seed)
-    return _batches(records, batch_size)
+    return _batches(builder, records.batch(batch_size))
 
 
-def _batches(records: Any, batch_size: int) -> Iterator[Batch]:
+def _batches(builder: Any, batches: Any) -> Iterator[Batch]:
     import tensorflow as tf  # by now it is there, and quiet
 
-    batches = records.batch(batch_size).prefetch(tf.data.AUTOTUNE)
-    for batch in batches.as_numpy_iterator():
-        yield Batch(batch["image"][..., 0], batch["label"].astype(np.int32))
+    try:
+        for batch in batches.prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
+            yield Batch(batch["image"][..., 0], batch["label"].astype(np.int32))
+    except tf.errors.OpError as error:
+        raise tfds.damaged(builder) from error

@@ -1,0 +1,66 @@
+"""Optimizers, as optax's pure transformations of gradients."""
+
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxnets.types import Params, Recipe
+
+KERAS_EPSILON = 1e-7  # keras.config.epsilon()
+
+
+class AdamState(NamedTuple):
+    """The running means of Adam."""
+
+    count: chex.Array  # int32 [], updates so far
+    mu: Params  # mean of the gradients
+    nu: Params  # mean of their squares
+
+
+def keras_adam(
+    learning_rate: float, b1: float = 0.9, b2: float = 0.999
+) -> optax.GradientTransformation:
+    """Adam as tf.keras computes it.
+
+    At step t, with m and v the running means of the gradient and of its square:
+
+        update = -learning_rate sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + 1e-7)
+
+    Keras adds its epsilon outside the bias correction; Kingma and Ba's paper (2015,
+    algorithm 1) and optax add it inside. The two agree where optax's epsilon is
+    1e-7 / sqrt(1 - b2^t).
+
+    Args:
+      learning_rate: greater than 0.
+      b1, b2: decay of the two means, in [0, 1).
+    """
+
+    def init(params: Params) -> AdamState:
+        zeros = jax.tree.map(jnp.zeros_like, params)
+        return AdamState(jnp.int32(0), zeros, zeros)
+
+    def update(
+        grads: Params, state: AdamState, params: Params | None = None
+    ) -> tuple[Params, AdamState]:
+        del params
+        count = state.count + 1
+        mu = jax.tree.map(lambda m, g: m + (1 - b1) * (g - m), state.mu, grads)
+        nu = jax.tree.map(lambda v, g: v + (1 - b2) * (g * g - v), state.nu, grads)
+        correction = jnp.sqrt(1 - b2**count) / (1 - b1**count)
+
+        def step(m: jax.Array, v: jax.Array) -> jax.Array:
+            rate = jnp.asarray(learning_rate * correction, m.dtype)
+            return -rate * m / (jnp.sqrt(v) + KERAS_EPSILON)
+
+        return jax.tree.map(step, mu, nu), AdamState(count, mu, nu)
+
+    return optax.GradientTransformation(init, update)
+
+
+def make(recipe: Recipe) -> optax.GradientTransformation:
+    """The recipe's optimizer."""
+    makers = {"sgd": optax.sgd, "adam": keras_adam}
+    return makers[recipe.optimizer](recipe.learning_rate)
