@@ -30,7 +30,7 @@ from experiments.kit import page
 from jaxnets import data
 from jaxnets import devices as compiling
 from jaxnets import process as worker
-from jaxnets.data import Dataset, tfds_source
+from jaxnets.data import Dataset, tfds
 from jaxnets.data import digits as bundled
 from jaxnets.errors import InputError
 
@@ -74,11 +74,10 @@ settings.register_profile(
 settings.load_profile("jaxnets")
 
 
-
 bundled.load = functools.cache(bundled.load)  # many tests load the same digits
 
 try:
-    USERS_DATASETS = tfds_source.default_data_dir()
+    USERS_DATASETS = tfds.data_folder(None)
 except InputError:  # there is no home folder
     USERS_DATASETS = None
 NEEDED = ("mnist", "keras")  # markers whose tests --require-mnist does not let skip
@@ -101,9 +100,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _mnist_is_prepared() -> bool:
     """Whether tensorflow-datasets has it, as after a run of an experiment."""
-    return USERS_DATASETS is not None and tfds_source.is_prepared(
-        "mnist", USERS_DATASETS
-    )
+    return USERS_DATASETS is not None and tfds.prepared_in("mnist", USERS_DATASETS)
 
 
 def _mnist_is_here() -> bool:

@@ -13,7 +13,7 @@ from experiments.kit import command as runtime
 from experiments.kit import folder, page
 from experiments.kit import run as experiment
 from jaxnets import models as recipes
-from jaxnets.data import dataset, tfds_source
+from jaxnets.data import tfds
 from jaxnets.errors import DatasetUnavailable, InputError, NonFiniteLoss
 
 
@@ -116,8 +116,8 @@ def test_a_substitute_is_named_in_every_file(monkeypatch, tmp_path):
     def load(name, folder, data_dir):
         raise DatasetUnavailable(f"{name} could not be downloaded (test)")
 
-    monkeypatch.setattr(tfds_source, "load", load)
-    monkeypatch.delenv(dataset.FOLDER_VARIABLE, raising=False)
+    monkeypatch.setattr(tfds, "load", load)
+    monkeypatch.delenv(tfds.FOLDER_VARIABLE, raising=False)
     tiny = replace(recipes.SIGMOID_MSE, layer_sizes=(784, 10), num_epochs=1)
     path = tmp_path / "run"
     compare.main(

@@ -56,7 +56,8 @@ def write(file: Path, train: Batch, test: Batch) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with write_atomically(file) as stream:
-            np.savez(stream, **dict(zip(_ARRAYS, (*train, *test), strict=True)))
+            arrays = dict(zip(_ARRAYS, (*train, *test), strict=True))
+            np.savez(stream, allow_pickle=False, **arrays)
     except OSError as error:
         warnings.warn(
             f"the decoded images could not be kept in {file} ({error.strerror}); "

@@ -57,7 +57,8 @@ def stream(
     try:
         records = builder.as_dataset(split=split, shuffle_files=False)
     except (ValueError, AssertionError) as error:
-        raise InputError(f"{split=} of {name} cannot be read: {error}") from error
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{split=} of {name} cannot be read: {reason}") from error
     if seed is not None:
         records = records.shuffle(SHUFFLE_BUFFER, seed=seed)
     return _batches(builder, records.batch(batch_size))
@@ -66,8 +67,9 @@ def stream(
 def _batches(builder: Any, batches: Any) -> Iterator[Batch]:
     import tensorflow as tf  # by now it is there, and quiet
 
+    damage = tf.errors.OpError  # by a name that outlives the module at exit
     try:
         for batch in batches.prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
             yield Batch(batch["image"][..., 0], batch["label"].astype(np.int32))
-    except tf.errors.OpError as error:
+    except damage as error:
         raise tfds.damaged(builder) from error

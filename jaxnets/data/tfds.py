@@ -8,6 +8,7 @@ or were cut off. Such a folder is passed by, and ours is prepared beside it.
 import json
 import os
 import shutil
+import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -106,16 +107,15 @@ def defect(folder: Path) -> str | None:
         if not (folder / "features.json").is_file():
             return "it has no features.json"
         splits = {split["name"]: split for split in info["splits"]}
-        for name, expected in RECORDS.items():
+        for name, num_records in RECORDS.items():
             count = sum(map(int, splits[name]["shardLengths"]))
-            if count != expected:
-                return f"it has {count:,} records to {name}, not {expected:,}"
             shards = folder.glob(f"{info['name']}-{name}.tfrecord-*")
             size = sum(shard.stat().st_size for shard in shards)
-            if size != int(splits[name]["numBytes"]) + _RECORD_FRAME * count:
-                return f"its {name} records are incomplete"
+            whole_size = int(splits[name]["numBytes"]) + _RECORD_FRAME * count
+            if (count, size) != (num_records, whole_size):
+                return f"its {name} records are not all there"
     except OSError as error:
-        return f"it cannot be read: {error.strerror}"
+        return f"it cannot be read ({error.strerror})"
     except (ValueError, KeyError, TypeError, AttributeError):
         return "its dataset_info.json is damaged"
     return None
@@ -179,6 +179,7 @@ def prepare(name: str, folder: Path | None, data_dir: Path) -> Any:
     if folder is None:
         url = urllib.parse.urljoin(builder.URL, FILES[0])
         _require_reachable(name, url, data_dir)
+    _require_writable(root)
     config = tensorflow_datasets.download.DownloadConfig(manual_dir=folder)
     try:
         builder.download_and_prepare(download_config=config)
@@ -220,6 +221,17 @@ def _require_reachable(name: str, url: str, data_dir: Path) -> None:
         pass  # a server answered; what it says is for the download to judge
     except OSError as error:
         raise _unavailable(name, None, data_dir, error) from error
+
+
+def _require_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise InputError(
+            f"{folder} cannot be written to ({error.strerror}); name another folder "
+            "for data by --data-dir or TFDS_DATA_DIR"
+        ) from error
 
 
 def _import_tensorflow_datasets() -> Any:
