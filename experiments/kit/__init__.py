@@ -1,1 +1,1 @@
-"""From results to what people keep: folder, statistics, table, figures, page."""
+"""What all experiments share: options, the run and its folder, page, command line."""

@@ -1,21 +1,40 @@
-"""What a program does once, at its start: caches, memory, errors, exit codes."""
+"""What a program does once, at its start: caches, signals, errors, exit codes."""
 
 import contextlib
+import glob
 import logging
 import os
+import re
 import signal
 import sys
 import threading
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn, TypeVar
 
+from jaxnets.devices import cpu_count
 from jaxnets.errors import InputError, NonFiniteLoss, ProcessFailed
 
 Config = TypeVar("Config")
 
+# What users can mend, and what the system refuses; everything else is a defect.
+EXPECTED = (InputError, NonFiniteLoss, ProcessFailed, OSError, MemoryError)
 INTERRUPTED = 130  # the shell's code for a program that Ctrl-C ended
+# JAX's warning of a program that it cannot read from its persistent cache.
+DAMAGED_ENTRY = re.compile(
+    "Error reading persistent compilation cache entry for '(?P<name>[^']+)'"
+)
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asks the program to end, as a container or a batch queue sends it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
 
 
 def cache_folder() -> Path | None:
@@ -25,13 +44,6 @@ def cache_folder() -> Path | None:
         return Path(base).expanduser() / "jaxnets" / "compiled"
     except RuntimeError:
         return None
-
-
-def cpu_count() -> int:
-    """Processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def configure(*, all_cores: bool = False) -> None:
@@ -46,6 +58,7 @@ def configure(*, all_cores: bool = False) -> None:
     """
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ["MPLBACKEND"] = "agg"  # a program has no window, whoever starts it
     import jax
 
     folder = cache_folder()
@@ -57,7 +70,7 @@ def configure(*, all_cores: bool = False) -> None:
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
 
 
-def run(
+def run_command(
     main: Callable[[Config], object],
     config_type: type[Config],
     *,
@@ -68,23 +81,20 @@ def run(
     `all_cores` is that of `configure`.
 
     Exit codes: 0 done, 1 bad input or a failed write, 2 a wrong command line,
-    130 Ctrl-C.
+    130 Ctrl-C, 143 SIGTERM, 129 SIGHUP.
     """
     try:
         _run(main, config_type, all_cores)
         sys.stdout.flush()  # so that a reader who has gone is noticed here
-    except (InputError, NonFiniteLoss, ProcessFailed) as error:
-        _stop(str(error), 1)
-    except MemoryError as error:
-        _stop_for_memory(error)
     except BrokenPipeError:
         _discard_output()  # whoever read the output has gone
         sys.exit(1)
-    except OSError as error:
-        where = f": {error.filename}" if error.filename else ""
-        _stop(f"{error.strerror or error}{where}", 1)
+    except Stopped as error:
+        _stop(f"stopped by {error}", 128 + error.number)
     except KeyboardInterrupt:
         _stop("interrupted", INTERRUPTED)
+    except Exception as error:
+        _stop(_in_one_line(error), 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done; only the exit is left
     sys.exit(0)
 
@@ -92,9 +102,15 @@ def run(
 def _run(
     main: Callable[[Config], object], config_type: type[Config], all_cores: bool
 ) -> None:
-    import jax
     import tyro
 
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # what it cannot encode is escaped
+            stream.reconfigure(errors="backslashreplace")
+    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", None)):
+        # A signal that the program was started to ignore, as by nohup, stays ignored.
+        if number and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _stop_by_signal)
     description = sys.modules[main.__module__].__doc__
     try:
         config = tyro.cli(config_type, description=description)
@@ -105,10 +121,44 @@ def _run(
     logging.basicConfig(format="%(message)s")
     logging.getLogger("jaxnets").setLevel(logging.INFO)
     configure(all_cores=all_cores)
-    try:
-        main(config)
-    except jax.errors.JaxRuntimeError as error:
-        _stop_for_memory(error)
+    main(config)
+
+
+def _stop_by_signal(number: int, frame: FrameType | None) -> NoReturn:
+    del frame
+    raise Stopped(number)
+
+
+def _in_one_line(error: Exception) -> str:
+    """What went wrong; of an error that nobody expected, the traceback comes first."""
+    if is_lack_of_memory(error):
+        first_line = (str(error) or "out of memory").splitlines()[0]
+        return f"{first_line}. Try smaller layers or batches."
+    if isinstance(error, OSError):
+        where = f": {error.filename}" if error.filename else ""
+        return f"{error.strerror or error}{where}"
+    if isinstance(error, EXPECTED):
+        return str(error)
+    from experiments.kit.run import DrawingFailed  # which imports this module
+
+    if isinstance(error, DrawingFailed):
+        return str(error)
+    notes = getattr(error, "__notes__", [])
+    if not notes:
+        traceback.print_exception(error)
+    first_line = (str(error) or "no message").splitlines()[0]
+    return " ".join([f"{type(error).__name__}: {first_line}", *notes])
+
+
+def is_lack_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, on the host or on a device."""
+    import jax
+
+    if isinstance(error, MemoryError):
+        return True
+    words = ("RESOURCE_EXHAUSTED", "out of memory")
+    is_of_device = isinstance(error, jax.errors.JaxRuntimeError)
+    return is_of_device and any(word in str(error) for word in words)
 
 
 def _discard_output() -> None:
@@ -118,18 +168,23 @@ def _discard_output() -> None:
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Let the work inside end before Ctrl-C counts; for seconds, not for minutes."""
+    """Let the work inside end before a signal counts; for seconds, not for minutes."""
     if threading.current_thread() is not threading.main_thread():
         yield  # signals reach the main thread alone
         return
-    missed = []
-    before = signal.signal(signal.SIGINT, lambda *_: missed.append(True))
+    missed: list[int] = []
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    before = {
+        number: signal.signal(number, lambda number, _: missed.append(number))
+        for number in numbers
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if missed:
-        raise KeyboardInterrupt
+        signal.raise_signal(missed[0])
 
 
 def _stop(message: str, code: int) -> NoReturn:
@@ -138,10 +193,21 @@ def _stop(message: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
-def _stop_for_memory(error: Exception) -> NoReturn:
-    first_line = (str(error) or "out of memory").splitlines()[0]
-    _stop(f"{first_line}. Try smaller layers or batches.", 1)
-
-
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    damaged = DAMAGED_ENTRY.match(str(message))
+    if damaged:
+        # JAX does not replace an entry that is there, so it would warn at every start.
+        remove_programs(damaged["name"])
+        message = (
+            f"the compiled program {damaged['name']} was damaged; compiling it anew"
+        )
     print(f"warning: {message}", file=sys.stderr, flush=True)
+
+
+def remove_programs(name: str) -> None:
+    """Remove a function's compiled programs from JAX's persistent cache."""
+    import jax
+
+    folder = Path(jax.config.jax_compilation_cache_dir)
+    for file in folder.glob(f"{glob.escape(name)}-*-cache"):
+        file.unlink(missing_ok=True)

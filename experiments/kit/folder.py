@@ -6,12 +6,14 @@ import itertools
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
+from filelock import FileLock, Timeout
 
 from jaxnets import __version__
 from jaxnets.errors import InputError
@@ -20,12 +22,14 @@ from jaxnets.types import Params
 
 CONFIG = "config.json"  # written first
 MARK = "jaxnets"  # its key that says that a folder is one of ours
+ROWS = "metrics.jsonl"
+LOCK = ".lock"  # held by the process whose run it is, as long as it lives
 
 
 def default_path(experiment: str) -> Path:
     """`runs/<local time>-<experiment>` below the working folder, with a free name."""
     path = Path("runs") / f"{datetime.now():%Y-%m-%d-%H%M%S}-{experiment}"
-    return next(name for name in _names(path) if not name.exists())
+    return next(name for name in _names(path.absolute()) if not name.exists())
 
 
 def claim(path: Path) -> Path:
@@ -50,7 +54,7 @@ def _names(path: Path) -> Iterator[Path]:
         yield path.with_name(f"{path.name}-{number}")
 
 
-def check(path: Path, *, overwrite: bool) -> None:
+def require_free(path: Path, *, overwrite: bool) -> None:
     """Raise InputError unless the folder can be made; change nothing."""
     if path.exists() and not path.is_dir():
         raise InputError(f"output {path} is a file; name a folder")
@@ -60,12 +64,13 @@ def check(path: Path, *, overwrite: bool) -> None:
                 f"output folder {path} exists and is not empty; name another or add "
                 "--overwrite"
             )
-        if not _is_run(path):
+        if read_config(path) is None:
             raise InputError(
                 f"output folder {path} is not the folder of a run (its {CONFIG} is not "
                 "of this package), so --overwrite leaves it alone; name another"
             )
-    parent = path.absolute()
+        lock(path).release()
+    parent = path
     while not parent.exists():
         if parent.is_symlink():
             raise InputError(
@@ -80,70 +85,129 @@ def check(path: Path, *, overwrite: bool) -> None:
         raise InputError(f"output folder {path} cannot be made: {parent} is read-only")
 
 
-def _is_run(path: Path) -> bool:
+def lock(path: Path) -> FileLock:
+    """The lock of a run's folder, taken; the system frees it when its owner dies.
+
+    Raises:
+      InputError: another process holds it.
+    """
+    held = FileLock(path / LOCK)
+    try:
+        held.acquire(blocking=False)
+    except Timeout:
+        raise InputError(
+            f"output folder {path} belongs to a run that is still going on; name "
+            "another, or wait for it to end"
+        ) from None
+    return held
+
+
+def make(path: Path, config: Mapping[str, Any], *, overwrite: bool) -> FileLock:
+    """Make and lock the folder, empty but for `config.json`.
+
+    Raises:
+      InputError: as `require_free` and `lock`.
+    """
+    require_free(path, overwrite=overwrite)
+    path.mkdir(parents=True, exist_ok=True)
+    held = lock(path)
+    for entry in path.iterdir():  # the folder itself may be a link or a disk's root
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        elif entry.name != LOCK:
+            entry.unlink()
+    write_json(path / CONFIG, {MARK: __version__, **config})
+    return held
+
+
+def read_config(path: Path) -> dict[str, Any] | None:
+    """The content of `config.json`; None where the folder is not that of a run."""
     try:
         config = json.loads((path / CONFIG).read_bytes())
     except (OSError, ValueError):
-        return False
-    return isinstance(config, dict) and MARK in config
+        return None
+    return config if isinstance(config, dict) and MARK in config else None
 
 
-def _empty(path: Path) -> None:
-    """Remove what is inside; the folder may be a link or the root of a disk."""
-    for entry in path.iterdir():
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of `metrics.jsonl`, without a last one that was cut off."""
+    try:
+        lines = (path / ROWS).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError as error:
+            if number < len(lines):
+                raise InputError(
+                    f"line {number} of {path / ROWS} is damaged: {error}"
+                ) from error
+    return rows
 
 
-class RunFolder:
-    """Writes a run's files, each one complete or not at all."""
+def append_row(path: Path, row: Mapping[str, Any]) -> None:
+    """Add a row to `metrics.jsonl`; readable when this returns."""
+    append_line(path / ROWS, json.dumps(row, allow_nan=False))
 
-    def __init__(self, path: Path, config: dict[str, Any], *, overwrite: bool) -> None:
-        check(path, overwrite=overwrite)
-        path.mkdir(parents=True, exist_ok=True)
-        _empty(path)
-        self.path = path
-        self.write_json(CONFIG, {MARK: __version__, **config})
 
-    def write_json(self, name: str, content: Any) -> None:
-        """Write strict JSON; NaN is refused."""
-        text = json.dumps(content, indent=2, allow_nan=False, default=str)
-        self.write_text(name, text + "\n")
+def write_json(file: Path, content: Any) -> None:
+    """Write strict JSON; NaN is refused."""
+    text = json.dumps(content, indent=2, allow_nan=False, default=str)
+    write_text(file, text + "\n")
 
-    def write_text(self, name: str, text: str) -> None:
-        """Write UTF-8 text."""
-        write_text(self.path / name, text)
 
-    def write_bytes(self, name: str, content: bytes) -> None:
-        """Write a binary file."""
-        with write_atomically(self.path / name) as stream:
-            stream.write(content)
+def write_bytes(file: Path, content: bytes) -> None:
+    """Write a binary file."""
+    with write_atomically(file) as stream:
+        stream.write(content)
 
-    def append_line(self, name: str, content: dict[str, Any]) -> None:
-        """Add a line to a JSON Lines file; readable when this returns."""
-        append_line(self.path / name, json.dumps(content, allow_nan=False))
 
-    def write_csv(
-        self, name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]
-    ) -> None:
-        """Write a table with a header line."""
-        file = self.path / name
-        with write_atomically(file) as stream:
-            text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
-            writer = csv.writer(text, lineterminator="\n")
-            writer.writerow(header)
-            writer.writerows(rows)
-            text.detach()
+def write_csv(
+    file: Path, header: Sequence[str], rows: Iterable[Sequence[object]]
+) -> None:
+    """Write a table with a header line."""
+    with write_atomically(file) as stream:
+        text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+        text.detach()
 
-    def write_weights(self, name: str, params: Params, **notes: str) -> None:
-        """Write `weights/<name>.npz` with `kernel_0`, `bias_0`, `kernel_1`, ..."""
-        folder = self.path / "weights"
-        folder.mkdir(exist_ok=True)
-        arrays: dict[str, Any] = dict(notes)
-        for number, layer in enumerate(params):
-            arrays[f"kernel_{number}"] = np.asarray(layer.kernel)
-            arrays[f"bias_{number}"] = np.asarray(layer.bias)
-        with write_atomically(folder / f"{name}.npz") as stream:
-            np.savez(stream, **arrays)
+
+def write_weights(file: Path, params: Params, **notes: str) -> None:
+    """Write an `.npz` file with an array a leaf, such as `kernel_0` and `bias_0`."""
+    file.parent.mkdir(exist_ok=True)
+    arrays = {name: np.asarray(leaf) for name, leaf in named_leaves(params).items()}
+    with write_atomically(file) as stream:
+        np.savez(stream, **arrays, **notes)  # type: ignore[arg-type]
+
+
+def read_weights(file: Path, like: Params) -> Params:
+    """The parameters of `write_weights`.
+
+    Args:
+      file: that it wrote.
+      like: a pytree of the same structure and shapes, of arrays or their shapes.
+
+    Raises:
+      InputError: the file has other arrays.
+    """
+    names = named_leaves(like)
+    with np.load(file, allow_pickle=False) as arrays:
+        for name, leaf in names.items():
+            if name not in arrays or arrays[name].shape != leaf.shape:
+                raise InputError(f"{file} has no {name} of shape {leaf.shape}")
+        leaves = [arrays[name] for name in names]
+    return jax.tree.unflatten(jax.tree.structure(like), leaves)
+
+
+def named_leaves(params: Params) -> dict[str, Any]:
+    """The leaves of any pytree by name, its own name first: `kernel_0`."""
+    return {
+        "_".join(jax.tree_util.keystr((key,), simple=True) for key in reversed(path)): (
+            leaf
+        )
+        for path, leaf in jax.tree_util.tree_leaves_with_path(params)
+    }

@@ -1,44 +1,57 @@
-"""`report.html`: one page with table and figures inside, no network needed."""
+"""`report.html`: one page with tables and figures inside, no network needed."""
 
 import base64
 import contextlib
 import io
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from matplotlib.figure import Figure
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 RESOLUTION = 110  # dots per inch
 
 
-class Picture(NamedTuple):
-    """A figure with the words that go with it."""
-
-    name: str  # of its file, without the ending
-    title: str
-    caption: str
-    png: bytes
-
-
 class Table(NamedTuple):
-    """Rows of text below a header."""
+    """Rows of text below a header, for the screen and the page."""
 
     title: str
     caption: str
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
+    on_screen: bool = True
 
 
-def picture(
-    name: str, title: str, caption: str, figure: Figure, *, dataset: str
-) -> Picture:
-    """Draw a figure as PNG, with the dataset's name in its corner, and close it."""
-    import matplotlib.pyplot as plt
+class Picture(NamedTuple):
+    """A figure with the words that go with it; drawn when it is needed."""
 
+    name: str  # of its file, without the ending
+    title: str
+    caption: str
+    figure: "Callable[[], Figure]"
+
+
+class Drawn(NamedTuple):
+    """A picture as PNG."""
+
+    name: str
+    title: str
+    caption: str
+    png: bytes
+
+
+def draw(picture: Picture, dataset: str) -> Drawn:
+    """Draw a picture, with the dataset's name in its corner."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure = picture.figure()
     figure.text(
         0.998, 0.004, dataset, ha="right", va="bottom", fontsize=7, color="gray"
     )
+    FigureCanvasAgg(figure)  # whatever the user's own figures are drawn by
     engine = figure.get_layout_engine()
     if engine is not None and figure.axes:
         # `savefig` would draw the whole figure twice, the first time for the layout.
@@ -48,21 +61,20 @@ def picture(
         figure.set_layout_engine(None)
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=RESOLUTION)
-    plt.close(figure)
-    return Picture(name, title, caption, stream.getvalue())
+    return Drawn(picture.name, picture.title, picture.caption, stream.getvalue())
 
 
-def environment() -> Environment:
-    """Where templates are found, and how strictly they are read."""
-    found = Environment(
-        loader=PackageLoader("experiments.kit"),
+def templates() -> Environment:
+    """Where templates are, and how strictly they are read."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters["base64"] = lambda data: base64.b64encode(data).decode()
-    return found
+    environment.filters["base64"] = lambda data: base64.b64encode(data).decode()
+    return environment
 
 
 def render(
@@ -70,12 +82,11 @@ def render(
     title: str,
     lead: str,
     notice: str | None,
-    facts: dict[str, Any],
-    sections: Sequence[Table | Picture],
+    facts: Mapping[str, str],
+    sections: Sequence[Table | Drawn],
 ) -> str:
     """The page as HTML text."""
-    return (
-        environment()
-        .get_template("page.html")
-        .render(title=title, lead=lead, notice=notice, facts=facts, sections=sections)
+    template = templates().get_template("page.html")
+    return template.render(
+        title=title, lead=lead, notice=notice, facts=facts, sections=sections
     )

@@ -1,15 +1,22 @@
-"""Progress of training: a live display on a terminal, plain lines elsewhere."""
+"""The screen: progress of long work, tables, and lines of text.
 
+On a terminal progress is a live display of bars. Elsewhere, in a file or a pipe, it is
+plain lines.
+"""
+
+import functools
 import os
 import sys
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.table import Table as ScreenTable
 
-from experiments.compare.results import ModelRun
-from jaxnets.running import EpochRecord
+from experiments.kit.page import Table
 
 PIPE_WIDTH = 120  # columns where there is no terminal to ask
 
@@ -22,41 +29,54 @@ class _Screen(Console):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-# Paths and messages are printed as they are: no markup.
-console = _Screen(
-    highlight=False,
-    markup=False,
-    soft_wrap=True,
-    width=None if sys.stdout.isatty() else PIPE_WIDTH,
-)
+def is_terminal() -> bool:
+    """Whether somebody watches: colours may be forced, a terminal may not."""
+    return getattr(sys.stdout, "isatty", lambda: False)()
 
 
-def epoch_line(name: str, num_epochs: int, record: EpochRecord) -> str:
-    """One finished epoch in words."""
-    if name == "sigmoid_mse" and record.validation_seen:
-        # The line that Nielsen's program prints.
-        head = f"Epoch {record.number}: "
-        score = f"{record.validation_correct:,} / {record.validation_seen:,}"
-    else:
-        head = f"epoch {record.number}/{num_epochs}  "
-        score = f"{which_accuracy(record)} accuracy {record.accuracy:.2%}"
-    return (
-        f"{name:<12} {head}{score}  loss {record.train_loss:.4f}  "
-        f"{record.seconds:.2f} s"
-    )
+@functools.cache
+def console() -> Console:
+    """The screen; paths and messages are printed as they are, without markup."""
+    width = None if is_terminal() else PIPE_WIDTH
+    return _Screen(highlight=False, markup=False, soft_wrap=True, width=width)
 
 
-def which_accuracy(record: EpochRecord) -> str:
-    """Of which examples `record.accuracy` speaks."""
-    return "validation" if record.validation_seen else "training"
+def print_table(table: Table) -> None:
+    """Print rows of text below a header, and the caption; first column on the left."""
+    screen = ScreenTable(title=table.title, title_justify="left", title_style="bold")
+    for column, name in enumerate(table.header):
+        screen.add_column(name, justify="right" if column else "left")
+    for row in table.rows:
+        screen.add_row(*row)
+    console().print()
+    console().print(screen)
+    console().print(table.caption)
 
 
-class Display:
-    """Bars on a terminal, and none elsewhere; use as a context manager."""
+class Progress:
+    """Progress of some tasks; use as a context manager.
 
-    def __init__(self, *columns: Any) -> None:
-        self._live = console.is_terminal
-        self._bars = Progress(*columns, console=console, disable=not self._live)
+    Args:
+      totals: what each task has to do, by its name, in the order of the work.
+    """
+
+    def __init__(self, totals: Mapping[str, int]) -> None:
+        self._live = is_terminal()
+        self._width = max(map(len, totals), default=0)
+        self._bars = Bars(
+            TextColumn(f"{{task.description:<{self._width}}}"),
+            BarColumn(),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            TextColumn("{task.fields[text]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console(),
+            disable=not self._live,
+        )
+        self._tasks = {
+            name: self._bars.add_task(name, total=total, start=False, text="waiting")
+            for name, total in totals.items()
+        }
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -70,40 +90,22 @@ class Display:
     ) -> None:
         self._bars.stop()
 
+    def text(self, task: str, text: str) -> None:
+        """Say what is going on in a task."""
+        self._bars.start_task(self._tasks[task])
+        self._show(task, 0, text)
 
-class TrainingProgress(Display):
-    """A bar per model."""
+    def advance(self, task: str, amount: int = 1, text: str = "") -> None:
+        """So much more of a task is done; `text` says with what result."""
+        self._bars.start_task(self._tasks[task])
+        self._show(task, amount, text)
 
-    def __init__(self, runs: list[ModelRun]) -> None:
-        super().__init__(
-            TextColumn("{task.description:<12}"),
-            BarColumn(),
-            TextColumn("epoch {task.completed:.0f}/{task.total:.0f}"),
-            TextColumn("{task.fields[state]}"),
-            TimeRemainingColumn(),
-        )
-        self._tasks = {
-            run.name: self._bars.add_task(
-                run.name, total=run.recipe.num_epochs, start=False, state="waiting"
-            )
-            for run in runs
-        }
+    def _show(self, task: str, amount: int, text: str) -> None:
+        if self._live:
+            self._bars.update(self._tasks[task], advance=amount, text=text)
+        elif text:
+            console().print(f"{task:<{self._width}} {text}")
 
-    def begin(self, run: ModelRun) -> None:
-        """Training of a model starts: its compilation comes first."""
-        self._bars.start_task(self._tasks[run.name])
-        self._bars.update(self._tasks[run.name], state="compiling")
-        if not self._live:
-            sizes = "-".join(map(str, run.recipe.layer_sizes))
-            console.print(f"{run.name:<12} {sizes}, compiling ...")
-
-    def epoch(self, run: ModelRun, record: EpochRecord) -> None:
-        """An epoch has ended."""
-        state = (
-            f"loss {record.train_loss:.4f}  {which_accuracy(record)} "
-            f"{record.accuracy:.2%}"
-        )
-        self._bars.update(self._tasks[run.name], advance=1, state=state)
-        if not self._live or run.name == "sigmoid_mse":
-            line = epoch_line(run.name, run.recipe.num_epochs, record)
-            self._bars.console.print(line)
+    def print(self, line: str) -> None:
+        """A line that stays."""
+        console().print(line)

@@ -1,180 +1,339 @@
-"""What every experiment does: options, data in, a run folder and a page out."""
+"""One run of an experiment: data in, rows as they come, results and a page out."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+import contextlib
+import json
+import platform
+import threading
+import traceback
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from importlib import import_module, metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Self, TypeVar
 
-from experiments.compare.results import device, versions
-from experiments.kit import command as runtime
-from experiments.kit import folder
-from experiments.kit.folder import RunFolder
-from experiments.kit.progress import console
-from jaxnets import data
-from jaxnets.data import Dataset
+import jaxnets
+from experiments.kit import folder, page
+from experiments.kit.command import EXPECTED, uninterrupted
+from experiments.kit.options import Options, from_json
+from experiments.kit.page import Drawn, Picture, Table
+from experiments.kit.progress import console, print_table
+from jaxnets import data, devices
+from jaxnets.errors import InputError
+from jaxnets.types import Params
 
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """The command line that the experiments share."""
-
-    dataset: str | None = None
-    """mnist, fashion_mnist, kmnist or digits. Left out: MNIST, or digits without it."""
-    mnist_dir: Path | None = None
-    """Folder with the dataset's four original .gz files [env: JAXNETS_MNIST_DIR]."""
-    data_dir: Path | None = None
-    """Where tensorflow-datasets keeps its data [env: TFDS_DATA_DIR]."""
-    examples: int | None = None
-    """Train on the first so many images only; left out: all."""
-    validation_examples: int | None = None
-    """How many of the last training records validate; left out: a sixth; 0 allowed."""
-    output: Path | None = None
-    """Folder for the results; left out: runs/<time>-<experiment>."""
-    overwrite: bool = False
-    """Replace the output folder if it holds an earlier run."""
+Config = TypeVar("Config", bound=Options)
+Row = Mapping[str, Any]  # numbers, text and lists of them, by name
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "tensorflow", "keras")
+RESULTS = "results.json"
+TRACEBACK = "traceback.txt"
 
 
-@dataclass
-class Experiment:
-    """One run of an experiment, from its options to its files."""
+class DrawingFailed(RuntimeError):
+    """Figures could not be drawn; everything else is written."""
 
-    name: str
-    options: Options
-    dataset: Dataset
-    output: Path
-    written: RunFolder = field(init=False)  # from `begin` on
 
-    def begin(self, settings: dict[str, Any] | None = None) -> RunFolder:
-        """Make the run folder; call it when everything that can be refused is checked.
+class Run(Generic[Config]):
+    """From the options to the files. Read an experiment's `main` to see it used."""
+
+    def __init__(
+        self, name: str, config: Config, dataset: data.Dataset, head: dict[str, Any]
+    ) -> None:
+        self.name = name
+        self.config = config
+        self.data = dataset
+        self.head = head  # the part of results.json that says where numbers come from
+        self.rows: list[Row] = []
+        self.path = Path()  # from `record` on
+        self.status = "complete"
+        self._settings: Mapping[str, Any] = {}
+        self._is_redrawn = False
+        self._error: BaseException | None = None
+        self._lock: Any = None
+
+    @classmethod
+    def open(
+        cls, name: str, config: Config, *, settings: Mapping[str, Any] | None = None
+    ) -> Self:
+        """Check the output folder and load the data; nothing is written.
+
+        With `config.redraw` the run is that of an earlier folder, with its config and
+        its rows, and `record` does nothing.
 
         Args:
-          settings: for config.json; left out: the options. The dataset's name and
-            notice are those of what was loaded.
-        """
-        if settings is None:
-            settings = asdict(self.options)
-        loaded = {"dataset": self.dataset.name, "notice": self.dataset.notice}
-        settings = {**settings, **loaded}
-        if self.options.output is None:
-            self.output = folder.claim(self.output)
-        overwrite = self.options.overwrite
-        self.written = RunFolder(self.output, settings, overwrite=overwrite)
-        self._say_notice()
-        return self.written
+          name: of the experiment.
+          config: its options.
+          settings: what `config.json` holds beside them.
 
-    def head(self, status: str) -> dict[str, Any]:
-        """The part of results.json that says where the numbers come from."""
-        return {
-            "experiment": self.name,
-            "status": status,
-            "dataset": self.dataset.name,
-            "notice": self.dataset.notice,
-            "train_examples": len(self.dataset.train.label),
-            "validation_examples": len(self.dataset.validation.label),
-            "test_examples": len(self.dataset.test.label),
+        Raises:
+          InputError: the folder is taken or cannot be made, it is not that of a run
+            to redraw, a data option is wrong, or there is no device.
+          DatasetUnavailable: a named dataset is nowhere to be found.
+        """
+        if config.redraw is not None:
+            return cls._reopen(name, config)
+        output = config.output or folder.default_path(name)
+        folder.require_free(output, overwrite=config.overwrite)
+        device = _device_name()
+        dataset = _load(config)
+        head = {
+            "experiment": name,
+            "dataset": dataset.name,
+            "notice": dataset.notice,
+            "train_examples": len(dataset.train.label),
+            "validation_examples": len(dataset.validation.label),
+            "test_examples": len(dataset.test.label),
             "versions": versions(),
-            "device": device(),
-            "cpu_count": runtime.cpu_count(),
+            "device": device,
+            "cpu_count": devices.cpu_count(),
         }
+        run = cls(name, config, dataset, head)
+        run.path = output
+        run._settings = settings or {}
+        return run
 
-    def carry_out(
-        self, work: Callable[[], None], finish: Callable[[str], dict[str, Any]]
-    ) -> dict[str, Any]:
-        """Do the work; then print and write what was reached, whatever ended it.
+    @classmethod
+    def _reopen(cls, name: str, config: Config) -> Self:
+        assert config.redraw is not None
+        path = config.redraw
+        stored = folder.read_config(path)
+        if stored is None or stored.get("head", {}).get("experiment") != name:
+            raise InputError(f"{path} is not the folder of a run of {name}")
+        lock = folder.lock(path)
+        here = {"mnist_dir": config.mnist_dir, "data_dir": config.data_dir}
+        given = {key: value for key, value in here.items() if value is not None}
+        config = from_json(type(config), {**stored, **given})
+        run = cls(name, config, _load(config), stored["head"])
+        run.path, run._lock, run._is_redrawn = path, lock, True
+        run.rows = list(folder.read_rows(path))
+        run.status = "interrupted"
+        if (path / RESULTS).exists():
+            run.status = json.loads((path / RESULTS).read_bytes())["status"]
+        return run
 
-        `finish` takes "complete", "interrupted" or "failed", and returns the content
-        of results.json, which is written last: where it is, all other files are.
-        Ctrl-C and failures go on to the caller afterwards.
+    def record(self, rows: Iterable[Row]) -> None:
+        """Make the folder, then keep each row in `metrics.jsonl` as it comes.
+
+        Ctrl-C, a signal that ends the program, or an error ends the recording and not
+        the report: `publish` writes what was reached, and then raises it.
+
+        Raises:
+          InputError: the folder has been taken in the meantime.
         """
+        if self._is_redrawn:
+            return
+        self._begin()
+        _load_what_draws()
         try:
-            work()
-        except BaseException as error:
-            interrupted = isinstance(error, KeyboardInterrupt)
-            try:
-                self._finish(finish, "interrupted" if interrupted else "failed")
-            except Exception as second:  # say why the work ended, not this
-                error.add_note(f"what was reached could not be written: {second}")
-            raise
-        return self._finish(finish, "complete")
+            for row in rows:
+                self.rows.append(row)
+                folder.append_row(self.path, row)
+        except KeyboardInterrupt as error:  # `Stopped` too
+            self.status, self._error = "interrupted", error
+        except Exception as error:
+            self.status, self._error = "failed", error
+            self._keep_traceback(error)
+        finally:
+            if isinstance(rows, Generator):
+                rows.close()
 
-    def _finish(
-        self, finish: Callable[[str], dict[str, Any]], status: str
-    ) -> dict[str, Any]:
-        with runtime.uninterrupted():
-            content = finish(status)
-            self.written.write_json("results.json", content)
-            self._say_notice()
-            path = self.written.path
-            page = path / "report.html"
-            shown = page if page.exists() else path / "results.json"
-            console.print(f"\nThe run is {status}.", end=" ")
-            console.print(f"Its files are in {path}; see {shown}.")
-        return content
+    def _begin(self) -> None:
+        if self.config.output is None:
+            self.path = folder.claim(self.path)
+        config = {
+            **asdict(self.config),
+            "dataset": self.data.name,
+            "notice": self.data.notice,
+            **self._settings,
+            "head": self.head,
+        }
+        overwrite = self.config.overwrite
+        self._lock = folder.make(self.path, config, overwrite=overwrite)
+        self._print_notice()
 
-    def _say_notice(self) -> None:
-        if self.dataset.notice:
-            console.print(f"NOTICE: {self.dataset.notice}", style="bold red")
+    def _keep_traceback(self, error: Exception) -> None:
+        """Of an error that nobody expected, in a file of its own."""
+        if isinstance(error, EXPECTED):
+            return
+        lines = traceback.format_exception(error)
+        with contextlib.suppress(OSError):
+            self.write_text(TRACEBACK, "".join(lines))
+            error.add_note(f"The traceback is in {self.path / TRACEBACK}.")
 
-    def write_page(
+    def publish(
         self,
-        head: dict[str, Any],
-        sections: Sequence[Any],
+        results: Mapping[str, Any],
         *,
         title: str,
         lead: str,
-        facts: dict[str, Any] | None = None,
-    ) -> None:
-        """Every picture as a PNG file, and `report.html` with all of it inside.
+        sections: Sequence[Table | Picture] = (),
+        facts: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """Write and print what was reached; `results.json` first, then what is drawn.
 
         Args:
-          head: results.json, or at least `head` of it.
-          sections: `page.Table` and `page.Picture`, in the order of the page.
+          results: the content of `results.json` beside `head` and the status.
           title, lead: the page's heading and first sentence.
-          facts: what to add to those of the head at the end of the page.
-        """
-        from experiments.kit import page
+          sections: tables and pictures in the order of the page; none: no page.
+          facts: what to add to those at the end of the page.
 
+        Returns:
+          The content of `results.json`.
+
+        Raises:
+          DrawingFailed: a figure could not be drawn; all else is there.
+          BaseException: what ended the recording.
+        """
+        with uninterrupted():
+            content = {**self.head, "status": self.status, **results}
+            self.write_json(RESULTS, content)
+            for section in sections:
+                if isinstance(section, Table) and section.on_screen:
+                    print_table(section)
+            failures = self._write_page(title, lead, sections, facts or {})
+            self._print_notice()
+            shown = self.path / ("report.html" if sections else RESULTS)
+            console().print(
+                f"\nThe run is {self.status}. Its files are in {self.path}; see "
+                f"{shown}."
+            )
+            self._lock.release()
+        if self._error is not None:
+            raise self._error
+        if failures:
+            raise DrawingFailed("; ".join(failures))
+        return content
+
+    def _write_page(
+        self,
+        title: str,
+        lead: str,
+        sections: Sequence[Table | Picture],
+        facts: Mapping[str, str],
+    ) -> list[str]:
+        """Every picture as a PNG file, and a page with all inside; says what failed."""
+        if not sections:
+            return []
+        drawn: list[Table | Drawn] = []
+        failures = []
         for section in sections:
-            if isinstance(section, page.Picture):
-                self.written.write_bytes(f"{section.name}.png", section.png)
+            if isinstance(section, Table):
+                drawn.append(section)
+                continue
+            try:
+                picture = page.draw(section, self.data.name)
+            except Exception as error:  # a drawing may fail; the results are written
+                lines = traceback.format_exception(error)
+                self.write_text(f"{section.name}.{TRACEBACK}", "".join(lines))
+                reason = f"{type(error).__name__}: {error}".splitlines()[0]
+                failures.append(f"{section.name}.png could not be drawn ({reason})")
+            else:
+                self.write_bytes(f"{picture.name}.png", picture.png)
+                drawn.append(picture)
         html = page.render(
             title=title,
             lead=lead,
-            notice=head["notice"],
-            facts={**_facts(head), **(facts or {})},
-            sections=sections,
+            notice=self.data.notice,
+            facts={**self._facts(), **facts},
+            sections=drawn,
         )
-        self.written.write_text("report.html", html)
+        self.write_text("report.html", html)
+        return failures
+
+    def _facts(self) -> dict[str, str]:
+        parts = ("train", "validation", "test")
+        counts = (self.head[f"{part}_examples"] for part in parts)
+        pairs = self.head["versions"].items()
+        seed = getattr(self.config, "seed", None)
+        return {
+            "dataset": self.data.name,
+            "training / validation / test images": " / ".join(f"{n:,}" for n in counts),
+            **({} if seed is None else {"seed": str(seed)}),
+            "device": f"{self.head['device']}, {self.head['cpu_count']} cores",
+            "versions": ", ".join(f"{name} {number}" for name, number in pairs),
+            "status": self.status,
+        }
+
+    def _print_notice(self) -> None:
+        if self.data.notice:
+            console().print(f"NOTICE: {self.data.notice}", style="bold red")
+
+    def keep(self, name: str, value: Any) -> None:
+        """Write a single fact as `<name>.json`."""
+        self.write_json(f"{name}.json", value)
+
+    def kept(self, name: str) -> Any:
+        """What `keep` wrote; None where it did not."""
+        file = self.path / f"{name}.json"
+        return json.loads(file.read_bytes()) if file.exists() else None
+
+    def write_weights(self, name: str, params: Params) -> None:
+        """Write `weights/<name>.npz`."""
+        file = self.path / "weights" / f"{name}.npz"
+        folder.write_weights(file, params, dataset=self.data.name)
+
+    def read_weights(self, name: str, like: Params) -> Params | None:
+        """The parameters in `weights/<name>.npz`; None where there are none."""
+        file = self.path / "weights" / f"{name}.npz"
+        return folder.read_weights(file, like) if file.exists() else None
+
+    def write_json(self, name: str, content: Any) -> None:
+        """Write strict JSON; NaN is refused."""
+        folder.write_json(self.path / name, content)
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write UTF-8 text."""
+        folder.write_text(self.path / name, text)
+
+    def write_bytes(self, name: str, content: bytes) -> None:
+        """Write a binary file."""
+        folder.write_bytes(self.path / name, content)
+
+    def write_csv(
+        self, name: str, header: Sequence[str], rows: Iterable[Sequence[object]]
+    ) -> None:
+        """Write a table with a header line."""
+        folder.write_csv(self.path / name, header, rows)
 
 
-def prepare(name: str, options: Options) -> Experiment:
-    """Check the output folder and load the data; nothing is written.
-
-    Raises:
-      InputError: the folder is taken or cannot be made, or a data option is wrong.
-      DatasetUnavailable: a named dataset is nowhere to be found.
-    """
-    output = options.output or folder.default_path(name)
-    folder.check(output, overwrite=options.overwrite)
+def _load(config: Options) -> data.Dataset:
     dataset = data.load(
-        options.dataset,
-        folder=options.mnist_dir,
-        data_dir=options.data_dir,
-        validation_examples=options.validation_examples,
+        config.dataset,
+        folder=config.mnist_dir,
+        data_dir=config.data_dir,
+        validation_examples=config.validation_examples,
     )
-    if options.examples is not None:
-        dataset = data.first_examples(dataset, options.examples)
-    return Experiment(name, options, dataset, output)
+    if config.examples is not None:
+        dataset = data.first_examples(dataset, config.examples)
+    return dataset
 
 
-def _facts(head: dict[str, Any]) -> dict[str, Any]:
-    counts = (head[f"{part}_examples"] for part in ("train", "validation", "test"))
-    found = head["versions"]
-    return {
-        "dataset": head["dataset"],
-        "training / validation / test images": " / ".join(f"{n:,}" for n in counts),
-        **({"seed": head["seed"]} if "seed" in head else {}),
-        "device": f"{head['device']}, {head['cpu_count']} cores",
-        "versions": ", ".join(f"{name} {number}" for name, number in found.items()),
-        "status": head["status"],
-    }
+def _load_what_draws() -> None:
+    """Load Matplotlib while the networks train."""
+    threading.Thread(
+        target=import_module, args=("experiments.kit.figures",), daemon=True
+    ).start()
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides the numbers, as installed."""
+    numbers = {"python": platform.python_version(), "jaxnets": jaxnets.__version__}
+    for package in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            numbers[package] = metadata.version(package)
+    return numbers
+
+
+def processor_name() -> str:
+    """The processor's name where the system tells it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            names = [line.split(":")[1] for line in lines if "model name" in line]
+    except OSError:
+        names = []
+    return names[0].strip() if names else platform.processor() or platform.machine()
+
+
+def _device_name() -> str:
+    """The device that JAX trains on, by kind and name; InputError without one."""
+    first = devices.require_device()
+    return processor_name() if first.platform == "cpu" else first.device_kind

@@ -1,0 +1,27 @@
+"""Figures without a window: made by Matplotlib's own classes, never by pyplot."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from jaxnets.models import MODELS
+
+COLORS = {name: model.color for name, model in MODELS.items()}
+
+
+def new_figure(
+    rows: int = 1, columns: int = 1, size: tuple[float, float] = (11, 4.2)
+) -> tuple[Figure, np.ndarray]:
+    """An empty figure with `rows` times `columns` axes.
+
+    Returns:
+      The figure, of `size` in inches, and its axes as an array [rows, columns].
+    """
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def whole_epochs(axes: Axes) -> None:
+    """Label the x axis "epoch", with whole numbers on it."""
+    axes.set_xlabel("epoch")
+    axes.xaxis.get_major_locator().set_params(integer=True)

@@ -1,0 +1,71 @@
+"""The command line that the experiments share."""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from jaxnets.files import absolute
+
+Config = TypeVar("Config")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Data in, a folder out."""
+
+    dataset: str | None = None
+    """mnist, fashion_mnist, kmnist or digits. Left out: MNIST, or digits without it."""
+    mnist_dir: Path | None = None
+    """Folder with the dataset's four original .gz files [env: JAXNETS_MNIST_DIR]."""
+    data_dir: Path | None = None
+    """Where tensorflow-datasets keeps its data [env: TFDS_DATA_DIR]."""
+    examples: int | None = None
+    """Train on the first so many images only; left out: all."""
+    validation_examples: int | None = None
+    """How many of the last training records validate; left out: a sixth; 0 allowed."""
+    output: Path | None = None
+    """Folder for the results; left out: runs/<time>-<experiment>."""
+    overwrite: bool = False
+    """Replace the output folder if it holds an earlier run."""
+    redraw: Path | None = None
+    """Folder of an earlier run: make its tables, figures and page anew, without
+    training. Other options are those of that run."""
+
+    def __post_init__(self) -> None:
+        for field in ("mnist_dir", "data_dir", "output", "redraw"):
+            path = getattr(self, field)
+            if path is not None:
+                object.__setattr__(self, field, absolute(path))
+
+
+def from_json(config_type: type[Config], stored: Mapping[str, Any]) -> Config:
+    """The config whose `dataclasses.asdict` was written as JSON.
+
+    Fields that are not in `stored` keep their defaults; further entries are ignored.
+    """
+    hints = typing.get_type_hints(config_type)
+    fields = dataclasses.fields(config_type)  # type: ignore[arg-type]
+    return config_type(
+        **{
+            field.name: _converted(hints[field.name], stored[field.name])
+            for field in fields
+            if field.name in stored
+        }
+    )
+
+
+def _converted(hint: Any, value: Any) -> Any:
+    """A value of JSON as the type that was written."""
+    if value is None:
+        return None
+    if isinstance(hint, types.UnionType):
+        (hint,) = (option for option in hint.__args__ if option is not types.NoneType)
+    if dataclasses.is_dataclass(hint):
+        return from_json(hint, value)  # type: ignore[arg-type]
+    if typing.get_origin(hint) is tuple:
+        return tuple(_converted(typing.get_args(hint)[0], item) for item in value)
+    return Path(value) if hint is Path else value
