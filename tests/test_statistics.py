@@ -1,6 +1,8 @@
 """Intervals and ties against their textbook formulas."""
 
 import itertools
+import subprocess
+import sys
 from math import comb
 
 import numpy as np
@@ -18,21 +20,21 @@ from experiments.kit.statistics import (
     paired_p_value,
     rank_text,
     ranks,
+    t_test,
     ties,
     wilson_interval,
 )
 
 
-@given(st.integers(1, 10_000), st.floats(0, 1))
-def test_wilson_interval_is_the_formula(seen, share):
+@given(st.integers(1, 100_000), st.floats(0, 1))
+def test_wilson_interval_is_scipys(seen, share):
     correct = round(share * seen)
-    # Oracle: Wilson (1927), solved by hand.
-    z, p = scipy.stats.norm.ppf(0.975), correct / seen
-    centre = p + z**2 / (2 * seen)
-    half = z * np.sqrt(p * (1 - p) / seen + z**2 / (4 * seen**2))
-    expected = (np.array([-half, half]) + centre) / (1 + z**2 / seen)
-    # float64; at the ends the formula cancels to 0 and SciPy says 0 outright
-    np.testing.assert_allclose(wilson_interval(correct, seen), expected, atol=1e-12)
+    # Oracle: SciPy's statistics, which the subject does not load.
+    expected = scipy.stats.binomtest(correct, seen).proportion_ci(method="wilson")
+    # float64; near the ends two terms of 1e-5 cancel
+    np.testing.assert_allclose(
+        wilson_interval(correct, seen), expected, rtol=1e-12, atol=1e-15
+    )
 
 
 def test_wilson_interval_of_a_published_result():
@@ -61,12 +63,32 @@ def test_mcnemar_is_a_fair_coin_on_the_images_that_one_model_misses(
     assert mcnemar_p_value(right_b, right_a) == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.parametrize(("only_a", "only_b"), [(212, 187), (900, 1001), (3, 480)])
+def test_mcnemar_of_many_images_is_scipys_binomial_test(only_a, only_b):
+    expected = scipy.stats.binomtest(only_a, only_a + only_b).pvalue
+    measured = mcnemar_p_value(*answers(only_a, only_b, 0, 0))
+    assert measured == pytest.approx(expected, rel=1e-9)  # float64
+
+
+def test_intervals_of_accuracies_do_not_load_scipys_statistics():
+    program = (
+        "import sys; from experiments.kit import statistics as s; import numpy as np;"
+        "s.wilson_interval(9, 10); s.t_test([1.0, 2.0]);"
+        "s.mcnemar_p_value(np.array([True, True]), np.array([False, True]));"
+        "sys.exit('scipy.stats' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 def test_ties_are_mutual_and_leave_out_clear_differences():
     good, also = answers(10, 12, 900, 78)  # p of 0.83
     bad = good.copy()
     bad[np.flatnonzero(good)[:100]] = False  # 100 to 0
-    found = ties({"good": good, "also": also, "bad": bad})
-    assert found == {"good": ["also"], "also": ["good"], "bad": []}
+    assert ties({"good": good, "also": also, "bad": bad}) == {
+        "good": ["also"],
+        "also": ["good"],
+        "bad": [],
+    }
 
 
 @pytest.mark.parametrize(("only_a", "tie"), [(5, True), (6, False)])
@@ -134,9 +156,27 @@ def test_wilcoxon_is_every_choice_of_signs(pairs):
     observed = abs(np.sum(rank * np.sign(gaps)))
     expected = np.mean(np.abs(signs @ rank) >= observed) if len(gaps) else 1.0
     # Shares of 10,000 images: equal gaps differ in their last bits.
-    found = paired_p_value(a / 10_000, b / 10_000)
-    assert found == pytest.approx(expected, rel=1e-9)  # float64
+    p_value = paired_p_value(a / 10_000, b / 10_000)
+    assert p_value == pytest.approx(expected, rel=1e-9)  # float64
     assert paired_p_value(b / 10_000, a / 10_000) == pytest.approx(expected, rel=1e-9)
+
+
+@given(st.lists(st.integers(-90, 90), min_size=2, max_size=12))
+def test_the_t_test_is_scipys(gaps):
+    measured = t_test(np.array(gaps) / 1000)
+    if np.ptp(gaps) == 0:
+        assert measured is None
+    else:
+        expected = scipy.stats.ttest_1samp(np.array(gaps) / 1000, 0)
+        interval = expected.confidence_interval(0.95)
+        # float64; a mean may cancel to nearly 0
+        np.testing.assert_allclose(measured.interval, interval, rtol=1e-9, atol=1e-14)
+        assert measured.p_value == pytest.approx(expected.pvalue, rel=1e-9)
+
+
+def test_a_single_difference_is_not_tested():
+    assert t_test([0.1]) is None
+    assert t_test([]) is None
 
 
 def test_holm_is_his_table():
@@ -155,8 +195,8 @@ def test_holm_rejects_what_his_steps_reject(p_values):
         if p_values[index] * (len(p_values) - step) >= 0.05:
             break
         rejected.add(index)
-    found = holm(p_values)
-    assert {index for index, value in enumerate(found) if value < 0.05} == rejected
+    adjusted = holm(p_values)
+    assert {index for index, value in enumerate(adjusted) if value < 0.05} == rejected
 
 
 def test_pairs_are_compared_over_common_seeds_and_corrected_together():
@@ -182,9 +222,9 @@ def test_ranks_say_tie_where_the_pairs_do():
         return Pair(first, second, 9, difference, None, difference, p_value)
 
     pairs = [pair("a", "b", 0.3), pair("a", "c", 0.01), pair("c", "b", 0.02, -0.1)]
-    found = ranks("abc", pairs)
-    assert found == {"a": (1, 2), "b": (1, 2), "c": (3, 3)}
-    texts = {name: rank_text(rank) for name, rank in found.items()}
+    by_name = ranks("abc", pairs)
+    assert by_name == {"a": (1, 2), "b": (1, 2), "c": (3, 3)}
+    texts = {name: rank_text(rank) for name, rank in by_name.items()}
     assert texts == {"a": "1 to 2, tie", "b": "1 to 2, tie", "c": "3"}
 
 
