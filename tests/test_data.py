@@ -2,24 +2,40 @@
 
 import errno
 import io
+import json
+import os
 import sys
 import urllib.error
 import urllib.request
-from dataclasses import replace
 from email.message import Message
 from pathlib import Path
 from types import SimpleNamespace
 
 import chex
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import sklearn.datasets
 
-from jaxnets import data, running
-from jaxnets import models as recipes
-from jaxnets.data import cache, checks, dataset, tfds_source
+from jaxnets import data
+from jaxnets.data import cache, checks, tfds
 from jaxnets.errors import DatasetUnavailable, InputError
 from jaxnets.types import Batch
+
+VARIABLE = "JAXNETS_MNIST_DIR"
+
+
+def batch(image_shape=(4, 28, 28), image_type=np.uint8, labels=(0, 9, 5, 3)):
+    return Batch(np.zeros(image_shape, image_type), np.array(labels, np.int32))
+
+
+def make_files(folder):
+    """Four files with the right names; tests that read them replace the reader."""
+    folder.mkdir()
+    for name in tfds.FILES:
+        (folder / name).touch()
+    return folder
 
 
 @pytest.fixture
@@ -29,9 +45,26 @@ def offline(monkeypatch, tmp_path):
     def load(name, folder, data_dir):
         raise DatasetUnavailable(f"{name} could not be downloaded (test)")
 
-    monkeypatch.setattr(tfds_source, "load", load)
-    monkeypatch.delenv(dataset.FOLDER_VARIABLE, raising=False)
+    monkeypatch.setattr(tfds, "load", load)
+    monkeypatch.delenv(VARIABLE, raising=False)
     return tmp_path
+
+
+@pytest.fixture
+def reader(monkeypatch):
+    """tensorflow-datasets replaced by a few records; lists (folder, data_dir)."""
+    calls = []
+
+    def load(name, folder, data_dir):
+        calls.append((folder, data_dir))
+        return batch(), batch()
+
+    monkeypatch.setattr(tfds, "load", load)
+    monkeypatch.delenv(VARIABLE, raising=False)
+    return calls
+
+
+# Digits and splits.
 
 
 def test_digits_are_scikit_learns_enlarged(digits):
@@ -48,22 +81,30 @@ def test_digits_are_scikit_learns_enlarged(digits):
     repeated = np.kron(bunch.images, np.ones((1, 4, 4)))[:, 2:30, 2:30]
     for one, other in zip(image[::100], repeated[::100], strict=True):
         assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.8
+    assert (digits.name, digits.notice) == ("digits", None)
 
 
-def test_digits_are_split_in_order_and_kept_apart(digits):
-    assert [len(part.label) for part in digits[1:4]] == [1198, 239, 360]
-    assert digits.name == "digits" and digits.notice is None
-
-
-@pytest.mark.parametrize("validation_examples", [0, 1, 1436])
-def test_the_last_training_records_validate(validation_examples):
+@pytest.mark.parametrize(
+    ("validation_examples", "sizes"),
+    [
+        (None, [1198, 239, 360]),
+        (0, [1437, 0, 360]),
+        (1, [1436, 1, 360]),
+        (1436, [1, 1436, 360]),
+    ],
+)
+def test_the_last_training_records_validate(validation_examples, sizes):
     loaded = data.load("digits", validation_examples=validation_examples)
-    whole = sklearn.datasets.load_digits().target
-    cut = 1437 - validation_examples
-    np.testing.assert_array_equal(loaded.train.label, whole[:cut])
-    np.testing.assert_array_equal(loaded.validation.label, whole[cut:1437])
-    np.testing.assert_array_equal(loaded.test.label, whole[1437:])
-    assert len(loaded.train.image) == cut
+    assert [len(part.image) for part in loaded[1:4]] == sizes
+    together = np.concatenate([part.label for part in loaded[1:4]])
+    np.testing.assert_array_equal(together, sklearn.datasets.load_digits().target)
+
+
+def test_the_first_examples(digits):
+    few = data.first_examples(digits, 7)
+    np.testing.assert_array_equal(few.train.label, [0, 1, 2, 3, 4, 5, 6])
+    np.testing.assert_array_equal(few.train.image, digits.train.image[:7])
+    chex.assert_trees_all_equal(few[2:4], digits[2:4])
 
 
 @pytest.mark.parametrize("count", [-1, 1437, 10**6])
@@ -72,32 +113,41 @@ def test_a_validation_set_that_does_not_fit(count):
         data.load("digits", validation_examples=count)
 
 
+@pytest.mark.parametrize("count", [-1, 0, 1199])
+def test_a_number_of_examples_that_does_not_fit(digits, count):
+    with pytest.raises(InputError, match=rf"examples={count} .* 1 and 1198$"):
+        data.first_examples(digits, count)
+
+
 def test_an_unknown_name_lists_the_known():
     with pytest.raises(InputError, match=r"unknown dataset 'cifar'.*mnist.*digits"):
         data.load("cifar")
 
 
+# MNIST cannot be had.
+
+
 def test_without_mnist_the_default_is_digits_and_says_so(offline, digits):
-    found = data.load(data_dir=offline)
-    assert found.name == "digits"
-    assert "MNIST could not be had" in found.notice
-    assert "mnist could not be downloaded (test)" in found.notice  # the reason
-    chex.assert_trees_all_equal(found[1:4], digits[1:4])
+    loaded = data.load(data_dir=offline)
+    assert loaded.name == "digits"
+    assert "MNIST could not be had" in loaded.notice
+    assert "mnist could not be downloaded (test)" in loaded.notice  # the reason
+    chex.assert_trees_all_equal(loaded[1:4], digits[1:4])
 
 
-@pytest.mark.parametrize("name", tfds_source.VERSIONS)
+@pytest.mark.parametrize("name", tfds.VERSIONS)
 def test_a_named_dataset_never_falls_back(offline, name):
     with pytest.raises(DatasetUnavailable, match=name):
         data.load(name, data_dir=offline)
 
 
-def test_a_named_folder_never_falls_back(offline, tmp_path):
-    folder = tmp_path / "files"
-    folder.mkdir()
-    for name in tfds_source.FILES:
-        (folder / name).touch()
+def test_a_named_folder_never_falls_back(offline, tmp_path, monkeypatch):
+    folder = make_files(tmp_path / "files")
     with pytest.raises(DatasetUnavailable):
         data.load(folder=folder, data_dir=offline)
+    monkeypatch.setenv(VARIABLE, str(folder))
+    with pytest.raises(DatasetUnavailable):
+        data.load(data_dir=offline)
 
 
 def test_a_refusal_says_where_mnist_is_missing(offline):
@@ -105,116 +155,160 @@ def test_a_refusal_says_where_mnist_is_missing(offline):
     missing = r"\. MNIST could not be had.* could not be downloaded"
     with pytest.raises(InputError, match=f"there are 1437 records{missing}"):
         data.load(data_dir=offline, validation_examples=10_000)
-    found = data.load(data_dir=offline)
     with pytest.raises(InputError, match=f"between 1 and 1198{missing}"):
-        data.first_examples(found, 5000)
-    recipe = replace(recipes.RELU_SOFTMAX, batch_size=5000)
-    with pytest.raises(InputError, match=f"1198, the training examples{missing}"):
-        running.check_fits("relu_softmax", recipe, found)
+        data.first_examples(data.load(data_dir=offline), 5000)
 
 
-def test_a_refusal_says_nothing_of_mnist_where_digits_were_named(digits):
-    with pytest.raises(InputError, match=r"between 1 and 1198$"):
-        data.first_examples(digits, 5000)
+@pytest.fixture
+def no_home(monkeypatch):
+    """What Python finds where a user has no home folder: `~` stays as it is."""
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
+    monkeypatch.delenv(VARIABLE, raising=False)
+
+
+@pytest.mark.usefixtures("no_home")
+def test_digits_need_no_home_folder():
+    assert data.load("digits").notice is None
+    assert "--data-dir" in data.load().notice
+    with pytest.raises(DatasetUnavailable, match=r"home folder.*--data-dir"):
+        data.load("mnist")
+
+
+# Folders, by every door.
 
 
 @pytest.mark.parametrize("name", [None, "mnist"])
 @pytest.mark.parametrize("by_variable", [False, True])
-def test_an_empty_or_missing_folder(offline, monkeypatch, name, by_variable):
+@pytest.mark.parametrize("folder", ["empty", "missing", "a file"])
+def test_a_folder_without_the_files(offline, monkeypatch, name, by_variable, folder):
     (offline / "empty").mkdir()
-    for folder in (offline / "empty", offline / "missing"):
-        given_folder = None if by_variable else folder
-        if by_variable:
-            monkeypatch.setenv(dataset.FOLDER_VARIABLE, str(folder))
-        with pytest.raises(InputError, match="--mnist-dir") as caught:
-            data.load(name, folder=given_folder, data_dir=offline)
-        message = str(caught.value)
-        assert str(folder) in message
-        assert all(file in message for file in tfds_source.FILES)
+    (offline / "a file").touch()
+    given = str(offline / folder)
+    if by_variable:
+        monkeypatch.setenv(VARIABLE, given)
+    with pytest.raises(InputError, match="--mnist-dir") as caught:
+        data.load(name, folder=None if by_variable else given, data_dir=offline)
+    assert all(file in str(caught.value) for file in (given, *tfds.FILES))
 
 
 def test_a_folder_that_lacks_one_file_names_it(offline):
-    for name in tfds_source.FILES[:3]:
-        (offline / name).touch()
+    folder = make_files(offline / "files")
+    (folder / tfds.FILES[3]).unlink()
     with pytest.raises(InputError, match=r"lacks t10k-labels-idx1-ubyte\.gz;"):
-        data.load("mnist", folder=offline)
+        data.load("mnist", folder=folder)
 
 
-def test_the_variable_is_only_for_mnist(offline, monkeypatch):
-    monkeypatch.setenv(dataset.FOLDER_VARIABLE, str(offline / "missing"))
+def test_a_data_folder_that_is_a_file(offline, monkeypatch):
+    (offline / "file").touch()
+    with pytest.raises(InputError, match=r"file is not a folder.*--data-dir"):
+        data.load("mnist", data_dir=offline / "file")
+    monkeypatch.setenv("TFDS_DATA_DIR", str(offline / "file"))
+    with pytest.raises(InputError, match=r"file is not a folder.*TFDS_DATA_DIR"):
+        data.load()
+
+
+def test_the_variable_is_only_for_mnist(reader, monkeypatch, tmp_path):
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "missing"))
     assert data.load("digits").notice is None
+    data.load("kmnist", data_dir=tmp_path)
+    assert reader == [(None, tmp_path)]
 
 
-def test_without_tensorflow_the_message_says_so(monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, "tensorflow", None)
-    with pytest.raises(DatasetUnavailable, match="tensorflow is not installed"):
-        tfds_source.prepare("mnist", None, tmp_path)
-
-
-@pytest.mark.parametrize("value", ["", None])
-def test_the_default_data_folder_is_that_of_tensorflow_datasets(monkeypatch, value):
-    # An empty variable does not mean the working folder.
-    monkeypatch.setenv("HOME", "/home/somebody")
-    if value is None:
-        monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
+@pytest.mark.parametrize("door", ["argument", "variable", "home"])
+def test_paths_are_expanded_and_absolute(reader, monkeypatch, tmp_path, door):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    make_files(tmp_path / "files")
+    if door == "argument":
+        data.load("mnist", folder="~/files", data_dir="data")
+    elif door == "variable":
+        monkeypatch.setenv(VARIABLE, "files")
+        monkeypatch.setenv("TFDS_DATA_DIR", "~/data")
+        data.load("mnist")
     else:
-        monkeypatch.setenv("TFDS_DATA_DIR", value)
-    found = tfds_source.default_data_dir()
-    assert found.as_posix() == "/home/somebody/tensorflow_datasets"
+        monkeypatch.setenv("TFDS_DATA_DIR", "")  # does not mean the working folder
+        data.load("mnist", folder=Path("files"))
+    data_dir = tmp_path / ("tensorflow_datasets" if door == "home" else "data")
+    assert reader == [(tmp_path / "files", data_dir)]
+    assert cache.path(data_dir, "mnist").is_file()
+    assert not (tmp_path / "~").exists()
 
 
-def test_what_is_prepared_needs_no_folder(monkeypatch, tmp_path):
-    # A variable that points nowhere must not bar the way to the kept arrays.
-    cache.write(cache.path(tmp_path, "mnist"), batch(), batch())
-    monkeypatch.setenv(dataset.FOLDER_VARIABLE, str(tmp_path / "missing"))
-    assert data.load("mnist", data_dir=tmp_path, validation_examples=0).name == "mnist"
+# Prepared folders.
 
 
-def make_prepared(data_dir):
-    """What tells that tensorflow-datasets has prepared MNIST there."""
-    folder = data_dir / "mnist" / "3.0.1"
+def describe(folder, *, file_format="tfrecord", counts=None, sizes=(0, 0)):
+    """A dataset folder as tensorflow-datasets 4.9.10 describes it, without TensorFlow.
+
+    Oracle: folders that it prepared itself, in test_data_mnist.py.
+    """
     folder.mkdir(parents=True)
-    for name in ("dataset_info.json", "features.json"):
-        (folder / name).touch()
+    splits = []
+    for (name, count), extra in zip(
+        (counts or {"train": 60_000, "test": 10_000}).items(), sizes, strict=True
+    ):
+        splits.append({"name": name, "numBytes": "0", "shardLengths": [str(count)]})
+        shard = folder / f"mnist-{name}.{file_format}-00000-of-00001"
+        with open(shard, "wb") as stream:
+            stream.truncate(16 * count + extra)
+    info = {"name": "mnist", "fileFormat": file_format, "splits": splits}
+    (folder / "dataset_info.json").write_text(json.dumps(info))
+    (folder / "features.json").touch()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({}, None),
+        ({"file_format": "array_record"}, "array_record"),
+        ({"counts": {"train": 100, "test": 100}}, "train records are not all there"),
+        ({"sizes": (0, -1)}, "test records are not all there"),
+        ({"counts": {"train": 60_000}, "sizes": (0,)}, "json is damaged"),
+    ],
+    ids=str,
+)
+def test_a_prepared_folder_is_judged_by_its_records(tmp_path, change, reason):
+    describe(tmp_path / "mnist" / "3.0.1", **change)
+    assert tfds.prepared_in("mnist", tmp_path) == (None if reason else tmp_path)
+    if reason:
+        assert reason in tfds.defect(tmp_path / "mnist" / "3.0.1")
+        describe(tmp_path / "jaxnets" / "mnist" / "3.0.1")  # ours, beside it
+        assert tfds.prepared_in("mnist", tmp_path) == tmp_path / "jaxnets"
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"splits": 3}', None])
+def test_a_prepared_folder_with_a_damaged_description(tmp_path, content):
+    folder = tmp_path / "mnist" / "3.0.1"
+    describe(folder)
+    (folder / "dataset_info.json").unlink()
+    if content is not None:
+        (folder / "dataset_info.json").write_text(content)
+    assert tfds.prepared_in("mnist", tmp_path) is None
 
 
 @pytest.mark.parametrize("name", [None, "mnist"])
-def test_what_is_prepared_comes_before_the_variable(monkeypatch, tmp_path, name):
-    folders = []
-
-    def load(name, folder, data_dir):
-        folders.append(folder)
-        return batch(), batch()
-
-    monkeypatch.setattr(tfds_source, "load", load)
-    monkeypatch.setenv(dataset.FOLDER_VARIABLE, str(tmp_path / "missing"))
+def test_what_is_prepared_comes_before_the_variable(
+    reader, monkeypatch, tmp_path, name
+):
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "missing"))
     options = {"data_dir": tmp_path, "validation_examples": 0}
     with pytest.raises(InputError, match="missing lacks"):
         data.load(name, **options)
-    make_prepared(tmp_path)
+    describe(tmp_path / "mnist" / "3.0.1")
     with pytest.raises(InputError, match="explicit lacks"):  # what is named is checked
         data.load(name, folder=tmp_path / "explicit", **options)
     assert data.load(name, **options).name == "mnist"
-    assert folders == [None]
+    assert reader == [(None, tmp_path)]
 
 
-def test_a_stream_of_what_is_prepared_needs_no_folder(monkeypatch, tmp_path):
-    class Reached(Exception):
-        pass
+def test_what_is_kept_needs_no_folder(monkeypatch, tmp_path):
+    cache.write(cache.path(tmp_path, "mnist"), batch(), batch())
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "missing"))
+    assert data.load("mnist", data_dir=tmp_path, validation_examples=0).name == "mnist"
 
-    def prepare(name, folder, data_dir):
-        raise Reached(folder)
 
-    monkeypatch.setattr(tfds_source, "prepare", prepare)
-    monkeypatch.setenv(dataset.FOLDER_VARIABLE, str(tmp_path / "missing"))
-    options = {"split": "test", "batch_size": 8, "seed": None, "data_dir": tmp_path}
-    with pytest.raises(InputError, match="missing lacks"):
-        data.stream("mnist", **options)
-    make_prepared(tmp_path)
-    with pytest.raises(InputError, match="explicit lacks"):
-        data.stream("mnist", folder=tmp_path / "explicit", **options)
-    with pytest.raises(Reached, match="None"):
-        data.stream("mnist", **options)
+# The network and tensorflow-datasets.
 
 
 def refuse(request, timeout):
@@ -222,57 +316,76 @@ def refuse(request, timeout):
     raise urllib.error.URLError(OSError(errno.ENETUNREACH, "Network is unreachable"))
 
 
-def test_a_server_that_cannot_be_reached(monkeypatch):
-    monkeypatch.setattr(urllib.request, "urlopen", refuse)
-    with pytest.raises(DatasetUnavailable) as caught:
-        tfds_source._check_reachable("kmnist", "https://example.org/file")
-    said = str(caught.value)
-    assert said.startswith("kmnist could not be downloaded (URLError). Go online, or")
-    assert "--mnist-dir" in said
-
-
-def test_a_server_that_answers_can_be_reached(monkeypatch):
-    def answer(request, timeout):
-        assert request.method == "HEAD" and timeout == tfds_source.REACH_SECONDS
-        raise urllib.error.HTTPError(
-            request.full_url, 403, "Forbidden", Message(), io.BytesIO()
-        )
-
-    monkeypatch.setattr(urllib.request, "urlopen", answer)
-    tfds_source._check_reachable("mnist", "https://example.org/file")
-
-
 @pytest.mark.keras
 @pytest.mark.usefixtures("in_this_process")
 def test_offline_a_name_fails_and_no_name_falls_back(monkeypatch, tmp_path):
     # All is real but for the network, and that TensorFlow runs in this process.
     monkeypatch.setattr(urllib.request, "urlopen", refuse)
-    monkeypatch.delenv(dataset.FOLDER_VARIABLE, raising=False)
+    monkeypatch.delenv(VARIABLE, raising=False)
+    folder = tmp_path / "mnist" / "3.0.1"
+    describe(folder, file_format="array_record")
     remedy = r"mnist could not be downloaded \(URLError\)\. Go online.*--mnist-dir"
-    with pytest.raises(DatasetUnavailable, match=remedy):
+    with pytest.raises(DatasetUnavailable, match=f"{remedy}.*{folder}.*array_record"):
         data.load("mnist", data_dir=tmp_path)
-    found = data.load(data_dir=tmp_path)
-    assert found.name == "digits"
-    assert "could not be downloaded (URLError)" in found.notice
+    loaded = data.load(data_dir=tmp_path)
+    assert loaded.name == "digits"
+    assert "could not be downloaded (URLError)" in loaded.notice
     assert not list(tmp_path.rglob("*.npz"))
 
 
-def preparing(monkeypatch, error, is_prepared):
+@pytest.mark.keras
+@pytest.mark.usefixtures("in_this_process")
+def test_a_server_that_answers_is_left_to_tensorflow_datasets(monkeypatch, tmp_path):
+    class Reached(Exception):
+        pass
+
+    def answer(request, timeout):
+        assert request.method == "HEAD" and 0 < timeout <= 10
+        raise urllib.error.HTTPError(
+            request.full_url, 403, "Forbidden", Message(), io.BytesIO()
+        )
+
+    def download_and_prepare(self, **_):
+        raise Reached
+
+    import tensorflow_datasets
+
+    builder = tensorflow_datasets.core.DatasetBuilder
+    monkeypatch.setattr(builder, "download_and_prepare", download_and_prepare)
+    monkeypatch.setattr(urllib.request, "urlopen", answer)
+    with pytest.raises(DatasetUnavailable) as caught:
+        tfds.prepare("mnist", None, tmp_path)
+    assert isinstance(caught.value.__cause__, Reached)
+
+
+@pytest.mark.keras
+def test_a_read_only_data_folder(read_only_disk, tmp_path):
+    files = make_files(tmp_path / "files")
+    with pytest.raises(InputError, match=rf"{read_only_disk}.*Read-only.*--data-dir"):
+        tfds.prepare("mnist", files, read_only_disk)
+
+
+def test_without_tensorflow_the_message_says_so(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    with pytest.raises(DatasetUnavailable, match="tensorflow is not installed"):
+        tfds.prepare("mnist", None, tmp_path)
+
+
+def preparing(monkeypatch, data_dir, error, is_prepared):
     """`prepare` with a builder whose preparation fails; then it may be there."""
-    states = iter([False, is_prepared])
 
     def download_and_prepare(**_):
+        if is_prepared:
+            describe(data_dir / "mnist" / "3.0.1")
         raise error
 
-    builder = SimpleNamespace(
-        is_prepared=lambda: next(states), download_and_prepare=download_and_prepare
-    )
-    tfds = SimpleNamespace(
+    builder = SimpleNamespace(download_and_prepare=download_and_prepare)
+    library = SimpleNamespace(
         builder=lambda *_, **__: builder,
         download=SimpleNamespace(DownloadConfig=lambda **_: None),
     )
-    monkeypatch.setattr(tfds_source, "_import_tfds", lambda: tfds)
-    return tfds_source.prepare("mnist", Path("folder"), Path("data")) is builder
+    monkeypatch.setattr(tfds, "_import_tensorflow_datasets", lambda: library)
+    return tfds.prepare("mnist", Path("folder"), data_dir) is builder
 
 
 @pytest.mark.keras
@@ -285,8 +398,8 @@ def preparing(monkeypatch, error, is_prepared):
     ],
     ids=str,
 )
-def test_another_process_may_prepare_faster(monkeypatch, error):
-    assert preparing(monkeypatch, error, is_prepared=True)
+def test_another_process_may_prepare_faster(monkeypatch, tmp_path, error):
+    assert preparing(monkeypatch, tmp_path, error, is_prepared=True)
 
 
 @pytest.mark.keras
@@ -301,11 +414,14 @@ def test_another_process_may_prepare_faster(monkeypatch, error):
     ],
     ids=str,
 )
-def test_a_full_disk_is_no_missing_dataset(monkeypatch, error, raised):
+def test_a_full_disk_is_no_missing_dataset(monkeypatch, tmp_path, error, raised):
     # Only where the data cannot be had may digits take its place.
     with pytest.raises(raised) as caught:
-        preparing(monkeypatch, error, is_prepared=False)
+        preparing(monkeypatch, tmp_path, error, is_prepared=False)
     assert caught.type is raised
+
+
+# Streams.
 
 
 @pytest.mark.parametrize(
@@ -313,7 +429,7 @@ def test_a_full_disk_is_no_missing_dataset(monkeypatch, error, raised):
     [
         ({"name": "digits"}, "unknown dataset 'digits' to stream; known: mnist"),
         ({"batch_size": 0}, "batch_size=0 must be at least 1"),
-        ({"folder": Path("no-such")}, "folder no-such lacks"),
+        ({"folder": "no-such"}, "folder /.*/no-such lacks"),
     ],
 )
 def test_a_stream_refuses_bad_input_at_once(settings, message):
@@ -322,36 +438,68 @@ def test_a_stream_refuses_bad_input_at_once(settings, message):
         data.stream(**{**standard, **settings})
 
 
-def batch(image_shape=(4, 28, 28), image_type=np.uint8, labels=(0, 9, 5, 3)):
-    return Batch(np.zeros(image_shape, image_type), np.array(labels, np.int32))
+def test_a_stream_of_what_is_prepared_needs_no_folder(monkeypatch, tmp_path):
+    class Reached(Exception):
+        pass
+
+    def prepare(name, folder, data_dir):
+        raise Reached(folder)
+
+    monkeypatch.setattr(tfds, "prepare", prepare)
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "missing"))
+    options = {"split": "test", "batch_size": 8, "seed": None, "data_dir": tmp_path}
+    with pytest.raises(InputError, match="missing lacks"):
+        data.stream("mnist", **options)
+    describe(tmp_path / "mnist" / "3.0.1")
+    with pytest.raises(Reached, match="None"):
+        data.stream("mnist", **options)
 
 
+# What records must be.
+
+
+@pytest.mark.parametrize("on_device", [False, True])
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        (batch(labels=(0, 1, 10, 2)), "labels run from 0 to 10"),
+        (batch(labels=(0, 1, 10, 2)), "labels run from 0 to 10.*between 0 and 9"),
         (batch(labels=(0, -1, 9, 2)), "labels run from -1 to 9"),
-        (batch(labels=(0, 1)), "4 images but labels"),
-        (batch(image_type=np.float32), "not float32"),
+        (batch((600, 2, 2), labels=[0] * 1000), "600 images but 1,000 labels"),
+        (batch(labels=(0, 1)), "4 images but 2 labels"),
+        (batch(image_type=np.float32), r"not float32 \[4, 28, 28\]"),
         (batch(image_shape=(4, 784)), r"not uint8 \[4, 784\]"),
         (batch(image_shape=(4, 28, 28, 1)), r"not uint8 \[4, 28, 28, 1\]"),
+        (batch(labels=np.eye(4)), r"not int32 \[4, 4\]"),
+        (batch()._replace(label=np.zeros(4, np.float32)), r"not float32 \[4\]"),
+        (batch()._replace(label=np.zeros(4, bool)), r"not bool \[4\]"),
     ],
-    ids=str,
 )
-def test_records_that_make_no_sense(bad, message):
+def test_records_that_make_no_sense(bad, message, on_device):
     with pytest.raises(InputError, match=message):
-        checks.check_batch(bad)
+        checks.require_batch(jax.device_put(bad) if on_device else bad)
+
+
+def test_records_that_are_no_arrays():
+    with pytest.raises(InputError, match=r"images must be an array.*not a list"):
+        checks.require_batch(batch()._replace(image=[[[0]]]))
+    with pytest.raises(InputError, match=r"labels must be an array.*not a list"):
+        checks.require_batch(batch()._replace(label=[0, 9, 5, 3]))
 
 
 def test_sound_records_pass():
-    checks.check_batch(batch())
-    checks.check_batch(batch((0, 28, 28), labels=()))
+    checks.require_batch(batch())
+    checks.require_batch(jax.device_put(batch()))
+    checks.require_batch(batch((0, 28, 28), labels=()))
+    checks.require_batch(batch(labels=(0, 61, 5, 3)), num_classes=62)
+    for kind in (np.int64, np.uint8):
+        checks.require_batch(batch()._replace(label=np.arange(4, dtype=kind)))
+    # Images alone may be checked while a function is traced.
+    jax.eval_shape(checks.require_images, jnp.zeros((4, 28, 28), jnp.uint8))
 
 
-def test_labels_out_of_range_are_found_when_a_dataset_is_read(monkeypatch, tmp_path):
-    monkeypatch.delenv(dataset.FOLDER_VARIABLE, raising=False)
+def test_labels_out_of_range_are_not_kept_when_a_dataset_is_read(monkeypatch, tmp_path):
     records = (batch(), batch(labels=(0, 1, 2, 10)))
-    monkeypatch.setattr(tfds_source, "load", lambda *_: records)
+    monkeypatch.setattr(tfds, "load", lambda *_: records)
     with pytest.raises(InputError, match="labels run from 0 to 10"):
         data.load("kmnist", data_dir=tmp_path)
     assert list(tmp_path.rglob("*.npz")) == []  # nothing bad is kept for next time

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxnets import data
-from jaxnets.data import cache, dataset, tfds_source
+from jaxnets.data import cache, tfds
 from jaxnets.types import Batch
 
 
@@ -31,8 +31,8 @@ def decoded(monkeypatch):
         calls.append(name)
         return TRAIN, TEST
 
-    monkeypatch.setattr(tfds_source, "load", load)
-    monkeypatch.delenv(dataset.FOLDER_VARIABLE, raising=False)
+    monkeypatch.setattr(tfds, "load", load)
+    monkeypatch.delenv(tfds.FOLDER_VARIABLE, raising=False)
     return calls
 
 
@@ -40,9 +40,9 @@ def test_arrays_come_back_bit_for_bit(tmp_path):
     file = tmp_path / "new" / "arrays.npz"
     assert cache.read(file) is None  # silently: warnings are errors here
     cache.write(file, TRAIN, TEST)
-    found = cache.read(file)
-    chex.assert_trees_all_equal(found, (TRAIN, TEST))
-    chex.assert_trees_all_equal_dtypes(found, (TRAIN, TEST))
+    kept = cache.read(file)
+    chex.assert_trees_all_equal(kept, (TRAIN, TEST))
+    chex.assert_trees_all_equal_dtypes(kept, (TRAIN, TEST))
 
 
 def test_a_warm_start_decodes_nothing(decoded, tmp_path):
@@ -107,17 +107,17 @@ def sound_file(tmp_path_factory):
 
 @pytest.mark.filterwarnings("ignore:.*is damaged:UserWarning")  # it may say so here
 @settings(max_examples=300)
-@given(place=st.integers(-330, 300), bit=st.integers(0, 7))
-def test_no_flipped_bit_ever_gives_other_arrays_or_an_error(sound_file, place, bit):
+@given(index=st.integers(-330, 300), bit=st.integers(0, 7))
+def test_no_flipped_bit_ever_gives_other_arrays_or_an_error(sound_file, index, bit):
     # The first bytes hold the first array's header, the last ones the file's index.
     content = bytearray(sound_file.read_bytes())
-    content[place] ^= 1 << bit
+    content[index] ^= 1 << bit
     damaged = sound_file.with_name("damaged.npz")
     damaged.write_bytes(content)
-    found = cache.read(damaged)
-    if found is not None:  # the bit did not matter, such as one of a date
-        chex.assert_trees_all_equal(found, (TRAIN, TEST))
-        chex.assert_trees_all_equal_dtypes(found, (TRAIN, TEST))
+    kept = cache.read(damaged)
+    if kept is not None:  # the bit did not matter, such as one of a date
+        chex.assert_trees_all_equal(kept, (TRAIN, TEST))
+        chex.assert_trees_all_equal_dtypes(kept, (TRAIN, TEST))
 
 
 def test_a_full_disk_only_costs_time(decoded, small_disk):
@@ -133,4 +133,11 @@ def test_a_full_disk_only_costs_time(decoded, small_disk):
 def test_a_read_only_disk_only_costs_time(decoded, read_only_disk):
     with pytest.warns(UserWarning, match="could not be kept in .*Read-only"):
         loaded = data.load("kmnist", data_dir=read_only_disk)
+    chex.assert_trees_all_equal(loaded.test, TEST)
+
+
+def test_a_file_where_the_folder_should_be_only_costs_time(decoded, tmp_path):
+    (tmp_path / "jaxnets").touch()
+    with pytest.warns(UserWarning, match=r"could not be kept in .*File exists"):
+        loaded = data.load("kmnist", data_dir=tmp_path)
     chex.assert_trees_all_equal(loaded.test, TEST)

@@ -4,20 +4,24 @@ import functools
 import gzip
 import os
 import shutil
-import subprocess
-import sys
+import urllib.request
 from pathlib import Path
 
 import chex
+import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from jaxnets import data
-from jaxnets.data import cache, dataset, tfds_source
+from jaxnets import data, process, relu_softmax, training
+from jaxnets.data import tfds
 from jaxnets.errors import InputError
+from jaxnets.types import Batch
 
 pytestmark = pytest.mark.mnist
 # Published with MNIST.
+TRAIN_COUNTS = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
 TEST_COUNTS = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
 
 
@@ -29,57 +33,100 @@ def test_sizes_types_and_ranges(mnist):
         assert (part.image.min(), part.image.max()) == (0, 255)
 
 
-def test_class_counts_of_the_test_set(mnist):
+def test_records_are_the_published_ones_in_the_order_of_tensorflow_datasets(mnist):
     assert np.bincount(mnist.test.label).tolist() == TEST_COUNTS
-    # and of the 60,000 training records, training and validation together
     labels = np.concatenate([mnist.train.label, mnist.validation.label])
-    published = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
-    assert np.bincount(labels).tolist() == published
-
-
-def test_records_come_in_the_order_of_tensorflow_datasets(mnist):
+    assert np.bincount(labels).tolist() == TRAIN_COUNTS
     # The files' own order begins 5 0 4 1 9.
     assert mnist.train.label[:5].tolist() == [4, 1, 0, 7, 8]
-
-
-def test_the_mean_pixel_is_the_published_one(mnist):
     images = np.concatenate([mnist.train.image, mnist.validation.image])
     # 0.1307, in every tutorial that normalises; 4 digits are given.
     assert round(float(images.mean() / 255), 4) == 0.1307
 
 
-def test_a_warm_start_needs_no_tensorflow(mnist):
-    # The fixture has filled the cache already.
-    assert cache.path(tfds_source.default_data_dir(), "mnist").is_file()
-    program = (
-        "import sys; sys.modules['tensorflow'] = None\n"
-        "from jaxnets import data; print(len(data.load('mnist').test.label))"
+@pytest.mark.usefixtures("mnist")
+def test_a_warm_start_needs_no_tensorflow(monkeypatch):
+    # The fixture has filled the cache already. TensorFlow runs in another process.
+    def iterate(*_, **__):
+        raise AssertionError("a process was started")
+
+    monkeypatch.setattr(process, "iterate", iterate)
+    assert len(data.load("mnist").test.label) == 10_000
+
+
+# The rest prepares a few records from the four files: the checks are the same.
+
+NUM_EXAMPLES, BATCH_SIZE = 500, 64  # 7 full batches and one of 52
+
+
+@pytest.fixture(scope="module")
+def few_records():
+    """tensorflow-datasets prepares a few records, and there is no network."""
+    import tensorflow_datasets
+
+    download = tensorflow_datasets.download
+    config = functools.partial(
+        download.DownloadConfig, max_examples_per_split=NUM_EXAMPLES
     )
-    command = [sys.executable, "-c", program]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == "10000", done.stderr
+
+    def refuse(request, timeout):
+        raise OSError("the network must not be asked")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(download, "DownloadConfig", config)
+        counts = {"train": NUM_EXAMPLES, "test": NUM_EXAMPLES}
+        patch.setattr(tfds, "RECORDS", counts)
+        patch.setattr(urllib.request, "urlopen", refuse)
+        yield
 
 
-@pytest.fixture
-def files(tmp_path):
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
     """A copy of the four files, to spoil."""
-    folder = os.environ.get(dataset.FOLDER_VARIABLE)
+    folder = os.environ.get("JAXNETS_MNIST_DIR")
     if not folder:
-        pytest.skip(f"needs the four original files; set {dataset.FOLDER_VARIABLE}")
-    copy = tmp_path / "files"
-    copy.mkdir()
-    for name in tfds_source.FILES:
+        pytest.skip("needs the four original files; set JAXNETS_MNIST_DIR")
+    copy = tmp_path_factory.mktemp("files")
+    for name in tfds.FILES:
         shutil.copyfile(Path(folder) / name, copy / name)
     return copy
 
 
-def files_in(folder):
-    return [path for path in folder.rglob("*") if path.is_file()]
+@pytest.fixture(scope="module")
+def prepared(files, few_records, tmp_path_factory):
+    """A data folder where `data.stream` has prepared MNIST."""
+    data_dir = tmp_path_factory.mktemp("data")
+    # As `tfds.data_source` leaves it, which tf.data cannot read.
+    taken = data_dir / "mnist" / "3.0.1"
+    taken.mkdir(parents=True)
+    (taken / "dataset_info.json").write_text('{"fileFormat": "array_record"}')
+    (taken / "features.json").write_text("{}")
+    data.stream(
+        "mnist", split="test", batch_size=1, seed=None, folder=files, data_dir=data_dir
+    )
+    return data_dir
 
 
-@pytest.mark.slow  # TensorFlow starts twice
-def test_spoiled_files_are_named_and_leave_nothing_behind(files, tmp_path, monkeypatch):
-    altered, truncated = files / tfds_source.FILES[2], files / tfds_source.FILES[1]
+def published_labels(files):
+    content = gzip.decompress((files / "train-labels-idx1-ubyte.gz").read_bytes())
+    return np.frombuffer(content, np.uint8, count=NUM_EXAMPLES, offset=8)
+
+
+def published_images(files):
+    content = gzip.decompress((files / "train-images-idx3-ubyte.gz").read_bytes())
+    pixels = np.frombuffer(content, np.uint8, count=NUM_EXAMPLES * 784, offset=16)
+    return pixels.reshape(-1, 28, 28)
+
+
+def rows(batch):
+    """Records that can be compared whatever their order."""
+    pairs = zip(batch.label.tolist(), batch.image, strict=True)
+    return sorted((label, image.tobytes()) for label, image in pairs)
+
+
+@pytest.mark.usefixtures("few_records", "in_this_process")
+def test_spoiled_files_are_named_and_leave_nothing_behind(files, tmp_path):
+    altered, truncated = files / tfds.FILES[2], files / tfds.FILES[1]
     sound = {file: file.read_bytes() for file in (altered, truncated)}
     data_dir = tmp_path / "data"
 
@@ -88,31 +135,109 @@ def test_spoiled_files_are_named_and_leave_nothing_behind(files, tmp_path, monke
     altered.write_bytes(content)
     with pytest.raises(InputError, match=r"t10k-images-idx3-ubyte\.gz in .*SHA-256"):
         data.load("mnist", folder=files, data_dir=data_dir)
-    assert list(tmp_path.rglob("*.npz")) == []
-    assert files_in(data_dir) == []
     altered.write_bytes(sound[altered])
 
     truncated.write_bytes(sound[truncated][:1000])
-    # In this process: the load above went through the other one.
     with pytest.raises(InputError, match=r"train-labels-idx1-ubyte\.gz in .*SHA-256"):
-        tfds_source.prepare("mnist", files, data_dir)
-    assert not tfds_source.is_prepared("mnist", data_dir)
-    # The next try finds no more than what was sound, unpacked.
-    for left in files_in(data_dir):
-        packed = files / left.name.removeprefix("GZIP.")
-        assert packed != truncated
-        assert left.read_bytes() == gzip.decompress(packed.read_bytes())
+        data.load("mnist", folder=files, data_dir=data_dir)
+    assert list(tmp_path.rglob("*.npz")) == []
+    assert tfds.prepared_in("mnist", data_dir) is None
     truncated.write_bytes(sound[truncated])
 
-    # With sound files again, the same data folder takes records; a few are enough.
-    import tensorflow_datasets as tfds
+    # With sound files again, the same data folder takes records.
+    loaded = data.load("mnist", folder=files, data_dir=data_dir, validation_examples=0)
+    assert rows(loaded.train) == rows(
+        Batch(published_images(files), published_labels(files))
+    )
+    assert tfds.prepared_in("mnist", data_dir) == data_dir
 
-    few = functools.partial(tfds.download.DownloadConfig, max_examples_per_split=100)
-    monkeypatch.setattr(tfds.download, "DownloadConfig", few)
-    builder = tfds_source.prepare("mnist", files, data_dir)
-    assert tfds_source.is_prepared("mnist", data_dir)
-    labels = [
-        record["label"] for record in tfds.as_numpy(builder.as_dataset(split="test"))
-    ]
-    published = gzip.decompress((files / tfds_source.FILES[3]).read_bytes())
-    assert sorted(labels) == sorted(published[8:108])  # after the file's header
+
+@pytest.mark.usefixtures("in_this_process")
+def test_a_folder_in_another_format_is_passed_by(prepared, files, monkeypatch):
+    # It is left as it was, ours is prepared beside it, and the files are used once.
+    assert os.listdir(prepared / "mnist" / "3.0.1") != []
+    assert tfds.prepared_in("mnist", prepared) == prepared / "jaxnets"
+    monkeypatch.setenv("JAXNETS_MNIST_DIR", "no such folder")
+    loaded = data.load("mnist", data_dir=prepared, validation_examples=0)
+    assert sorted(loaded.train.label) == sorted(published_labels(files))
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_records_that_are_cut_off_or_altered_later(prepared, files, tmp_path):
+    data_dir = tmp_path / "data"
+    shutil.copytree(prepared / "jaxnets" / "mnist", data_dir / "mnist")
+    [shard] = (data_dir / "mnist" / "3.0.1").glob("*train*")
+    content = bytearray(shard.read_bytes())
+
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(InputError, match=f"{shard.parent} is damaged; remove it"):
+        data.load("mnist", data_dir=data_dir)
+    with pytest.raises(InputError, match=f"{shard.parent} is damaged; remove it"):
+        list(
+            data.stream(
+                "mnist", split="train", batch_size=8, seed=None, data_dir=data_dir
+            )
+        )
+
+    shard.write_bytes(content[:-1])
+    loaded = data.load("mnist", folder=files, data_dir=data_dir, validation_examples=0)
+    assert sorted(loaded.train.label) == sorted(published_labels(files))
+
+
+def stream(prepared, seed=None):
+    return data.stream(
+        "mnist", split="train", batch_size=BATCH_SIZE, seed=seed, data_dir=prepared
+    )
+
+
+def joined(batches):
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *batches)
+
+
+@pytest.fixture(scope="module")
+def in_memory(prepared):
+    """The records of `load`, read without it: oracle is tensorflow-datasets' NumPy."""
+    import tensorflow_datasets
+
+    builder = tensorflow_datasets.builder("mnist:3.0.1", data_dir=prepared / "jaxnets")
+    records = list(tensorflow_datasets.as_numpy(builder.as_dataset(split="train")))
+    return Batch(
+        np.stack([record["image"][..., 0] for record in records]),
+        np.array([record["label"] for record in records], np.int32),
+    )
+
+
+def test_a_stream_gives_every_record_in_order(prepared, in_memory):
+    batches = list(stream(prepared))
+    assert [len(batch.label) for batch in batches] == [64] * 7 + [52]
+    chex.assert_trees_all_equal(joined(batches), in_memory)
+    chex.assert_trees_all_equal_dtypes(joined(batches), in_memory)
+
+
+def test_a_seed_shuffles_and_still_gives_every_record_once(prepared, in_memory):
+    one, same, other = (joined(stream(prepared, seed)) for seed in (1, 1, 2))
+    chex.assert_trees_all_equal(one, same)
+    assert not np.array_equal(one.label, other.label)
+    assert not np.array_equal(one.label, in_memory.label)
+    assert rows(one) == rows(in_memory) == rows(other)
+
+
+@pytest.mark.parametrize("split", ["no-such", "train[", "train[:200%]", "train[900:]"])
+def test_a_split_that_is_not_there(prepared, split):
+    with pytest.raises(InputError, match=r"split=.*mnist cannot be read"):
+        data.stream("mnist", split=split, batch_size=8, seed=None, data_dir=prepared)
+
+
+def test_training_from_disk_equals_training_in_memory(prepared, in_memory):
+    tx = optax.sgd(0.1)
+    fresh = training.start(relu_softmax.init(jax.random.key(0), (784, 20, 10)), tx)
+    train_step = training.make_train_step(relu_softmax.loss_fn, tx)
+    streamed = fresh
+    for batch in stream(prepared):
+        streamed, _ = jax.jit(train_step)(streamed, batch)
+    train_epoch = training.make_train_epoch(train_step, BATCH_SIZE)
+    state, totals = jax.jit(train_epoch)(fresh, in_memory, jnp.arange(NUM_EXAMPLES))
+    assert totals.seen == NUM_EXAMPLES and streamed.step == state.step == 8
+    # float32, 784-term sums: the compiler may add them in another order in a scan.
+    chex.assert_trees_all_close(streamed.params, state.params, rtol=1e-5, atol=1e-6)

@@ -72,12 +72,12 @@ def load(
             f"{validation_examples=} leaves nothing to train on; there are "
             f"{num_records} records"
         )
-        raise InputError(with_notice(message, notice))
+        raise InputError(_with_notice(message, notice))
     train, validation = _split(train, num_records - validation_examples)
     return Dataset(name or DEFAULT, train, validation, test, notice)
 
 
-def with_notice(message: str, notice: str | None) -> str:
+def _with_notice(message: str, notice: str | None) -> str:
     """What an error says about a dataset's size, where the data is a substitute."""
     return f"{message}. {notice}" if notice else message
 
@@ -91,7 +91,7 @@ def first_examples(dataset: Dataset, count: int) -> Dataset:
     num_examples = len(dataset.train.label)
     if not 1 <= count <= num_examples:
         message = f"examples={count} must be between 1 and {num_examples}"
-        raise InputError(with_notice(message, dataset.notice))
+        raise InputError(_with_notice(message, dataset.notice))
     return dataset._replace(train=_split(dataset.train, count)[0])
 
 
