@@ -19,6 +19,7 @@ __all__ = [
     "errors",
     "flax_dense",
     "keras_dense",
+    "keras_network",
     "losses",
     "models",
     "neurons",

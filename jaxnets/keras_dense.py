@@ -4,18 +4,15 @@ TensorFlow loads when it is needed, not before. `train_and_test` runs it in a pr
 of its own, so that it shares neither memory nor threads with JAX.
 """
 
-import importlib
-import os
-import sys
 import time
 from collections.abc import Callable, Iterator
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jaxnets import process
 from jaxnets.errors import InputError
+from jaxnets.keras_network import build, load_keras
 from jaxnets.pixels import WHITE
 from jaxnets.training import Epoch, require_finite
 from jaxnets.types import (
@@ -33,67 +30,6 @@ if TYPE_CHECKING:
     import keras
 
     from jaxnets.data import Dataset
-
-VARIABLE = "KERAS_BACKEND"  # read by Keras when it is first imported
-
-
-def load_keras(backend: str = "tensorflow") -> ModuleType:
-    """Keras on this backend; "tensorflow" is what makes it tf.keras.
-
-    Keras chooses its backend once a process, when it is first imported.
-
-    Raises:
-      InputError: it runs on another backend already.
-    """
-    if "keras" not in sys.modules:
-        os.environ[VARIABLE] = backend
-        if backend == "tensorflow":
-            _load_tensorflow()
-    keras = importlib.import_module("keras")
-    active = keras.backend.backend()
-    if active != backend:
-        raise InputError(
-            f"Keras was imported before and runs on {active}, not on {backend}; import "
-            f"it after jaxnets has, set {VARIABLE}={backend}, or start a new process"
-        )
-    return keras
-
-
-def _load_tensorflow() -> None:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before the first import
-    with process.stderr_silenced():
-        import tensorflow as tf
-
-        for gpu in tf.config.get_visible_devices("GPU"):
-            tf.config.experimental.set_memory_growth(gpu, True)  # leave JAX its share
-
-
-def build(
-    layer_sizes: tuple[int, ...],
-    image_shape: tuple[int, ...],
-    seed: int | None = None,
-    *,
-    softmax: bool = True,
-    backend: str = "tensorflow",
-) -> "keras.Model":
-    """Flatten, Dense with ReLU, and a softmax at the end; Keras's own defaults.
-
-    Args:
-      layer_sizes: neurons from input to output; the first is that of the images.
-      image_shape: height and width.
-      seed: of the initial weights and of the order in `fit`; None: another each time.
-      softmax: whether the model ends in probabilities; else in logits.
-      backend: as in `load_keras`.
-    """
-    keras = load_keras(backend)
-    if seed is not None:
-        keras.utils.set_random_seed(seed)
-    model = keras.Sequential([keras.Input(image_shape), keras.layers.Flatten()])
-    for size in layer_sizes[1:-1]:
-        model.add(keras.layers.Dense(size, activation="relu"))
-    last = "softmax" if softmax else None
-    model.add(keras.layers.Dense(layer_sizes[-1], activation=last))
-    return model
 
 
 def compile_model(model: "keras.Model", recipe: Recipe) -> None:

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import IO, Any
 
 from jaxnets.errors import InputError, NonFiniteLoss, ProcessFailed
@@ -33,7 +33,7 @@ _LAST_LINES = 20  # of the output of a process that died, shown with the error
 # one to call come from the caller's own files, whatever else has their names.
 _PROGRAM = """
 import importlib.util, pickle, sys
-path, files, without, call = pickle.load(sys.stdin.buffer)
+path, files, without, lockstep, call = pickle.load(sys.stdin.buffer)
 sys.path += [entry for entry in path if entry not in sys.path]
 sys.modules.update(dict.fromkeys(without))  # None: it cannot be imported
 for name, file in files.items():
@@ -41,12 +41,16 @@ for name, file in files.items():
     sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules[name])
 from jaxnets import process
-process._serve(call)
+process._serve(call, lockstep)
 """
 
 
 def iterate(
-    function: Callable[..., None], *args: Any, without: Sequence[str] = ()
+    function: Callable[..., None],
+    *args: Any,
+    without: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+    lockstep: bool = False,
 ) -> Generator[Any, None, None]:
     """Yield each value that `function(send, *args)` sends from a new process.
 
@@ -57,6 +61,9 @@ def iterate(
     Args:
       function: called as `function(send, *args)`; a module must define it.
       without: packages that count as not installed in the process.
+      environment: variables that the process has beside or in place of this one's.
+      lockstep: whether `send` returns only when the next value is asked for, so that
+        the process waits while the caller does other things.
 
     Raises:
       InputError, NonFiniteLoss, OSError: raised by the function.
@@ -66,16 +73,17 @@ def iterate(
     name = f"the process of {function.__module__}"
     path = [os.path.abspath(entry) for entry in sys.path]  # "" is the working folder
     files = _files("jaxnets", function.__module__)
-    message = (path, files, tuple(without), pickle.dumps((function, args)))
-    environment = {**os.environ}
-    environment.pop("PYTHONPATH", None)  # it would come before the standard library
+    call = pickle.dumps((function, args))
+    message = (path, files, tuple(without), lockstep, call)
+    variables = {**os.environ, **(environment or {})}
+    variables.pop("PYTHONPATH", None)  # it would come before the standard library
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
             [sys.executable, "-P", "-c", _PROGRAM],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=output,
-            env=environment,
+            env=variables,
             start_new_session=True,
         )
         assert process.stdin and process.stdout
@@ -99,6 +107,10 @@ def iterate(
                 if kind == "traceback":
                     raise ProcessFailed(f"{name} failed: {value}")
                 yield value
+                if lockstep:
+                    with contextlib.suppress(BrokenPipeError):  # likewise
+                        process.stdin.write(b"\n")
+                        process.stdin.flush()
         finally:
             process.kill()
             process.wait()
@@ -133,15 +145,18 @@ def _with_last_lines(ending: str, output: IO[bytes]) -> str:
     return "\n".join([f"{ending}:" if lines else ending, *lines[-_LAST_LINES:]])
 
 
-def _serve(call: bytes) -> None:
+def _serve(call: bytes, lockstep: bool) -> None:
     """The process's side: messages go to what was its standard output."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    words = threading.Semaphore(0)
+    threading.Thread(target=_listen, args=(words,), daemon=True).start()
     messages = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints, prints among the errors
 
     def send(kind: str, value: Any = None) -> None:
         messages.write(pickle.dumps((kind, value)))  # all of it, or nothing
         messages.flush()
+        if lockstep and kind == "value":
+            words.acquire()
 
     try:
         function, args = pickle.loads(call)
@@ -155,10 +170,10 @@ def _serve(call: bytes) -> None:
             send("traceback", f"{summary}\n{traceback.format_exc()}")
 
 
-def _end_with_parent() -> None:
-    """Wait for the end of the pipe, which the parent keeps open while it lives."""
+def _listen(words: threading.Semaphore) -> None:
+    """Pass on the parent's words until the pipe ends, as it does with the parent."""
     while os.read(0, 1):
-        pass
+        words.release()
     os._exit(1)
 
 

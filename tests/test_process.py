@@ -73,6 +73,12 @@ def wait_for_ever(send):
     time.sleep(1000)
 
 
+def leave_files(send, folder):
+    for number in range(3):
+        (folder / str(number)).touch()
+        send(os.environ["PACE"])
+
+
 def test_values_come_in_order_from_another_process():
     values = list(process.iterate(numbers, 3))
     assert [number for number, _ in values] == [0, 1, 2]
@@ -123,6 +129,16 @@ def test_a_process_that_ends_in_mid_message():
 def test_a_package_that_counts_as_not_installed():
     located = process.iterate(locate, "wave", "colorsys", without=["colorsys"])
     assert [bool(file) for file in located] == [True, False]
+
+
+def test_in_lockstep_the_process_waits_until_it_is_asked(tmp_path):
+    options = {"environment": {"PACE": "slow"}, "lockstep": True}
+    values = process.iterate(leave_files, tmp_path, **options)
+    for count in (1, 2):
+        assert next(values) == "slow"
+        time.sleep(0.1)  # it would go on within a fraction of that
+        assert len(list(tmp_path.iterdir())) == count
+    assert list(values) == ["slow"]
 
 
 @pytest.mark.parametrize("door", ["working folder", "PYTHONPATH", "sys.path"])

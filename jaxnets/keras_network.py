@@ -1,0 +1,78 @@
+"""The one builder of Model 3's Keras network, and the one door to Keras.
+
+Nothing here needs JAX, so that a process that times Keras carries Keras alone.
+`keras_dense` trains the network, and reads and writes its weights.
+"""
+
+import importlib
+import os
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from jaxnets import process
+from jaxnets.errors import InputError
+
+if TYPE_CHECKING:
+    import keras
+
+VARIABLE = "KERAS_BACKEND"  # read by Keras when it is first imported
+
+
+def load_keras(backend: str = "tensorflow") -> ModuleType:
+    """Keras on this backend; "tensorflow" is what makes it tf.keras.
+
+    Keras chooses its backend once a process, when it is first imported.
+
+    Raises:
+      InputError: it runs on another backend already.
+    """
+    if "keras" not in sys.modules:
+        os.environ[VARIABLE] = backend
+        if backend == "tensorflow":
+            _load_tensorflow()
+    keras = importlib.import_module("keras")
+    active = keras.backend.backend()
+    if active != backend:
+        raise InputError(
+            f"Keras was imported before and runs on {active}, not on {backend}; import "
+            f"it after jaxnets has, set {VARIABLE}={backend}, or start a new process"
+        )
+    return keras
+
+
+def _load_tensorflow() -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before the first import
+    with process.stderr_silenced():
+        import tensorflow as tf
+
+        for gpu in tf.config.get_visible_devices("GPU"):
+            tf.config.experimental.set_memory_growth(gpu, True)  # leave JAX its share
+
+
+def build(
+    layer_sizes: tuple[int, ...],
+    image_shape: tuple[int, ...],
+    seed: int | None = None,
+    *,
+    softmax: bool = True,
+    backend: str = "tensorflow",
+) -> "keras.Model":
+    """Flatten, Dense with ReLU, and a softmax at the end; Keras's own defaults.
+
+    Args:
+      layer_sizes: neurons from input to output; the first is that of the images.
+      image_shape: height and width.
+      seed: of the initial weights and of the order in `fit`; None: another each time.
+      softmax: whether the model ends in probabilities; else in logits.
+      backend: as in `load_keras`.
+    """
+    keras = load_keras(backend)
+    if seed is not None:
+        keras.utils.set_random_seed(seed)
+    model = keras.Sequential([keras.Input(image_shape), keras.layers.Flatten()])
+    for size in layer_sizes[1:-1]:
+        model.add(keras.layers.Dense(size, activation="relu"))
+    last = "softmax" if softmax else None
+    model.add(keras.layers.Dense(layer_sizes[-1], activation=last))
+    return model
