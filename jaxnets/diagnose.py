@@ -1,26 +1,34 @@
 """What looks wrong with a finished run, from what it leaves behind.
 
 `diagnose` takes a `Run` and names mistakes (evaluation, untrained, equal weights, byte
-range, another cost, diverging, saturated, labels out of step) and what is seen in the
+range, another cost, diverging, saturated, labels out of step) and symptoms in the
 answers (collapsed, never answered). An empty list says that nothing looks wrong.
 
-The limits below were set between what 20 healthy networks show and what
-`experiments/bugs.py` measures of each mistake; the figures beside them are from there.
+Whatever is called little or much is so against the labels' own frequencies: a network
+that is as one-sided as its labels is no suspect. The limits below were set between what
+20 healthy networks show and what `experiments/bugs` measures of each mistake; the
+figures beside them are from there. Everything is NumPy on the host.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 import jax
 import numpy as np
 
-from jaxnets.signs import Run, change, error_slope, flat_share, guess_loss, mean_loss
+from jaxnets.errors import InputError
+from jaxnets.types import Params
 
+Cost = Literal["quadratic", "cross_entropy"]
+
+FLAT = 1e-6  # a slope through which nothing is learned; a sigmoid's is at most 0.25
 EVALUATION_TOLERANCE = 0.001  # of the images: float32 ties may fall either way
 TIES = 2  # of few images a thousandth is less than one
 UNMOVED = 1e-6  # change over size of the parameters: float32's resolution is 6e-8
 EQUAL = 1e-4  # spread over size of equal columns; rounding makes 2e-7 of it
 BYTE_RANGE = 16.0  # standardised pixels end at 3, bytes at 255
 COST_TOLERANCE = 0.01  # of a loss computed twice; float32 makes 1e-5 of it
+LEAST_LOSS = 1e-6  # below it losses are equal; Keras clips probabilities at 1e-7
 HEDGED = 1.1  # training loss over a guess's; shuffled labels 1.00 to 1.01
 FAR = 1.5  # first loss over a guess's; Model 1 starts at 3 to 6, the others near 1
 MIN_EPOCHS = 3  # that show whether a loss still falls
@@ -28,27 +36,127 @@ SETTLED = 1.03  # training loss halfway over the last; shuffled 1.00 to 1.03, sl
 BY_HEART = 1.05  # held-out over training loss; shuffled to 1.4, barely trained 1.05
 FLAT_SHARE = 0.99  # of hidden activations; bytes 1.000, healthy 0.57 to 0.65
 ERROR_SLOPE = 0.015  # steps too large 0 to 0.005, healthy 0.05 to 0.11
-MUCH_LOSS = (
-    0.25  # of a guess's; healthy 0.05 to 0.16 in training, too large steps 0.5 to 1.1
-)
-COLLAPSED = 0.95  # of the answers one class; a class has a tenth of the images
-NEVER = 10  # images of a class that are too many to be missed by chance
+MUCH_LOSS = 0.25  # of a guess's; healthy 0.05 to 0.16, too large steps 0.5 to 1.1
+SKILL = 0.11  # of what a guess gets wrong, put right; 20 % right of ten equal classes
+COLLAPSED = 0.055  # images answered otherwise over those labelled so; 95 % one class
+MIN_IMAGES = 10  # of a class; if answered as often, all are missed with chance e^-10
+
+
+class Run(NamedTuple):
+    """What a run leaves behind: N held-out images, K classes; None where unknown.
+
+    Host arrays. Outputs are activations in (0, 1) for the quadratic cost, logits or
+    log-probabilities for the cross-entropy.
+    """
+
+    cost: Cost  # the recipe's
+    labels: np.ndarray  # int [N]
+    answers: np.ndarray  # int [N], the classes that the program gives
+    accuracy: float  # on these images, as the program reports it
+    seen: int  # images that its evaluation counted
+    loss: float | None = None  # mean on these images, as the program reports it
+    train_loss: Sequence[float] = ()  # mean, an entry an epoch
+    train_seen: int | None = None  # images trained on in an epoch
+    first: Params | None = None  # parameters before training; kernels [..., in, out]
+    last: Params | None = None  # and after it
+    outputs: np.ndarray | None = None  # float [N, K], after training
+    first_outputs: np.ndarray | None = None  # float [N, K], before it
+    hidden: Sequence[np.ndarray] = ()  # activations of each hidden layer, if any
+    inputs: np.ndarray | None = None  # float [n, pixels] that reach the first layer
 
 
 class Finding(NamedTuple):
     """Something that looks wrong."""
 
-    kind: str  # one of those in `CHECKS` and `SYMPTOMS`
+    kind: str  # one of those in `CHECKS` and `SYMPTOMS`, or "labels"
     text: str  # a sentence
 
 
 def diagnose(run: Run) -> list[Finding]:
-    """Name what looks wrong, causes first; empty where nothing does."""
-    found = [(kind, check(run)) for kind, check in CHECKS.items()]
-    if not any(text for _, text in found):
-        found.append(("labels", _labels(run)))
-    found += [(kind, check(run)) for kind, check in SYMPTOMS.items()]
-    return [Finding(kind, text) for kind, text in found if text]
+    """Name what looks wrong, causes first; empty where nothing does.
+
+    Raises:
+      InputError: there is no image, or the outputs do not fit the labels.
+    """
+    _require_images(run)
+    texts = [(kind, check(run)) for kind, check in CHECKS.items()]
+    if not any(text for _, text in texts):
+        texts.append(("labels", _labels(run)))
+    texts += [(kind, check(run)) for kind, check in SYMPTOMS.items()]
+    return [Finding(kind, text) for kind, text in texts if text]
+
+
+# Measures.
+
+
+def mean_loss(cost: Cost, outputs: np.ndarray, labels: np.ndarray) -> float:
+    """The recipe's loss in float64: half the squared distance, or cross-entropy."""
+    outputs = np.asarray(outputs, np.float64)
+    rows = np.arange(len(labels))
+    if cost == "quadratic":
+        targets = np.zeros_like(outputs)
+        targets[rows, labels] = 1.0
+        return float(np.mean(np.sum((outputs - targets) ** 2, axis=1)) / 2)
+    shifted = outputs - outputs.max(axis=1, keepdims=True)
+    log_sum = np.log(np.sum(np.exp(shifted), axis=1))
+    return float(np.mean(log_sum - shifted[rows, labels]))
+
+
+def guess_loss(cost: Cost, labels: np.ndarray) -> float:
+    """The least loss of one constant output: the labels' frequencies p."""
+    share = np.bincount(labels) / len(labels)
+    if cost == "quadratic":
+        return float((1 - np.sum(share**2)) / 2)
+    return float(-np.sum(share * np.log(np.where(share > 0, share, 1.0))))
+
+
+def guess_accuracy(labels: np.ndarray) -> float:
+    """The greatest accuracy of one constant answer: the commonest label's share."""
+    return float(np.bincount(labels).max() / len(labels))
+
+
+def flat_share(cost: Cost, hidden: Sequence[np.ndarray]) -> float:
+    """The share of hidden activations that let no gradient through; NaN of none.
+
+    Sigmoids (quadratic cost) at 0 or 1, ReLUs (cross-entropy) at 0.
+    """
+    values = np.concatenate([np.ravel(layer) for layer in hidden] or [np.empty(0)])
+    slopes = values * (1 - values) if cost == "quadratic" else values
+    return float(np.mean(slopes < FLAT)) if len(values) else float("nan")
+
+
+def error_slope(outputs: np.ndarray, labels: np.ndarray) -> float:
+    """Mean slope a (1 - a) of sigmoid outputs, each weighted by its error |a - y|.
+
+    The quadratic cost's gradient is the error times this slope (Nielsen, chapter 2,
+    equation BP1): near 0, errors teach nothing. Between 0 and 0.25.
+    """
+    outputs = np.asarray(outputs, np.float64)
+    errors = np.abs(outputs - np.eye(outputs.shape[1])[labels])
+    return float(np.sum(errors * outputs * (1 - outputs)) / max(np.sum(errors), 1e-30))
+
+
+def change(first: Params, last: Params) -> float:
+    """Root mean square change of the parameters, two pytrees of the same structure."""
+    pairs = zip(jax.tree.leaves(first), jax.tree.leaves(last), strict=True)
+    parts = [np.ravel(np.subtract(b, a, dtype=np.float64)) for a, b in pairs]
+    return float(np.sqrt(np.mean(np.concatenate(parts) ** 2)))
+
+
+# Checks: a sentence where something looks wrong.
+
+
+def _require_images(run: Run) -> None:
+    count, classes = len(run.labels), 1 + int(np.max(run.labels, initial=-1))
+    if not count or not len(run.answers):
+        raise InputError("a run without images shows nothing; give it held-out ones")
+    for outputs in (run.outputs, run.first_outputs):
+        if outputs is None or (len(outputs) == count and outputs.shape[1] >= classes):
+            continue
+        raise InputError(
+            f"outputs of shape {outputs.shape} do not fit {count} labels of {classes} "
+            "classes"
+        )
 
 
 def _evaluated(run: Run) -> str | None:
@@ -67,9 +175,8 @@ def _evaluation(run: Run) -> str | None:
     missing = max(0, count - run.seen)
     tolerance = max(TIES, EVALUATION_TOLERANCE * count)
     if run.outputs is not None:
-        right = int(np.sum(run.outputs.argmax(axis=1) == run.labels))
-        apart = abs(run.accuracy * run.seen - right)
-        if apart <= missing + tolerance:
+        right = _share_right(run) * count
+        if abs(run.accuracy * run.seen - right) <= missing + tolerance:
             return None
         score = f"{right / count:.2%} of its outputs"
     elif run.loss is not None:
@@ -86,6 +193,13 @@ def _evaluation(run: Run) -> str | None:
         f"the evaluation reports {run.accuracy:.2%}, but {score} are right: see how "
         "answers and labels are made and compared"
     )
+
+
+def _share_right(run: Run) -> float:
+    """By the outputs, where they are known."""
+    if run.outputs is None:
+        return run.accuracy
+    return float(np.mean(run.outputs.argmax(axis=1) == run.labels))
 
 
 def _is_unmoved(run: Run) -> bool:
@@ -110,16 +224,37 @@ def _untrained(run: Run) -> str | None:
 
 
 def _equal_weights(run: Run) -> str | None:
-    params = run.first if run.last is None else run.last
-    kernels = [leaf for leaf in jax.tree.leaves(params) if np.ndim(leaf) == 2][:-1]
-    for kernel in map(np.asarray, kernels):
-        spread = np.ptp(kernel, axis=1).max()
-        if kernel.shape[1] > 1 and spread <= EQUAL * np.abs(kernel).max():
+    for leaves in _hidden_layers(run):
+        size = max(np.abs(leaf).max() for leaf in leaves if np.ndim(leaf) > 1)
+        spread = max(np.ptp(leaf, axis=-1).max() for leaf in leaves)
+        num_neurons = np.shape(leaves[0])[-1]
+        if num_neurons > 1 and spread <= EQUAL * size:
             return (
-                f"the {kernel.shape[1]} neurons of a hidden layer have equal weights "
-                "and count as one: start from random ones"
+                f"the {num_neurons} neurons of a hidden layer have equal weights and "
+                "count as one: start from random ones"
             )
     return None
+
+
+def _hidden_layers(run: Run) -> list[list[np.ndarray]]:
+    """Kernels and biases of each layer but the output's.
+
+    A layer is what a node of the pytree holds for as many neurons. The last that is as
+    wide as there are classes is the output's: the targets tell its neurons apart.
+    """
+    params = run.first if run.last is None else run.last
+    nodes: dict[tuple[object, int], list[np.ndarray]] = {}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        if np.ndim(leaf):
+            key = (path[:-1], np.shape(leaf)[-1])
+            nodes.setdefault(key, []).append(np.asarray(leaf))
+    layers = [
+        leaves for leaves in nodes.values() if max(leaf.ndim for leaf in leaves) > 1
+    ]
+    classes = 1 + np.max(run.labels) if run.outputs is None else run.outputs.shape[1]
+    is_output = [leaves[0].shape[-1] == classes for leaves in layers] or [False]
+    output = len(layers) - 1 - (is_output[::-1].index(True) if any(is_output) else 0)
+    return [leaves for number, leaves in enumerate(layers) if number != output]
 
 
 def _byte_range(run: Run) -> str | None:
@@ -135,10 +270,10 @@ def _other_cost(run: Run) -> str | None:
     if run.outputs is None or run.loss is None or not np.isfinite(run.loss):
         return None
     expected = mean_loss(run.cost, run.outputs, run.labels)
-    if abs(run.loss - expected) <= COST_TOLERANCE * expected:
+    if abs(run.loss - expected) <= COST_TOLERANCE * expected + LEAST_LOSS:
         return None
     return (
-        f"the reported loss is {run.loss / expected:.3g} times the recipe's on the "
+        f"the reported loss is {run.loss:.3g}, the recipe's {expected:.3g} on the "
         "same outputs: a sum in place of a mean, a mean over the outputs, or targets "
         "that are not one-hot?"
     )
@@ -165,18 +300,19 @@ def _diverging(run: Run) -> str | None:
 
 
 def _saturated(run: Run) -> str | None:
-    if run.hidden and flat_share(run.cost, run.hidden) > FLAT_SHARE:
-        share = flat_share(run.cost, run.hidden)
+    share = flat_share(run.cost, run.hidden)
+    if share > FLAT_SHARE:  # not NaN, where there is no hidden layer
         return (
             f"{share:.1%} of the hidden activations let no gradient through: inputs, "
             "first weights or steps are too large"
         )
     if run.cost != "quadratic" or run.outputs is None:
         return None
-    much = MUCH_LOSS * guess_loss(run.cost, run.labels)
+    guess = guess_loss(run.cost, run.labels)
     slope = error_slope(run.outputs, run.labels)
     loss = mean_loss(run.cost, run.outputs, run.labels)
-    if not slope < ERROR_SLOPE or not loss >= much:  # nor where they are NaN
+    # Labels of one class are no measure of much; comparisons with NaN are false.
+    if not (guess > 0 and slope < ERROR_SLOPE and loss >= MUCH_LOSS * guess):
         return None
     return (
         f"the outputs stand at 0 or 1 where they are wrong (mean slope {slope:.1g}), "
@@ -185,35 +321,32 @@ def _saturated(run: Run) -> str | None:
 
 
 def _labels(run: Run) -> str | None:
-    """An accuracy near chance that no check before this one explains.
+    """An accuracy near a guess's that no check before this one explains.
 
     A network that has barely begun stands there too, so it takes a training that has
     run its course: to labels learned by heart, or to a guess that it keeps to.
     """
-    right = run.accuracy
-    if run.outputs is not None:
-        right = float(np.mean(run.outputs.argmax(axis=1) == run.labels))
-    chance = 1 / (1 + int(run.labels.max()))
-    if not run.train_loss or right > 2 * chance:
+    right, chance = _share_right(run), guess_accuracy(run.labels)
+    if not run.train_loss or chance == 1 or right > chance + SKILL * (1 - chance):
         return None
     if not (_is_by_heart(run) or _has_settled(run)):
         return None
     return (
-        f"{right:.1%} right is near chance, though the training loss came down to "
-        f"{run.train_loss[-1]:.3g} (a guess's is "
+        f"{right:.1%} right is near a guess's {chance:.1%}, though the training loss "
+        f"came down to {run.train_loss[-1]:.3g} (a guess's is "
         f"{guess_loss(run.cost, run.labels):.3g}): images and labels look out of step"
     )
 
 
 def _is_by_heart(run: Run) -> bool:
     """Training labels are known better than by a guess, the held-out ones are not."""
-    here = run.loss
+    loss = run.loss
     if run.outputs is not None:
-        here = mean_loss(run.cost, run.outputs, run.labels)
-    if here is None:
+        loss = mean_loss(run.cost, run.outputs, run.labels)
+    if loss is None:
         return False
     guess, trained = guess_loss(run.cost, run.labels), run.train_loss[-1]
-    return trained < guess <= here and here > BY_HEART * trained
+    return trained < guess <= loss and loss > BY_HEART * trained
 
 
 def _has_settled(run: Run) -> bool:
@@ -228,18 +361,24 @@ def _has_settled(run: Run) -> bool:
 
 
 def _collapsed(run: Run) -> str | None:
+    """One class is answered to nearly all, more than its share of the labels."""
     counts = np.bincount(run.answers)
-    share = np.max(counts) / len(run.answers)
-    if share < COLLAPSED:
+    answer = int(np.argmax(counts))
+    answered = counts[answer] / len(run.answers)
+    others = int(np.sum(run.labels != answer))
+    if others < MIN_IMAGES or 1 - answered > COLLAPSED * others / len(run.labels):
         return None
-    return f"it answers {np.argmax(counts)} to {share:.1%} of the images"
+    return (
+        f"it answers {answer} to {answered:.1%} of the images, of which "
+        f"{1 - others / len(run.labels):.1%} are labelled so"
+    )
 
 
 def _never_answered(run: Run) -> str | None:
     if _collapsed(run):
         return None
-    there = np.flatnonzero(np.bincount(run.labels) >= NEVER)
-    never = [str(digit) for digit in there if digit not in run.answers]
+    labels = np.flatnonzero(np.bincount(run.labels) >= MIN_IMAGES)
+    never = [str(label) for label in labels if label not in run.answers]
     return f"it never answers {', '.join(never)}" if never else None
 
 

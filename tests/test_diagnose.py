@@ -4,14 +4,16 @@ The runs are small NumPy networks, or figures set by hand, so that each fault is
 certain. `test_bugs` diagnoses programs that were trained with a mistake in them.
 """
 
+import jax
 import numpy as np
 import optax
 import pytest
 import sklearn.metrics
 
-from jaxnets import signs
-from jaxnets.diagnose import diagnose
-from jaxnets.signs import Run
+from jaxnets import diagnose as measures
+from jaxnets import row_rnn
+from jaxnets.diagnose import Run, diagnose
+from jaxnets.errors import InputError
 from jaxnets.types import Dense
 
 IMAGES, CLASSES = 400, 10
@@ -119,7 +121,7 @@ def test_no_loss_contradicts_its_own_accuracy(rng, labels, cost):
             answers=outputs.argmax(axis=1),
             accuracy=np.mean(outputs.argmax(axis=1) == labels),
             seen=IMAGES,
-            loss=signs.mean_loss(cost, outputs, labels),
+            loss=measures.mean_loss(cost, outputs, labels),
         )
         assert "evaluation" not in kinds(run)
 
@@ -134,13 +136,76 @@ def test_parameters_that_stay(rng, labels):
     assert kinds(healthy(rng, labels, first=None)) == []
 
 
+def equal_columns(rng, num_in, num_out):
+    return np.repeat(rng.normal(size=(num_in, 1)), num_out, axis=1)
+
+
 def test_weights_that_are_all_equal(rng, labels):
-    column = rng.normal(size=(20, 1))
-    last = (Dense(np.repeat(column, 12, axis=1), np.zeros(12)), params(rng)[1])
-    assert kinds(healthy(rng, labels, last=last)) == ["equal_weights"]
-    # One layer may start from equal weights: its neurons have different targets.
-    alone = (Dense(np.zeros((20, CLASSES)), np.zeros(CLASSES)),)
-    assert kinds(healthy(rng, labels, first=None, last=alone)) == []
+    hidden, output = params(rng)
+    equal = Dense(equal_columns(rng, 20, 12), np.ones(12))
+    assert kinds(healthy(rng, labels, last=(equal, output))) == ["equal_weights"]
+    # Different biases tell neurons apart.
+    apart = equal._replace(bias=hidden.bias)
+    assert kinds(healthy(rng, labels, last=(apart, output))) == []
+    # The output's neurons have different targets, and may start from equal weights,
+    # whether a hidden layer is as wide as there are classes or there is none.
+    zeros = Dense(np.zeros((CLASSES, CLASSES)), np.zeros(CLASSES))
+    wide = Dense(rng.normal(size=(20, CLASSES)), np.zeros(CLASSES))
+    for last in [(zeros,), (wide, zeros)]:
+        assert kinds(healthy(rng, labels, first=None, last=last)) == []
+    same = wide._replace(kernel=equal_columns(rng, 20, CLASSES))
+    run = healthy(rng, labels, first=None, last=(same, zeros))
+    assert kinds(run) == ["equal_weights"]
+
+
+def test_parameters_may_be_any_pytree(rng, labels):
+    def nested(seed, hidden=None):
+        rng = np.random.default_rng(seed)
+        return {
+            "output": {"kernel": rng.normal(size=(12, CLASSES)), "scale": np.ones(12)},
+            "rows": {
+                "from_input": rng.normal(size=(20, 12)) if hidden is None else hidden,
+                "from_state": np.zeros((12, 12)),  # alone it would look equal
+                "bias": np.zeros(12),
+            },
+            "temperature": np.float32(seed),
+        }
+
+    first, last = nested(1), nested(2)
+    assert kinds(healthy(rng, labels, first=first, last=last)) == []
+    assert "untrained" in kinds(healthy(rng, labels, first=first, last=first))
+    equal = nested(2, equal_columns(rng, 20, 12))
+    assert kinds(healthy(rng, labels, first=first, last=equal)) == ["equal_weights"]
+
+
+def test_a_recurrent_network(rng, labels):
+    images = rng.integers(0, 256, (IMAGES, 28, 28), dtype=np.uint8)
+    first, last = (row_rnn.init(jax.random.key(n), (28, 12, CLASSES)) for n in (0, 1))
+    outputs = np.asarray(row_rnn.apply(last, images))
+    rows = images.swapaxes(0, 1) / np.float32(255)
+    run = Run(
+        cost="cross_entropy",
+        labels=outputs.argmax(axis=1),  # as after a training that succeeded
+        answers=outputs.argmax(axis=1),
+        accuracy=1.0,
+        seen=IMAGES,
+        first=first,
+        last=last,
+        outputs=outputs,
+        hidden=[np.asarray(row_rnn.states(last[0], rows))],
+    )
+    assert kinds(run) == []
+    assert kinds(run._replace(last=first)) == ["untrained"]
+    zeros = last[0]._replace(kernel=np.zeros((40, 12)))
+    assert kinds(run._replace(last=(zeros, last[1]))) == ["equal_weights"]
+
+
+def test_a_network_without_hidden_layers(rng, labels):
+    first, last = ((params(np.random.default_rng(n))[1],) for n in (2, 3))
+    for hidden in ((), [], [np.empty((IMAGES, 0))]):
+        run = healthy(rng, labels, first=first, last=last, hidden=hidden)
+        assert kinds(run) == []
+    assert np.isnan(measures.flat_share("quadratic", []))
 
 
 @pytest.mark.parametrize(
@@ -160,7 +225,14 @@ def test_a_cost_that_is_not_the_recipes(rng, labels, factor, found):
     findings = diagnose(run._replace(loss=run.loss * factor))
     assert [finding.kind for finding in findings] == found
     if found:
-        assert f"{factor:.3g} times" in findings[0].text
+        assert f"{run.loss:.3g}" in findings[0].text
+        assert f"{run.loss * factor:.3g}" in findings[0].text
+
+
+def test_a_perfect_networks_loss_is_not_divided_by(labels):
+    logits = 200 * one_hot(labels)  # the rest of the softmax is below float64's ends
+    run = Run("cross_entropy", labels, labels, 1.0, IMAGES, 1e-7, outputs=logits)
+    assert diagnose(run) == []
 
 
 def test_a_loss_that_goes_up(rng, labels):
@@ -211,7 +283,8 @@ def test_one_answer_to_everything(labels):
     answers = np.full(IMAGES, 7)
     run = Run("quadratic", labels, answers, np.mean(labels == 7), IMAGES)
     [finding] = diagnose(run)
-    assert finding == ("collapsed", "it answers 7 to 100.0% of the images")
+    assert finding.kind == "collapsed"
+    assert "7 to 100.0%" in finding.text
 
 
 def test_digits_that_are_never_answered(labels):
@@ -220,15 +293,84 @@ def test_digits_that_are_never_answered(labels):
     assert diagnose(run) == [("never_answered", "it never answers 2, 5")]
 
 
+def one_sided(rng, share):
+    """Labels of which a share is 3, the others of all classes."""
+    common = rng.uniform(size=IMAGES) < share
+    return np.where(common, 3, rng.integers(0, CLASSES, IMAGES))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.9, 0.97, 1.0])
+@pytest.mark.parametrize("cost", ["quadratic", "cross_entropy"])
+def test_a_good_network_is_as_one_sided_as_its_labels(rng, share, cost):
+    labels = one_sided(rng, share)
+    outputs = np.where(one_hot(labels) > 0, 1 - 1e-7, 1e-7)
+    if cost == "cross_entropy":
+        outputs = np.log(outputs)
+    run = healthy(
+        rng,
+        labels,
+        cost=cost,
+        outputs=outputs,
+        loss=measures.mean_loss(cost, outputs, labels),
+        train_loss=[0.3, 0.01, 0.001],
+        hidden=(),
+    )
+    assert kinds(run) == []
+    little = Run(cost, labels, labels, accuracy=1.0, seen=IMAGES)
+    assert kinds(little) == []
+
+
+def test_a_network_that_answers_the_commonest_label_alone_has_collapsed(rng):
+    labels = one_sided(rng, 0.9)
+    run = Run("quadratic", labels, np.full(IMAGES, 3), np.mean(labels == 3), IMAGES)
+    assert kinds(run) == ["collapsed"]
+    # Of a few other images nothing can be told, and of none nothing is missed.
+    few = np.where(np.arange(IMAGES) < 9, 1, 3)
+    for other in (few, np.full(IMAGES, 3)):
+        run = run._replace(labels=other, accuracy=np.mean(other == 3))
+        assert kinds(run) == []
+
+
+def test_chance_is_what_the_labels_frequencies_give(rng):
+    # Two classes of which one has 60 %: 62 % right is a guess's, 80 % is not.
+    labels = np.where(np.arange(IMAGES) < 0.6 * IMAGES, 8, 3)
+    outputs = np.full((IMAGES, CLASSES), 1e-3)
+    outputs[:, 8], outputs[:, 3] = 0.6, 0.4
+
+    def answering(share):
+        shown = np.where(rng.uniform(size=IMAGES) < share, labels, 11 - labels)
+        changed = outputs.copy()
+        changed[np.arange(IMAGES), shown] += 0.3
+        return healthy(
+            rng, labels, outputs=changed, train_loss=[0.4, 0.24, 0.24], hidden=()
+        )
+
+    assert "labels" in kinds(answering(0.62))
+    assert "labels" not in kinds(answering(0.85))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labels": np.empty(0, int), "answers": np.empty(0, int), "outputs": None},
+        {"outputs": np.ones((IMAGES - 1, CLASSES))},
+        {"outputs": np.ones((IMAGES, 3))},
+    ],
+)
+def test_a_run_that_does_not_fit_together_is_refused(rng, labels, change):
+    with pytest.raises(InputError):
+        diagnose(healthy(rng, labels, first_outputs=None)._replace(**change))
+
+
 @pytest.mark.parametrize("scale", [0.1, 1.0, 30.0])
 def test_losses_are_those_of_other_libraries(rng, labels, scale):
     # Oracles: optax and scikit-learn; rtol: optax computes in float32.
     raw = rng.normal(size=(IMAGES, CLASSES)) * scale
-    quadratic = signs.mean_loss("quadratic", sigmoid(raw), labels)
+    quadratic = measures.mean_loss("quadratic", sigmoid(raw), labels)
     expected = sklearn.metrics.mean_squared_error(one_hot(labels), sigmoid(raw))
     assert quadratic == pytest.approx(expected * CLASSES / 2)
     entropy = optax.losses.softmax_cross_entropy_with_integer_labels(raw, labels)
-    assert signs.mean_loss("cross_entropy", raw, labels) == pytest.approx(
+    assert measures.mean_loss("cross_entropy", raw, labels) == pytest.approx(
         float(entropy.mean()), rel=1e-5
     )
 
@@ -238,11 +380,11 @@ def test_a_guess_is_the_best_constant_output(rng, cost):
     # Oracle: the loss of other constants, in the neighbourhood and far away.
     labels = rng.choice(CLASSES, IMAGES, p=np.arange(1, 11) / 55)
     share = np.bincount(labels, minlength=CLASSES) / IMAGES
-    guess = signs.guess_loss(cost, labels)
+    guess = measures.guess_loss(cost, labels)
 
     def constant(values):
         outputs = np.repeat(values[None, :], IMAGES, axis=0)
-        return signs.mean_loss(cost, outputs, labels)
+        return measures.mean_loss(cost, outputs, labels)
 
     best = share if cost == "quadratic" else np.log(share)
     assert constant(best) == pytest.approx(guess)
@@ -261,10 +403,10 @@ def test_error_slope_is_the_gradient_over_the_error(rng, labels):
     gradient = (cost(z + step) - cost(z - step)) / (2 * step)
     errors = np.abs(sigmoid(z) - one_hot(labels))
     expected = np.abs(gradient).sum() / errors.sum()
-    assert signs.error_slope(sigmoid(z), labels) == pytest.approx(expected, rel=1e-6)
+    assert measures.error_slope(sigmoid(z), labels) == pytest.approx(expected, rel=1e-6)
 
 
 def test_change_is_a_root_mean_square(rng):
     first = params(rng)
     last = tuple(Dense(layer.kernel + 3.0, layer.bias - 3.0) for layer in first)
-    assert signs.change(first, last) == pytest.approx(3.0)
+    assert measures.change(first, last) == pytest.approx(3.0)
