@@ -94,10 +94,7 @@ def iterate(
             while True:
                 try:
                     kind, value = pickle.load(process.stdout)
-                except (
-                    EOFError,
-                    pickle.UnpicklingError,
-                ):  # it ended, or in mid-message
+                except (EOFError, pickle.UnpicklingError):  # between or in messages
                     ending = f"{name} {_ending(process.wait())}"
                     raise ProcessFailed(_with_last_lines(ending, output)) from None
                 if kind == "end":
@@ -121,13 +118,12 @@ def iterate(
 
 def _files(*modules: str) -> dict[str, str]:
     """Where this process has the top-level packages of the modules from."""
-    names = {module.partition(".")[0] for module in modules} - {"__main__"}
-    specs = {name: getattr(sys.modules[name], "__spec__", None) for name in names}
-    return {
-        name: spec.origin
-        for name, spec in specs.items()
-        if spec and spec.has_location and spec.origin
-    }
+    files = {}  # in this order, for the later import the earlier
+    for name in (module.partition(".")[0] for module in modules):
+        spec = getattr(sys.modules[name], "__spec__", None)
+        if name != "__main__" and spec and spec.has_location and spec.origin:
+            files[name] = spec.origin
+    return files
 
 
 def _ending(code: int) -> str:
