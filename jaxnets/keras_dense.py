@@ -129,7 +129,7 @@ def fit(
     keras = load_keras()
     num_train, num_validation = len(train.label), len(validation.label)
 
-    class EpochClock(keras.callbacks.Callback):
+    class EpochClock(keras.callbacks.Callback):  # type: ignore[name-defined]
         """Times the training part of each epoch, and hands the epoch on."""
 
         def on_epoch_begin(self, epoch, logs=None):

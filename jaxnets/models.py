@@ -37,6 +37,8 @@ class Model:
     """The published settings, each value with its source."""
     reported: float | None = None
     """The write-up's accuracy on MNIST's test set, where it had such a model."""
+    cost: Literal["quadratic", "cross_entropy"] = "cross_entropy"
+    """What its loss is."""
     framework: Literal["jax", "keras"] = "jax"
     """What trains it."""
     color: str = "#000000"
@@ -54,6 +56,7 @@ SIGMOID_MSE = Model(
         num_epochs=30,
     ),
     reported=0.1041,
+    cost="quadratic",
     color="#0072B2",
 )
 RELU_SOFTMAX = Model(

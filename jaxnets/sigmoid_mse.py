@@ -27,12 +27,18 @@ def init(key: jax.Array, layer_sizes: tuple[int, ...]) -> Layers:
     return tuple(params)
 
 
+def activations_of(params: Layers, images: jax.Array) -> list[jax.Array]:
+    """Every layer's activations float32 [B, size] in (0, 1), the output's last."""
+    activations = [to_vectors(images)]
+    for layer in params:
+        weighted = activations[-1] @ layer.kernel + layer.bias[None, :]
+        activations.append(jax.nn.sigmoid(weighted))
+    return activations[1:]
+
+
 def apply(params: Layers, images: jax.Array) -> jax.Array:
     """Output activations float32 [B, classes] in (0, 1); images uint8 [B, H, W]."""
-    activations = to_vectors(images)
-    for layer in params:
-        activations = jax.nn.sigmoid(activations @ layer.kernel + layer.bias[None, :])
-    return activations
+    return activations_of(params, images)[-1]
 
 
 def loss_fn(params: Layers, batch: Batch) -> tuple[jax.Array, Totals]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -224,15 +225,15 @@ def run_epochs(
     run_epoch: Callable[..., tuple[TrainState, Totals, jax.Array]],
     evaluate_all: Callable[[Params, tuple[Batch, ...]], tuple[Totals, ...]],
     state: TrainState,
-    key: jax.Array,
+    key: chex.ArrayTree,
     *,
     data: tuple[Batch, tuple[Batch, ...]],
     numbers: Iterable[int],
 ) -> Iterator[tuple[Epoch, np.ndarray]]:
     """Compile both functions, then run epochs on the device, yielding after each.
 
-    With each epoch comes whether its parameters are finite. State and key may have a
-    first axis of networks, if both functions take one.
+    With each epoch comes whether its parameters are finite. State and key are what
+    `run_epoch` takes first, and may have a first axis of networks.
     """
     train, held_out = data
     began = time.perf_counter()

@@ -5,15 +5,14 @@ B is the number of images, H and W their height and width (28 for MNIST).
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 import chex
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
-Array: TypeAlias = jax.Array | np.ndarray  # on a device, or on the host
+Array: TypeAlias = Any  # jax.Array on a device, np.ndarray on the host
 Params: TypeAlias = chex.ArrayTree  # any pytree whose leaves have names
 
 

@@ -1,7 +1,7 @@
 """Train four networks on MNIST and compare them on its test set.
 
-    python experiments/compare.py
-    python experiments/compare.py --models relu_softmax row_rnn
+    python -m experiments.compare
+    python -m experiments.compare --models relu_softmax row_rnn
 
 It prints a table and leaves a folder, runs/<time>-compare, with report.html,
 figures, results.json, metrics.jsonl, predictions.csv and the trained weights.
@@ -9,141 +9,114 @@ Without MNIST files and without a network it runs on scikit-learn's digits and
 says so.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from typing import Any
 
-from experiments.compare import comparison, findings, results
-from experiments.compare.results import ModelRun
-from experiments.kit import command as runtime
-from experiments.kit import run as experiment
-from experiments.kit.progress import TrainingProgress, console
-from experiments.kit.run import Experiment
-from experiments.neurons import ten_class_runs
-from jaxnets import models as recipes
+from experiments.compare import results, sections
+from experiments.kit.command import run_command
+from experiments.kit.options import Options
+from experiments.kit.progress import Progress
+from experiments.kit.run import Row, Run
+from jaxnets import models, training
 from jaxnets.errors import InputError
-from jaxnets.models import Recipe
-from jaxnets.running import Trained, check_fits, train
-
-MODELS = ("sigmoid_mse", "relu_softmax", "keras_dense", "flax_dense")
+from jaxnets.models import MODELS
+from jaxnets.neurons import ten_class
+from jaxnets.types import Prediction, Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(experiment.Options):
+class Config(Options):
     """What to compare; every published setting can be overridden."""
 
-    models: tuple[str, ...] = MODELS
+    models: tuple[str, ...] = (
+        "sigmoid_mse",
+        "relu_softmax",
+        "keras_dense",
+        "flax_dense",
+    )
     """Which networks to train, in this order; row_rnn is a fifth."""
     epochs: int | None = None
     """Epochs of every model, in place of each one's own."""
     seed: int = 3
     """Decides the initial weights and the order of the images."""
-    sigmoid_mse: Recipe = recipes.SIGMOID_MSE
-    relu_softmax: Recipe = recipes.RELU_SOFTMAX
-    keras_dense: Recipe = recipes.KERAS_DENSE
-    flax_dense: Recipe = recipes.FLAX_DENSE
-    row_rnn: Recipe = recipes.ROW_RNN
-
-    def recipe(self, name: str) -> Recipe:
-        """A model's settings, with what --epochs overrides."""
-        if name not in recipes.RECIPES:
-            known = ", ".join(recipes.RECIPES)
-            raise InputError(f"unknown model {name!r}; known: {known}")
-        recipe: Recipe = getattr(self, name)
-        if self.epochs is not None:
-            recipe = replace(recipe, num_epochs=self.epochs)
-        recipes.check(name, recipe)
-        return recipe
+    sigmoid_mse: Recipe = MODELS["sigmoid_mse"].recipe
+    relu_softmax: Recipe = MODELS["relu_softmax"].recipe
+    keras_dense: Recipe = MODELS["keras_dense"].recipe
+    flax_dense: Recipe = MODELS["flax_dense"].recipe
+    row_rnn: Recipe = MODELS["row_rnn"].recipe
 
 
 def main(config: Config) -> dict[str, Any]:
     """Run the comparison; return the content of results.json."""
+    recipes = choose_recipes(config)
+    applied = {name: asdict(recipe) for name, recipe in recipes.items()}
+    run = Run.open("compare", config, settings={"recipes": applied})
+    recipes = choose_recipes(run.config)
+    for name, recipe in recipes.items():
+        models.validate_fits(name, recipe, run.data)
+    run.record(measure(run, recipes))
+    comparison = results.comparison(run, recipes)
+    return run.publish(
+        comparison,
+        title="Neural networks on handwritten digits",
+        lead=(
+            f"{len(comparison['models'])} networks, the same "
+            f"{len(run.data.train.label):,} training images of {run.data.name}, the "
+            f"same {len(run.data.test.label):,} test images, opened once, after the "
+            "last epoch."
+        ),
+        sections=sections.of(run, recipes, comparison),
+    )
+
+
+def choose_recipes(config: Config) -> dict[str, Recipe]:
+    """The recipe of each model; InputError where one makes no sense."""
     if not config.models or len(set(config.models)) < len(config.models):
         raise InputError(f"models {config.models} must be one or more, each once")
-    recipes.check_seed(config.seed)
-    if "keras_dense" in config.models and not find_spec("tensorflow"):
-        raise InputError(
-            "keras_dense needs tensorflow, which is not installed; install it, or "
-            "name the other models by --models"
-        )
-    runs = [ModelRun(name, config.recipe(name)) for name in config.models]
-    run = experiment.prepare("compare", config)
-    for model in runs:
-        check_fits(model.name, model.recipe, run.dataset)
-    run.begin(_settings(config, runs))
-    zero_line: dict[str, Any] = {}
-
-    def work() -> None:
-        zero_line.update(ten_class_runs.zero_line(run.dataset, config.seed))
-        with TrainingProgress(runs) as progress:
-            for model in runs:
-                _train(model, run, config.seed, progress)
-
-    def finish(status: str) -> dict[str, Any]:
-        return _finish(run, runs, config.seed, zero_line, status)
-
-    return run.carry_out(work, finish)
-
-
-def _settings(config: Config, runs: list[ModelRun]) -> dict[str, Any]:
-    """The configuration as it was applied, for config.json."""
-    settings = asdict(config)
-    return {
-        **{key: settings[key] for key in settings if key not in recipes.RECIPES},
-        "recipes": {run.name: asdict(run.recipe) for run in runs},
-    }
-
-
-def _train(
-    model: ModelRun, run: Experiment, seed: int, progress: TrainingProgress
-) -> None:
-    """Train one model, noting every epoch as it ends."""
-    progress.begin(model)
-    for event in train(model.name, model.recipe, run.dataset, seed):
-        if isinstance(event, Trained):
-            model.trained = event
-        else:
-            model.add(event)
-            progress.epoch(model, event)
-            line = results.metrics_line(model, event, run.dataset.name)
-            run.written.append_line("metrics.jsonl", line)
-
-
-def _finish(
-    run: Experiment,
-    runs: list[ModelRun],
-    seed: int,
-    zero_line: dict[str, Any],
-    status: str,
-) -> dict[str, Any]:
-    """Print and write what was reached; models cut short keep weights and metrics."""
-    for model in runs:
-        if model.params:
-            run.written.write_weights(
-                model.name, model.params, dataset=run.dataset.name
+    training.require_seed(config.seed)
+    recipes = {}
+    for name in config.models:
+        if models.get(name).framework == "keras" and not find_spec("tensorflow"):
+            raise InputError(
+                f"{name} needs tensorflow, which is not installed; install it, or name "
+                "the other models by --models"
             )
-    finished = [model for model in runs if model.trained is not None]
-    if finished:
-        comparison.write_predictions(run.written, finished, run.dataset)
-    content = {
-        **run.head(status),
-        "seed": seed,
-        "zero_line": zero_line or None,
-        **results.comparison(runs, run.dataset.test.label, run.dataset.name),
-        "diagnosis": findings.of_models(finished, run.dataset, seed),
-    }
-    if finished:
-        comparison.print_tables(content, finished, run.dataset)
-    for model in runs:
-        if model.trained is None:
-            console.print(
-                f"{model.name} stopped after {len(model.epochs)} of "
-                f"{model.recipe.num_epochs} epochs and is not in the table."
-            )
-    if finished:
-        comparison.write_page(run, content, finished)
-    return content
+        recipe: Recipe = getattr(config, name)
+        if config.epochs is not None:
+            recipe = replace(recipe, num_epochs=config.epochs)
+        models.validate_recipe(name, recipe)
+        recipes[name] = recipe
+    return recipes
+
+
+def measure(run: Run[Config], recipes: Mapping[str, Recipe]) -> Iterator[Row]:
+    """Train one model after the other: a row an epoch, then files for the test set."""
+    baselines = ten_class.baselines(run.data, run.config.seed)
+    run.keep("baselines", baselines._asdict())
+    predictions: dict[str, Prediction] = {}
+    totals = {name: recipe.num_epochs for name, recipe in recipes.items()}
+    with Progress(totals) as progress:
+        for name, recipe in recipes.items():
+            progress.text(name, f"{'-'.join(map(str, recipe.layer_sizes))}, compiling")
+            epoch = None
+            try:
+                for event in models.train_and_test(
+                    name, recipe, run.data, run.config.seed
+                ):
+                    if isinstance(event, Prediction):
+                        predictions[name] = event
+                        results.write_predictions(run, predictions)
+                        continue
+                    epoch = event
+                    row = results.epoch_row(name, epoch, run.data.name)
+                    yield row
+                    progress.advance(name, text=results.in_words(row))
+            finally:
+                if epoch is not None:  # a model that is cut short keeps its weights
+                    run.write_weights(name, epoch.state.params)
 
 
 if __name__ == "__main__":
-    runtime.run(main, Config)
+    run_command(main, Config)

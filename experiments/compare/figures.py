@@ -1,78 +1,65 @@
 """Figures from results. Each function draws one and returns it unsaved."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
+import jax
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
-from sklearn.metrics import confusion_matrix
 
-from experiments.compare.results import ModelRun
-from jaxnets.types import Batch
+from experiments.compare.results import Answers, accuracy
+from experiments.compare.tables import confusion_matrix
+from experiments.kit.figures import COLORS, new_figure, whole_epochs
+from experiments.kit.run import Row
+from jaxnets.types import Batch, Params
 
-COLORS = {  # Okabe and Ito's palette, which colour-blind readers can tell apart
-    "sigmoid_mse": "#0072B2",
-    "relu_softmax": "#D55E00",
-    "keras_dense": "#CC79A7",
-    "flax_dense": "#009E73",
-    "row_rnn": "#E69F00",
-}
 GALLERY_SIZE = 16  # images of each kind
 GALLERY_COLUMNS = 8
 TILES = 30  # first-layer weight images shown of each model
 
 
-def curves(runs: Sequence[ModelRun]) -> Figure:
+def curves(rows: Mapping[str, Sequence[Row]]) -> Figure:
     """Accuracy and loss by epoch, all models on shared axes."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
-    for run in runs:
-        color = COLORS[run.name]
-        numbers = [record.number for record in run.epochs]
-        accuracy = [record.accuracy for record in run.epochs]
-        left.plot(numbers, accuracy, color=color, marker=".", label=run.name)
-        loss = [record.train_loss for record in run.epochs]
-        right.plot(numbers, loss, color=color, marker=".", label=f"{run.name}, train")
-        held_out = [record.validation_loss for record in run.epochs]
+    figure, [[left, right]] = new_figure(1, 2)
+    for name, epochs in rows.items():
+        color = COLORS[name]
+        numbers = [row["epoch"] for row in epochs]
+        left.plot(numbers, [accuracy(r) for r in epochs], ".-", color=color, label=name)
+        loss = [row["train_loss"] for row in epochs]
+        right.plot(numbers, loss, ".-", color=color, label=f"{name}, train")
+        held_out = [row["validation_loss"] for row in epochs]
         if held_out[0] is not None:
             right.plot(numbers, held_out, color=color, linestyle=":")
-    seen = runs[0].epochs[0].validation_seen
+    seen = any(epochs[0]["validation_seen"] for epochs in rows.values())
     left.set_ylabel(f"accuracy on {'the validation set' if seen else 'training'}")
     left.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
     right.set_ylabel("mean loss (dotted: validation set)")
     right.set_yscale("log")
     for axes in (left, right):
-        axes.set_xlabel("epoch")
+        whole_epochs(axes)
         axes.grid(alpha=0.3)
         axes.legend()
-        axes.xaxis.get_major_locator().set_params(integer=True)
-    right.set_title("the quadratic cost and the cross-entropy have different scales")
-    right.title.set_fontsize("medium")
+    right.set_title(
+        "the quadratic cost and the cross-entropy have different scales",
+        fontsize="medium",
+    )
     return figure
 
 
-def confusion(runs: Sequence[ModelRun], labels: np.ndarray) -> Figure:
+def confusion(answers: Mapping[str, Answers], labels: np.ndarray) -> Figure:
     """Confusion matrices, the diagonal left blank so that the errors show."""
     classes = np.unique(labels)
-    columns = min(2, len(runs))
-    rows = -(-len(runs) // columns)
-    figure, grid = plt.subplots(
-        rows,
-        columns,
-        figsize=(5.4 * columns, 5 * rows),
-        squeeze=False,
-        layout="constrained",
-    )
-    for axes in grid.flat[len(runs) :]:
+    columns = min(2, len(answers))
+    rows = -(-len(answers) // columns)
+    figure, grid = new_figure(rows, columns, size=(5.4 * columns, 5 * rows))
+    for axes in grid.flat[len(answers) :]:
         axes.remove()
-    for axes, run in zip(grid.flat, runs, strict=False):
-        matrix = confusion_matrix(labels, run.prediction.label, labels=classes)
+    for axes, (name, answer) in zip(grid.flat, answers.items(), strict=False):
+        matrix = confusion_matrix(labels, answer.label)[np.ix_(classes, classes)]
         _draw_matrix(axes, matrix, classes)
-        axes.set_title(f"{run.name}: {len(labels) - np.trace(matrix):,} errors")
+        errors = int(np.sum(answer.label != labels))
+        axes.set_title(f"{name}: {errors:,} errors")
     return figure
 
 
@@ -97,36 +84,38 @@ def _draw_matrix(axes: Axes, matrix: np.ndarray, classes: np.ndarray) -> None:
     axes.set(yticks=range(len(classes)), xticklabels=classes, yticklabels=classes)
 
 
-def gallery(runs: Sequence[ModelRun], test: Batch) -> Figure:
+def gallery(answers: Mapping[str, Answers], test: Batch) -> Figure:
     """The test images most models miss, then those with most different answers."""
-    guesses = np.stack([run.prediction.label for run in runs])
+    guesses = np.stack([answer.label for answer in answers.values()])
     missed = (guesses != test.label).sum(axis=0)
     shown = _most(missed, GALLERY_SIZE)
-    if len(runs) > 1:
+    if len(answers) > 1:
         variety = np.array([len(set(column)) for column in guesses.T]) - 1
         variety[shown] = 0
         shown = np.concatenate([shown, _most(variety, GALLERY_SIZE)])
     height, width = test.image.shape[1:]
-    text_height = 0.25 * height * (1 + len(runs))
-    figure, axes = plt.subplots(layout="constrained")
-    for place, index in enumerate(shown):
-        row, column = divmod(place, GALLERY_COLUMNS)
+    text_height = 0.25 * height * (1 + len(answers))
+    rows = max(1, -(-len(shown) // GALLERY_COLUMNS))
+    inches = 12 / (GALLERY_COLUMNS * 1.7 * width)
+    size = (12, rows * (height + text_height) * inches + 0.6)
+    figure, [[axes]] = new_figure(size=size)
+    for number, index in enumerate(shown):
+        row, column = divmod(number, GALLERY_COLUMNS)
         left, top = column * 1.7 * width, row * (height + text_height)
         _draw_image(axes, test.image[index], left, top)
         label = test.label[index]
-        answers = _answers(runs, guesses[:, index], label)
-        words = f"no. {index}, label {label}\n{answers}"
-        axes.text(left, top + 1.05 * height, words, fontsize=7, va="top")
-    rows = max(1, -(-len(shown) // GALLERY_COLUMNS))
+        lines = [f"no. {index}, label {label}"]
+        for name, guess in zip(answers, guesses[:, index], strict=True):
+            lines.append(f"{name}: {guess}{'' if guess == label else '  wrong'}")
+        text = "\n".join(lines)
+        axes.text(left, top + 1.05 * height, text, fontsize=7, va="top")
     axes.set_xlim(-0.4 * width, (GALLERY_COLUMNS - 0.2) * 1.7 * width)
     axes.set_ylim(rows * (height + text_height), -0.25 * height)
     axes.set_aspect("equal")
     axes.axis("off")
-    inches = 12 / (GALLERY_COLUMNS * 1.7 * width)
-    figure.set_size_inches(12, rows * (height + text_height) * inches + 0.6)
     axes.set_title(
         f"{int((missed > 0).sum()):,} of {len(test.label):,} test images are missed "
-        f"by at least one model, {int((missed == len(runs)).sum()):,} by all"
+        f"by at least one model, {int((missed == len(answers)).sum()):,} by all"
     )
     return figure
 
@@ -143,38 +132,25 @@ def _draw_image(axes: Axes, image: np.ndarray, left: float, top: float) -> None:
     axes.imshow(image, cmap="gray_r", vmin=0, vmax=255, extent=extent)
 
 
-def _answers(runs: Sequence[ModelRun], guesses: np.ndarray, label: int) -> str:
-    """A line a model: what it took the image for."""
-    return "\n".join(
-        f"{run.name}: {guess}{'' if guess == label else '  wrong'}"
-        for run, guess in zip(runs, guesses, strict=True)
-    )
-
-
-def first_layer(runs: Sequence[ModelRun], image_shape: tuple[int, int]) -> Figure:
+def first_layer(params: Mapping[str, Params], image_shape: tuple[int, ...]) -> Figure:
     """The first layer's weights as images: blue excites, red inhibits.
 
     A kernel without a weight a pixel, as row_rnn's, is drawn as a whole.
     """
-    figure, column = plt.subplots(
-        len(runs),
-        1,
-        figsize=(12, 1.95 * len(runs)),
-        squeeze=False,
-        layout="constrained",
-    )
-    for axes, run in zip(column.flat, runs, strict=True):
-        kernel = np.asarray(run.params[0].kernel)
+    figure, grid = new_figure(len(params), 1, size=(12, 1.95 * len(params)))
+    for axes, (name, weights) in zip(grid.flat, params.items(), strict=True):
+        matrices = (leaf for leaf in jax.tree.leaves(weights) if np.ndim(leaf) == 2)
+        kernel = np.asarray(next(matrices))
         if len(kernel) == np.prod(image_shape):
             title = _draw_tiles(axes, kernel, image_shape)
         else:
             title = _draw_kernel(axes, kernel, image_shape[1])
         axes.axis("off")
-        axes.set_title(f"{run.name}: {title}", fontsize="medium")
+        axes.set_title(f"{name}: {title}", fontsize="medium")
     return figure
 
 
-def _draw_tiles(axes: Axes, kernel: np.ndarray, image_shape: tuple[int, int]) -> str:
+def _draw_tiles(axes: Axes, kernel: np.ndarray, image_shape: tuple[int, ...]) -> str:
     """An image for each of the neurons with the largest weights; returns the title."""
     strongest = np.argsort(-np.linalg.norm(kernel, axis=0), kind="stable")[:TILES]
     tiles = kernel[:, strongest].T.reshape(-1, *image_shape)

@@ -1,146 +1,204 @@
-"""The numbers of a run, as they stand in `results.json` and `metrics.jsonl`."""
+"""The numbers of a comparison: rows of epochs, predictions, and what follows."""
 
-import platform
-from dataclasses import dataclass, field
-from importlib import metadata
+import csv
+from collections.abc import Mapping
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
 
-import jaxnets
+from experiments.compare import diagnosis
 from experiments.kit import statistics
-from jaxnets.models import REPORTED_ACCURACY, Recipe
-from jaxnets.running import EpochRecord, Trained
-from jaxnets.types import Params, Prediction, num_params
+from experiments.kit.numbers import finite
+from experiments.kit.run import Row, Run
+from jaxnets.models import MODELS
+from jaxnets.training import Epoch
+from jaxnets.types import Params, Prediction, Recipe, num_params
 
-KERAS = "keras_dense"
-_PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "tensorflow", "keras")
+if TYPE_CHECKING:
+    from experiments.compare.__main__ import Config
 
-
-@dataclass
-class ModelRun:
-    """One model's run as it grows."""
-
-    name: str
-    recipe: Recipe
-    epochs: list[EpochRecord] = field(default_factory=list)
-    params: Params = ()  # after the last finished epoch
-    trained: Trained | None = None  # None until the last epoch is done
-
-    def add(self, record: EpochRecord) -> None:
-        """Note a finished epoch; only the newest weights are kept."""
-        self.params = record.params
-        self.epochs.append(record._replace(params=()))
-
-    @property
-    def prediction(self) -> Prediction:
-        """Of the test set; there is one once the run is finished."""
-        assert self.trained is not None
-        return self.trained.prediction
-
-    def right(self, labels: np.ndarray) -> np.ndarray:
-        """bool [images]: where the test prediction is the label."""
-        return np.asarray(self.prediction.label) == labels
+PREDICTIONS = "predictions.csv"
 
 
-def versions() -> dict[str, str]:
-    """Versions of what decides the numbers, as installed."""
-    found = {"python": platform.python_version(), "jaxnets": jaxnets.__version__}
-    for package in _PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+class Answers(NamedTuple):
+    """What a model says of every test image, as `predictions.csv` has it."""
+
+    label: np.ndarray  # int [images], the class
+    probability: np.ndarray  # float [images], that of the class
 
 
-def processor() -> str:
-    """The processor's name where the system tells it."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            names = [line.split(":")[1] for line in lines if "model name" in line]
-    except OSError:
-        names = []
-    return names[0].strip() if names else platform.processor() or platform.machine()
-
-
-def device() -> str:
-    """The device JAX trains on, by kind and name."""
-    first = jax.devices()[0]
-    return processor() if first.platform == "cpu" else first.device_kind
-
-
-def metrics_line(run: ModelRun, record: EpochRecord, dataset: str) -> dict[str, Any]:
+def epoch_row(name: str, epoch: Epoch, dataset: str) -> Row:
     """A line of `metrics.jsonl`."""
-    seen = record.validation_seen
+    (validation,) = epoch.held_out
+    seen = int(validation.seen)
     return {
         "dataset": dataset,
-        "model": run.name,
-        "epoch": record.number,
-        "train_loss": record.train_loss,
-        "train_accuracy": record.train_accuracy,
-        "validation_loss": record.validation_loss,
-        "validation_correct": record.validation_correct,
+        "model": name,
+        "epoch": epoch.number,
+        "train_loss": float(epoch.train.mean_loss),
+        "train_accuracy": float(epoch.train.accuracy),
+        "validation_loss": float(validation.mean_loss) if seen else None,
+        "validation_correct": int(validation.correct) if seen else None,
         "validation_seen": seen,
-        "validation_accuracy": record.accuracy if seen else None,
-        "seconds": record.seconds,
+        "validation_accuracy": float(validation.accuracy) if seen else None,
+        "seconds": epoch.seconds,
+        "evaluation_seconds": epoch.evaluation_seconds,
+        "compile_seconds": epoch.compile_seconds,
+        "compile_cached": epoch.compile_cached,
     }
 
 
-def model_result(run: ModelRun, labels: np.ndarray, dataset: str) -> dict[str, Any]:
-    """A finished model's entry in `results.json`."""
-    assert run.trained is not None
-    correct, seen = int(run.right(labels).sum()), len(labels)
-    compile_seconds = run.trained.compile_seconds
-    seconds = [record.seconds for record in run.epochs]
-    steady, train_seconds = seconds, sum(seconds)
-    if run.name == KERAS:  # it compiles within its first epoch
-        steady = seconds[1:]
-        train_seconds -= compile_seconds or 0.0
-    last = run.epochs[-1]
-    reported = REPORTED_ACCURACY[run.name] if dataset == "mnist" else None
+def accuracy(row: Row) -> float:
+    """On the validation set, or without one on the training examples."""
+    known = row["validation_accuracy"]
+    return row["train_accuracy"] if known is None else known
+
+
+def in_words(row: Row) -> str:
+    """One finished epoch, for the screen."""
+    which = "validation" if row["validation_seen"] else "training"
+    return (
+        f"epoch {row['epoch']:>2}  {which} accuracy {accuracy(row):.2%}  "
+        f"loss {row['train_loss']:.4f}  {row['seconds']:.2f} s"
+    )
+
+
+def write_predictions(
+    run: "Run[Config]", predictions: Mapping[str, Prediction]
+) -> None:
+    """`predictions.csv`: a row an image, with each model's class and probability."""
+    header = ["index", "label"]
+    labels = run.data.test.label
+    columns: list[list[Any]] = [list(range(len(labels))), labels.tolist()]
+    for name, (label, probability) in predictions.items():
+        header += [name, f"{name}_probability"]
+        chosen = probability[np.arange(len(label)), label]
+        columns += [label.tolist(), [f"{value:.6f}" for value in chosen]]
+    columns.append([run.data.name] * len(labels))
+    run.write_csv(PREDICTIONS, [*header, "dataset"], zip(*columns, strict=True))
+
+
+def read_predictions(run: "Run[Config]") -> dict[str, Answers]:
+    """The models that were tested, with what `write_predictions` wrote."""
+    file = run.path / PREDICTIONS
+    if not file.exists():
+        return {}
+    with open(file, encoding="utf-8", newline="") as stream:
+        header, *rows = csv.reader(stream)
+    columns = dict(zip(header, zip(*rows, strict=True), strict=True))
     return {
-        "layer_sizes": list(run.recipe.layer_sizes),
-        "num_params": num_params(run.params),
-        "epochs": run.recipe.num_epochs,
-        "batch_size": run.recipe.batch_size,
-        "optimizer": run.recipe.optimizer,
-        "learning_rate": run.recipe.learning_rate,
+        name: Answers(
+            np.array(columns[name], np.int32),
+            np.array(columns[f"{name}_probability"], np.float32),
+        )
+        for name in header
+        if f"{name}_probability" in header
+    }
+
+
+def rows_by_model(
+    run: "Run[Config]", recipes: Mapping[str, Recipe]
+) -> dict[str, list[Row]]:
+    """Every model's rows, epoch after epoch."""
+    return {name: [row for row in run.rows if row["model"] == name] for name in recipes}
+
+
+def read_params(run: "Run[Config]", name: str, recipe: Recipe) -> Params:
+    """A model's parameters after its last epoch."""
+    network = MODELS[name].network
+    like = jax.eval_shape(lambda key: network.init(key, recipe.layer_sizes), KEY)
+    return run.read_weights(name, like)
+
+
+KEY = jax.eval_shape(lambda: jax.random.key(0))  # any, for its shape
+
+
+def comparison(run: "Run[Config]", recipes: Mapping[str, Recipe]) -> dict[str, Any]:
+    """The content of `results.json`: every model that was tested, and the rest."""
+    rows = rows_by_model(run, recipes)
+    answers = read_predictions(run)
+    labels = run.data.test.label
+    right = {name: answer.label == labels for name, answer in answers.items()}
+    baselines = run.kept("baselines")
+    return {
+        "seed": run.config.seed,
+        "zero_line": baselines,
+        "models": {
+            name: model_result(name, recipes[name], rows[name], right[name], run)
+            for name in answers
+        },
+        "ties": statistics.ties(right),
+        "unfinished": {
+            name: unfinished(recipes[name], rows[name])
+            for name in recipes
+            if name not in answers
+        },
+        "diagnosis": {
+            name: diagnosis.of_model(
+                MODELS[name],
+                recipes[name],
+                run,
+                rows=rows[name],
+                params=read_params(run, name, recipes[name]),
+                answers=answers[name].label,
+            )
+            for name in answers
+        },
+    }
+
+
+def model_result(
+    name: str,
+    recipe: Recipe,
+    rows: list[Row],
+    right: np.ndarray,
+    run: "Run[Config]",
+) -> dict[str, Any]:
+    """A finished model's entry in `results.json`."""
+    model, last = MODELS[name], rows[-1]
+    correct, seen = int(right.sum()), len(right)
+    seconds = [row["seconds"] for row in rows]
+    compile_seconds = last["compile_seconds"]
+    steady, train_seconds = seconds, sum(seconds)
+    if model.framework == "keras":  # it compiles within its first epoch
+        compile_seconds, steady = first_epoch_excess(seconds), seconds[1:]
+        train_seconds -= compile_seconds or 0.0
+    return {
+        "layer_sizes": list(recipe.layer_sizes),
+        "num_params": num_params(read_params(run, name, recipe)),
+        "epochs": recipe.num_epochs,
+        "batch_size": recipe.batch_size,
+        "optimizer": recipe.optimizer,
+        "learning_rate": recipe.learning_rate,
         "test_correct": correct,
         "test_seen": seen,
         "test_accuracy": correct / seen,
         "test_interval_95": list(statistics.wilson_interval(correct, seen)),
-        "validation_accuracy": last.accuracy if last.validation_seen else None,
+        "validation_accuracy": last["validation_accuracy"],
         "compile_seconds": compile_seconds,
-        "compile_cached": run.trained.compile_cached,
+        "compile_cached": last["compile_cached"],
         "train_seconds": train_seconds,
-        "epoch_seconds_median": median(steady) if steady else None,
-        "reported_accuracy": reported,
+        "epoch_seconds_median": finite(median(steady)) if steady else None,
+        "reported_accuracy": model.reported if run.data.name == "mnist" else None,
     }
 
 
-def unfinished(run: ModelRun) -> dict[str, Any]:
+def first_epoch_excess(seconds: list[float]) -> float | None:
+    """What the first epoch took longer than the later ones.
+
+    None where that cannot be told: there is no later one, or they took longer.
+    """
+    if len(seconds) < 2 or seconds[0] <= median(seconds[1:]):
+        return None
+    return seconds[0] - median(seconds[1:])
+
+
+def unfinished(recipe: Recipe, rows: list[Row]) -> dict[str, Any]:
     """What `results.json` says of a model that was cut short."""
-    last = run.epochs[-1] if run.epochs else None
     return {
-        "epochs_done": len(run.epochs),
-        "epochs": run.recipe.num_epochs,
-        "validation_accuracy": last.accuracy if last and last.validation_seen else None,
-    }
-
-
-def comparison(
-    runs: list[ModelRun], labels: np.ndarray, dataset: str
-) -> dict[str, Any]:
-    """The models that finished, which of them tie on the test labels, and the rest."""
-    finished = [run for run in runs if run.trained is not None]
-    right = {run.name: run.right(labels) for run in finished}
-    return {
-        "models": {run.name: model_result(run, labels, dataset) for run in finished},
-        "ties": statistics.ties(right),
-        "unfinished": {
-            run.name: unfinished(run) for run in runs if run.trained is None
-        },
+        "epochs_done": len(rows),
+        "epochs": recipe.num_epochs,
+        "validation_accuracy": rows[-1]["validation_accuracy"] if rows else None,
     }

@@ -208,6 +208,6 @@ def remove_programs(name: str) -> None:
     """Remove a function's compiled programs from JAX's persistent cache."""
     import jax
 
-    folder = Path(jax.config.jax_compilation_cache_dir)
+    folder = Path(jax.config.jax_compilation_cache_dir)  # type: ignore[attr-defined]
     for file in folder.glob(f"{glob.escape(name)}-*-cache"):
         file.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from jaxnets.models import MODELS
 
@@ -24,4 +25,4 @@ def new_figure(
 def whole_epochs(axes: Axes) -> None:
     """Label the x axis "epoch", with whole numbers on it."""
     axes.set_xlabel("epoch")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
