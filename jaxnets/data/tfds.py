@@ -49,8 +49,7 @@ def data_folder(data_dir: str | os.PathLike[str] | None) -> Path:
     try:
         folder = absolute(path)
     except InputError as error:
-        remedy = "name a folder for data by --data-dir or TFDS_DATA_DIR"
-        raise DatasetUnavailable(f"{error}; {remedy}") from error
+        raise DatasetUnavailable(f"{error} by --data-dir or TFDS_DATA_DIR") from error
     if folder.exists() and not folder.is_dir():
         raise InputError(
             f"{folder} is not a folder; name one for data by --data-dir or "
