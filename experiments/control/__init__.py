@@ -1,1 +1,1 @@
-"""Tables, figures and page of `experiments/control.py`."""
+"""Ease and control: six small programs, and looks inside a network."""

@@ -1,10 +1,10 @@
 """Is Keras easier, and does a network from scratch give more control?
 
-    python experiments/control.py
+    python -m experiments.control
 
-Ease: one task as six small programs, experiments/ease/*.py. Their lines are counted,
-and each runs in a process of its own, timed to the accuracy that it prints. They
-train on all training images, whatever --examples says.
+Ease: one task as six small programs, experiments/control/ease/*.py. Their lines are
+counted, and each runs in a process of its own, timed to the accuracy that it prints.
+They train on all training images, whatever --examples says.
 
 Control: the gradient of every training image by itself, which finds the mislabelled
 ones; the sharpness of the loss along training; two learning rates a layer in all
@@ -19,46 +19,57 @@ the sharpness near 2 / learning rate after a first overshoot. With a rate of 0.1
 Keras's numbers agree within float32 rounding. About 2.5 minutes on two CPU cores.
 """
 
+import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from experiments.control import beside_keras, descents, effort, layer_rates, surprise
-from experiments.control import report as control_report
-from experiments.control import study as control
-from experiments.kit import command as runtime
-from experiments.kit import run as experiment
-from experiments.kit.run import Experiment
-from jaxnets import models as recipes
-from jaxnets import running
+import jax
+
+from experiments.control import (
+    beside_keras,
+    curvature,
+    gradients,
+    layer_rates,
+    page,
+    programs,
+)
+from experiments.control.results import results
+from experiments.kit.command import run_command
+from experiments.kit.options import Options
+from experiments.kit.progress import Progress
+from experiments.kit.run import Row, Run
+from jaxnets import models, training
+from jaxnets import relu_softmax as network
+from jaxnets.data import Dataset
 from jaxnets.errors import InputError
-from jaxnets.models import RELU_SOFTMAX, Recipe
+from jaxnets.models import RELU_SOFTMAX
+from jaxnets.types import Batch, Recipe
 
-EASE = Path(__file__).parent / "ease"
-MOST_NETWORKS = 64  # trained at once
+MAX_NETWORKS = 64  # trained at once
+LINE_EVERY = 50  # steps of gradient descent between two lines of progress
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(experiment.Options):
+class Config(Options):
     """What to count, and what to do to the network of Model 2."""
 
-    programs: tuple[str, ...] = tuple(effort.PROGRAMS)
-    """Which programs of experiments/ease to run; none is allowed."""
+    programs: tuple[str, ...] = tuple(programs.PROGRAMS)
+    """Which programs of experiments/control/ease to run; none is allowed."""
     rounds: int = 3
     """How often each program runs."""
     keras: bool = True
     """Do the same with Keras, in a process of its own."""
     seed: int = 3
     """Decides the initial weights and the order of the images."""
-    layer_sizes: tuple[int, ...] = RELU_SOFTMAX.layer_sizes
+    layer_sizes: tuple[int, ...] = RELU_SOFTMAX.recipe.layer_sizes
     """Neurons from input to output of the network with ReLU and softmax."""
-    batch_size: int = RELU_SOFTMAX.batch_size
+    batch_size: int = RELU_SOFTMAX.recipe.batch_size
     """Examples per update."""
     epochs: int = 5
     """Passes over the training set."""
-    rates: tuple[float, ...] = (0.01, RELU_SOFTMAX.learning_rate)
+    rates: tuple[float, ...] = (0.01, RELU_SOFTMAX.recipe.learning_rate)
     """Each layer's choice of learning rates; the last one's network is examined."""
     planted: float = 0.01
     """The share of training labels made wrong on purpose, to look for them."""
@@ -77,114 +88,168 @@ class Config(experiment.Options):
     def recipe(self) -> Recipe:
         """The examined network's settings."""
         return replace(
-            RELU_SOFTMAX,
+            RELU_SOFTMAX.recipe,
             layer_sizes=self.layer_sizes,
             batch_size=self.batch_size,
             num_epochs=self.epochs,
             learning_rate=self.rates[-1],
         )
 
+    @property
+    def combinations(self) -> layer_rates.Rates:
+        """Learning rates of all networks; the last one's are those of the recipe."""
+        return layer_rates.combinations(self.rates, len(self.layer_sizes) - 1)
+
+
+class Keys(NamedTuple):
+    """What this experiment draws beside initial weights and the order of the images."""
+
+    sharpness: jax.Array  # where Lanczos's method starts, after each epoch
+    descent: jax.Array  # likewise, along gradient descent
+    on_all: jax.Array  # likewise, for all training images
+    beside_keras: jax.Array  # likewise, beside Keras
+    vector: jax.Array  # that the Hessian is multiplied with
+
 
 def main(config: Config) -> dict[str, Any]:
     """Count, run and examine; return the content of results.json."""
-    _check(config)
-    run = experiment.prepare("control", config)
-    running.check_fits("relu_softmax", config.recipe, run.dataset)
-    ease = effort.begin(EASE, config.programs)
-    run.begin()
-    study = control.Study(
-        dataset=run.dataset,
-        recipe=config.recipe,
-        seed=config.seed,
-        rates=layer_rates.combinations(config.rates, len(config.layer_sizes) - 1),
-        note=lambda line: run.written.append_line("metrics.jsonl", line),
+    run = Run.open("control", config)
+    config, dataset = run.config, run.data
+    validate(config, dataset)
+    with jax.default_matmul_precision("highest"):  # JAX and Keras are compared
+        run.record(shown(measure(run), config))
+    content = results(run.rows)
+    return run.publish(
+        {"seed": config.seed, **content},
+        title="Ease and control",
+        lead="Lines and seconds of the same task, and three looks inside a network.",
+        sections=page.sections(**content, train_images=dataset.train.image),
     )
 
-    def work() -> None:
-        with control_report.Steps(_num_steps(config)) as steps:
-            for line in _parts(config, run, ease, study):
-                steps.done(line)
 
-    def finish(status: str) -> dict[str, Any]:
-        content = {
-            **run.head(status),
-            "seed": config.seed,
-            "ease": effort.finish(ease),
-            "control": study.found,
-        }
-        control_report.write(run, content, study)
-        return content
-
-    return run.carry_out(work, finish)
-
-
-def _check(config: Config) -> None:
-    """Raise InputError for settings that make no sense whatever the data."""
-    recipes.check_seed(config.seed)
+def validate(config: Config, dataset: Dataset) -> None:
+    """Raise InputError for settings that make no sense or do not fit the data."""
+    training.require_seed(config.seed)
     for name in config.programs:
-        if name not in effort.PROGRAMS:
-            known = ", ".join(effort.PROGRAMS)
+        if name not in programs.PROGRAMS:
+            known = ", ".join(programs.PROGRAMS)
             raise InputError(f"unknown program {name!r}; known: {known}")
     if not config.rates or not config.descent_rates:
         raise InputError("rates and descent_rates need at least one learning rate each")
     for rate in (*config.rates, *config.descent_rates):
-        recipes.check("relu_softmax", replace(config.recipe, learning_rate=rate))
+        models.validate_recipe(
+            "relu_softmax", replace(config.recipe, learning_rate=rate)
+        )
     num_layers = len(config.layer_sizes) - 1
-    if len(config.rates) ** num_layers > MOST_NETWORKS:
+    if len(config.rates) ** num_layers > MAX_NETWORKS:
         raise InputError(
             f"{len(config.rates)} rates for each of {num_layers} layers are "
-            f"{len(config.rates) ** num_layers} networks; at most {MOST_NETWORKS} fit"
+            f"{len(config.rates) ** num_layers} networks; at most {MAX_NETWORKS} fit"
         )
     if not 0 < config.planted <= 0.5:
         raise InputError(f"planted={config.planted} must be above 0 and at most 0.5")
     for name, least in (
         ("rounds", 1),
-        ("descent_steps", descents.EVERY),
+        ("descent_steps", curvature.EVERY),
         ("sharpness_images", 1),
         ("gradient_images", 1),
         ("rate_images", 1),
     ):
         if getattr(config, name) < least:
             raise InputError(f"{name}={getattr(config, name)} must be at least {least}")
+    models.validate_fits("relu_softmax", config.recipe, dataset)
 
 
-def _parts(
-    config: Config, run: Experiment, ease: dict[str, Any], study: control.Study
-) -> Iterator[str]:
-    """All that is done, a line of progress each."""
-    name, variables = run.dataset.name, _variables(config)
+def measure(run: Run[Config]) -> Generator[Row, None, None]:
+    """All rows of the experiment, part after part."""
+    config, train = run.config, run.data.train
+    recipe, rates, seed = config.recipe, config.combinations, config.seed
+    run_keys = training.run_keys(seed)
+    keys = Keys(*jax.random.split(run_keys.extra, len(Keys._fields)))
+
+    yield from programs.count_lines(config.programs)
     if config.programs:
-        yield from effort.rounds(ease, EASE, config.rounds, name, variables)
-    yield from control.train_combinations(study, config.sharpness_images)
-    yield from surprise.rank(study)
-    yield from surprise.find_planted(study, config.planted)
-    yield from descents.descend(
-        study, config.descent_rates, config.descent_steps, config.sharpness_images
-    )
-    yield from descents.on_all_images(study)
-    if config.keras:
-        yield from beside_keras.compare(
-            study,
-            num_gradients=config.gradient_images,
-            num_hessian=config.sharpness_images,
-            num_rates=config.rate_images,
+        yield from programs.time_programs(
+            config.programs, config.rounds, run.data.name, data_variables(config)
         )
 
+    curved = Batch(*(array[: config.sharpness_images] for array in train))
+    params = yield from layer_rates.train_all(
+        recipe, run.data, rates, seed=seed, curved=curved, key=keys.sharpness
+    )
+    scores = yield from gradients.rank(params, train)
+    ranking = gradients.ranking(scores, train.label)
+    run.write_csv("gradient_norms.csv", gradients.RANKING_HEADER, ranking)
+    yield from gradients.find_planted(recipe, run.data, config.planted, seed)
 
-def _num_steps(config: Config) -> int:
-    """About how many lines `_parts` yields, for the progress bar."""
-    runs = len(config.programs) * config.rounds
-    return runs + config.epochs + descents.LINES + 3 + 7 * config.keras
+    yield from curvature.descend(
+        network.loss_fn,
+        network.init(run_keys.init, recipe.layer_sizes),
+        curved,
+        keys.descent,
+        rates=config.descent_rates,
+        num_steps=config.descent_steps,
+    )
+    yield from curvature.measure_on_all(network.loss_fn, params, train, keys.on_all)
+
+    if config.keras:
+        task = beside_keras.make_task(
+            params,
+            recipe,
+            rates,
+            seed=seed,
+            key=keys.vector,
+            train=train,
+            counts=(
+                config.gradient_images,
+                config.sharpness_images,
+                config.rate_images,
+            ),
+        )
+        yield from beside_keras.compare(task, keys.beside_keras)
 
 
-def _variables(config: Config) -> dict[str, str]:
+def data_variables(config: Config) -> dict[str, str]:
     """Where the programs find the data that this run has found."""
-    named = {
-        "TFDS_DATA_DIR": config.data_dir,
-        "JAXNETS_MNIST_DIR": config.mnist_dir,
+    paths = {"TFDS_DATA_DIR": config.data_dir, "JAXNETS_MNIST_DIR": config.mnist_dir}
+    return {name: os.fspath(path) for name, path in paths.items() if path}
+
+
+def shown(rows: Generator[Row, None, None], config: Config) -> Iterator[Row]:
+    """The same rows, with their progress on the screen."""
+    totals = {
+        "ease": len(config.programs) * config.rounds,
+        "rates": len(config.combinations) * config.epochs,
+        "gradients": 1,
+        "planted": 1,
+        "descent": config.descent_steps // curvature.EVERY,
+        "sharpness_on_all": 1,
+        "beside_keras": len(beside_keras.DEFINITIONS) * config.keras,
     }
-    return {name: os.fspath(path) for name, path in named.items() if path}
+    with Progress(totals) as progress, contextlib.closing(rows):
+        for row in rows:
+            if row["part"] in totals:
+                progress.advance(row["part"], text=summary(row))
+            yield row
+
+
+def summary(row: Row) -> str:
+    """A row in a few words; "" for most of those that come in numbers."""
+    match row:
+        case {"part": "ease", "program": program, "accuracy": accuracy}:
+            return f"{program}: {accuracy:.2%} after {row['seconds']:.1f} s"
+        case {"part": "rates", "network": 0, "epoch": epoch, "seconds": seconds}:
+            return f"epoch {epoch} of all networks in {seconds:.2f} s"
+        case {"part": "gradients", "images": images, "seconds": seconds}:
+            return f"norms of {images:,} images in {seconds:.2f} s"
+        case {"part": "planted", "planted": planted, "found_by_norm": number}:
+            return f"{number:,} of {planted:,} wrong labels by their gradient norms"
+        case {"part": "descent", "step": step} if step % LINE_EVERY == 0:
+            return f"step {step}"
+        case {"part": "beside_keras", "task": task, "way": way, "seconds": seconds}:
+            return f"{task}, {way}: {seconds:.4f} s"
+    return ""
 
 
 if __name__ == "__main__":
-    runtime.run(main, Config)
+    run_command(main, Config)

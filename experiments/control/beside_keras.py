@@ -3,9 +3,11 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -13,175 +15,256 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from experiments.control import layer_rates, line_counts
 from experiments.control.curvature import hessian_vector_product, sharpness
-from experiments.control.keras_process import REPEATS, KerasTask, measure
-from experiments.control.per_example import gradient_norms
-from experiments.control.study import Study, timed
+from experiments.control.gradients import gradient_norms
+from experiments.control.timing import Timed, timed
 from experiments.kit.numbers import finite
+from experiments.kit.run import Row
+from jaxnets import process, training
 from jaxnets import relu_softmax as network
-from jaxnets.devices import compile_ahead
-from jaxnets.types import Batch, Params
+from jaxnets.types import Batch, Layers, Params, Recipe
 
-_HERE = Path(__file__).parent
+REPEATS = 5  # timed runs of JAX's programs and of Keras's product; the median counts
+FOLDER = Path(__file__).parent
 # What a user writes: file and definitions. The loss itself is left out everywhere.
-LINES: dict[str, dict[str, tuple[str, tuple[str, ...]]]] = {
-    "gradients": {
-        "jax": ("per_example", ("gradient_norms",)),
-        "one_by_one": ("keras_ways", ("gradient_norm", "norms_one_by_one")),
-        "in_a_graph": ("keras_ways", ("gradient_norm", "norms_in_a_graph")),
-        "vectorized": ("keras_ways", ("gradient_norm", "norms_vectorized")),
-    },
-    "product": {
-        "jax": ("curvature", ("hessian_vector_product",)),
-        "product": ("keras_ways", ("make_hessian_vector_product",)),
-    },
-    "rates": {
-        "jax": ("layer_rates", ("layerwise_sgd", "make_rates_epoch")),
-        "rates": ("keras_ways", ("LayerRates", "train_each")),
-    },
+DEFINITIONS: dict[tuple[str, str], tuple[str, tuple[str, ...]]] = {
+    ("gradients", "jax"): ("gradients", ("gradient_norms",)),
+    ("gradients", "one_by_one"): ("keras_ways", ("gradient_norm", "norms_one_by_one")),
+    ("gradients", "in_a_graph"): ("keras_ways", ("gradient_norm", "norms_in_a_graph")),
+    ("gradients", "vectorized"): ("keras_ways", ("gradient_norm", "norms_vectorized")),
+    ("product", "jax"): ("curvature", ("hessian_vector_product",)),
+    ("product", "keras"): ("keras_ways", ("make_hessian_vector_product",)),
+    ("rates", "jax"): ("layer_rates", ("layerwise_sgd", "fit_rates")),
+    ("rates", "keras"): ("keras_ways", ("LayerRates", "train_each")),
 }
-PART_OF = {name: part for part, ways in LINES.items() for name in ways if name != "jax"}
 
 
-def compare(
-    study: Study, *, num_gradients: int, num_hessian: int, num_rates: int
-) -> Iterator[str]:
-    """Do everything by JAX, then by Keras, on the same weights and images."""
-    task = _task(study, num_gradients, num_hessian, num_rates)
-    with _without_cache():
-        ours = _by_jax(task)
-    parts: dict[str, Any] = {
-        "gradients": {"images": len(task.gradients.label), "ways": {}},
-        "product": {"images": len(task.hessian.label), "ways": {}},
-        "rates": {
-            "images": len(task.rates_data.label),
-            "networks": len(task.rates),
-            "ways": {},
-        },
-    }
-    study.found["beside_keras"] = parts
-    for part, (_, seconds, first_seconds) in ours.items():
-        if part != "sharpness":
-            parts[part]["ways"]["jax"] = _way(part, "jax", seconds, first_seconds)
-    yield "three things by JAX, once more on the images that Keras gets"
-    for event in measure(task):
-        if event.name == "sharpness":
-            parts["product"]["sharpness"] = {
-                "jax": finite(ours["sharpness"][0]),
-                "keras": finite(event.value),
-            }
-        else:
-            part = PART_OF[event.name]
-            way = _way(part, event.name, event.seconds, event.first_seconds)
-            origin = task.rates_params if part == "rates" else None
-            way |= apart(event.value, ours[part][0], origin)
-            parts[part]["ways"][event.name] = way
-        yield f"Keras: {event.name.replace('_', ' ')}  {event.seconds:.3f} s"
+class Task(NamedTuple):
+    """What both are to compute; all arrays are NumPy's."""
+
+    params: Layers  # of the trained network
+    gradients: Batch  # whose gradient norms are wanted
+    curved: Batch  # over which the mean loss is taken
+    vector: Layers  # that the Hessian is multiplied with
+    recipe: Recipe  # of the networks with a rate a layer
+    rates: layer_rates.Rates
+    seed: int
+    unordered: Batch  # what they train on, as JAX shuffles it
+    ordered: Batch  # the same in the order of JAX's first epoch
+    start: Layers  # where they begin
 
 
-def _task(study: Study, gradients: int, hessian: int, rates: int) -> KerasTask:
-    params, data_key = study.start()
-    leaves, structure = jax.tree.flatten(study.params)
-    keys = jax.random.split(data_key, len(leaves))
+class Measured(NamedTuple):
+    """One thing that Keras computed."""
+
+    task: str  # gradients, product, sharpness or rates
+    way: str
+    value: Any  # norms [B], a tree as the parameters, or a number
+    seconds: float  # without tracing
+    first_seconds: float | None  # of the first call, with tracing; None: no such call
+
+
+def make_task(
+    params: Layers,
+    recipe: Recipe,
+    rates: layer_rates.Rates,
+    *,
+    seed: int,
+    key: jax.Array,
+    train: Batch,
+    counts: tuple[int, int, int],
+) -> Task:
+    """The task on the first training images.
+
+    Args:
+      key: draws the vector.
+      counts: images for the gradient norms, the Hessian and the training.
+    """
+    gradients, curved, unordered = (
+        Batch(train.image[:count], train.label[:count]) for count in counts
+    )
+    num_examples = len(unordered.label)
+    batch_size = min(recipe.batch_size, num_examples)
+    leaves, structure = jax.tree.flatten(params)
+    leaf_keys = jax.random.split(key, len(leaves))
     vector = [
-        np.asarray(jax.random.normal(key, leaf.shape))
-        for key, leaf in zip(keys, leaves, strict=True)
+        jax.random.normal(leaf_key, leaf.shape)
+        for leaf_key, leaf in zip(leaf_keys, leaves, strict=True)
     ]
-    return KerasTask(
-        params=study.params,
-        gradients=study.some(gradients),
-        hessian=study.some(hessian),
-        vector=jax.tree.unflatten(structure, vector),
-        rates_params=jax.device_get(params),
-        rates_data=study.some(rates),
-        rates=study.rates,
-        batch_size=min(study.recipe.batch_size, rates),
+    keys = training.run_keys(seed)
+    order = np.asarray(training.epoch_order(keys.data, 0, num_examples))
+    return Task(
+        params,
+        gradients,
+        curved,
+        jax.device_get(jax.tree.unflatten(structure, vector)),
+        recipe=replace(recipe, batch_size=batch_size, num_epochs=REPEATS),
+        rates=rates,
+        seed=seed,
+        unordered=unordered,
+        ordered=Batch(unordered.image[order], unordered.label[order]),
+        start=jax.device_get(network.init(keys.init, recipe.layer_sizes)),
     )
 
 
-@contextlib.contextmanager
-def _without_cache() -> Iterator[None]:
-    """Programs compiled inside are compiled indeed, not read from earlier runs."""
-    kept = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
-    jax.config.update("jax_compilation_cache_dir", None)
-    compilation_cache.reset_cache()  # so that the setting counts
-    try:
-        yield
-    finally:
-        jax.config.update("jax_compilation_cache_dir", kept)
-        compilation_cache.reset_cache()
+def compare(task: Task, key: jax.Array) -> Iterator[Row]:
+    """Do everything by JAX, then by Keras; rows "beside_keras", and one "sharpnesses".
+
+    Args:
+      key: decides where Lanczos's method starts in JAX.
+    """
+    with without_cache():
+        ours = by_jax(task, key)
+    for name, result in ours.items():
+        if name != "sharpness":
+            yield _row(task, name, "jax", result.seconds, result.compile_seconds)
+    for measured in process.iterate(by_keras, task, without=process.KERAS_DOES_WITHOUT):
+        name, way, value, *seconds = measured
+        if name == "sharpness":
+            values = {"jax": ours[name].value.eigenvalue, "keras": value}
+            numbers = {side: finite(number) for side, number in values.items()}
+            yield {"part": "sharpnesses", **numbers}
+        else:
+            origin = task.start if name == "rates" else None
+            difference = differences(value, ours[name].value, origin)
+            yield {**_row(task, name, way, *seconds), **difference}
 
 
-def _by_jax(task: KerasTask) -> dict[str, tuple[Any, float, float]]:
-    """Each part's value, seconds, and seconds of compiling."""
-
-    def product(params: Params, vector: Params, data: Batch) -> Params:
-        return hessian_vector_product(
-            lambda params: network.loss_fn(params, data)[0], params, vector
-        )
-
-    over_rates = layer_rates.make_rates_epoch(network.loss_fn, task.batch_size)
-    order = np.arange(len(task.rates_data.label), dtype=np.int32)
-    stacked = layer_rates.stack(task.rates_params, len(task.rates))
-    epoch = _run(over_rates, stacked, task.rates, order, task.rates_data, ())
-    largest = _run(
-        lambda *args: sharpness(network.loss_fn, *args),
-        *(task.params, task.hessian, jax.random.key(0)),
-    )
-    return {
-        "gradients": _run(
-            lambda *args: gradient_norms(network.loss_fn, *args),
-            *(task.params, task.gradients),
-        ),
-        "product": _run(product, task.params, task.vector, task.hessian),
-        "sharpness": (float(largest[0].eigenvalue), *largest[1:]),
-        "rates": (
-            tuple(
-                jax.tree.map(lambda leaf, place=place: leaf[place], epoch[0][0])
-                for place in range(len(task.rates))
-            ),
-            *epoch[1:],
-        ),
+def _row(
+    task: Task, name: str, way: str, seconds: float, first_seconds: float | None
+) -> Row:
+    """Lines are counted in the very functions that ran."""
+    images = {
+        "gradients": task.gradients,
+        "product": task.curved,
+        "rates": task.ordered,
     }
-
-
-def _run(function: Callable[..., Any], *args: Any) -> tuple[Any, float, float]:
-    args = jax.device_put(args)
-    began = time.perf_counter()
-    program = compile_ahead(function, *args)
-    compile_seconds = time.perf_counter() - began
-    runs = [timed(program, *args) for _ in range(REPEATS)]
-    return runs[0][0], median(seconds for _, seconds in runs), compile_seconds
-
-
-def _way(part: str, name: str, seconds: float, first: float | None) -> dict[str, Any]:
-    """An entry of results.json: lines counted in the very functions that ran."""
-    module, definitions = LINES[part][name]
-    lines = line_counts.of_definitions(_HERE / f"{module}.py", definitions)
+    module, definitions = DEFINITIONS[name, way]
+    lines = line_counts.count_definitions(FOLDER / f"{module}.py", definitions)
     return {
-        "lines": lines.code,
-        "logical_lines": lines.logical,
+        "part": "beside_keras",
+        "task": name,
+        "way": way,
+        "images": len(images[name].label),
+        **({"networks": len(task.rates)} if name == "rates" else {}),
+        **lines._asdict(),
         "seconds": seconds,
-        "first_seconds": first,
+        "first_seconds": first_seconds,
     }
 
 
-def largest_size(values: Any) -> float | None:
-    """The largest |number| in all of the arrays; None where one is not finite."""
-    return finite(max(np.max(np.abs(leaf)) for leaf in jax.tree.leaves(values)))
-
-
-def apart(theirs: Any, ours: Any, origin: Params | None) -> dict[str, float | None]:
+def differences(
+    theirs: Params, ours: Params, origin: Params | None
+) -> dict[str, float | None]:
     """The largest difference, and the largest number that could have differed.
 
     Both are None where a number is not finite: a network of that rate diverged.
 
     Args:
-      theirs, ours: arrays, in the same order.
+      theirs, ours: trees of the same arrays.
       origin: what the weights of each network began with, or None.
     """
-    theirs, ours = (list(map(np.asarray, jax.tree.leaves(v))) for v in (theirs, ours))
-    differences = [a - b for a, b in zip(theirs, ours, strict=True)]
-    if origin is not None:
-        starts = jax.tree.leaves(origin)
-        ours = [a - starts[place % len(starts)] for place, a in enumerate(ours)]
-    return {"apart": largest_size(differences), "size": largest_size(ours)}
+    with np.errstate(invalid="ignore"):  # infinity minus infinity
+        apart = jax.tree.map(np.subtract, theirs, ours)
+        moved = jax.tree.map(np.subtract, ours, origin) if origin is not None else ours
+    return {"apart": _largest_size(apart), "size": _largest_size(moved)}
+
+
+def _largest_size(values: Params) -> float | None:
+    sizes = [np.max(np.abs(leaf)) for leaf in jax.tree.leaves(values)]
+    return finite(np.max(sizes))  # unlike `max`, NaN wherever it stands
+
+
+@contextlib.contextmanager
+def without_cache() -> Iterator[None]:
+    """Programs compiled inside are compiled indeed, not read from earlier runs."""
+    folder = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
+    jax.config.update("jax_compilation_cache_dir", None)
+    compilation_cache.reset_cache()  # so that the setting counts
+    try:
+        yield
+    finally:
+        jax.config.update("jax_compilation_cache_dir", folder)
+        compilation_cache.reset_cache()
+
+
+def by_jax(task: Task, key: jax.Array) -> dict[str, Timed]:
+    """Each part, compiled and timed."""
+
+    def product(params: Layers, vector: Layers, data: Batch) -> Params:
+        return hessian_vector_product(
+            lambda params: network.loss_fn(params, data)[0], params, vector
+        )
+
+    norms = partial(gradient_norms, network.loss_fn)
+    largest = partial(sharpness, network.loss_fn)
+    epochs = layer_rates.fit_rates(
+        task.recipe, task.rates, task.unordered, seed=task.seed
+    )
+    first, *later = epochs
+    return {
+        "gradients": timed(norms, task.params, task.gradients, repeats=REPEATS),
+        "product": timed(
+            product, task.params, task.vector, task.curved, repeats=REPEATS
+        ),
+        "sharpness": timed(largest, task.params, task.curved, key),
+        "rates": Timed(
+            jax.device_get(first.state.params),
+            median(epoch.seconds for epoch in (first, *later)),
+            first.compile_seconds,
+        ),
+    }
+
+
+def by_keras(send: Callable[[Measured], None], task: Task) -> None:
+    """Each part, in a process of its own."""
+    import tensorflow as tf
+
+    from experiments.control import keras_ways
+    from jaxnets.keras_dense import scaled
+
+    model = keras_ways.build(task.params, task.gradients.image.shape[1:])
+
+    def tensors(data: Batch) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.constant(scaled(data.image)), tf.constant(data.label)
+
+    data = tensors(task.gradients)
+    for way in ("one_by_one", "in_a_graph", "vectorized"):
+        norms = getattr(keras_ways, f"norms_{way}")(model)
+        # A loop is traced by its first image; the others by all of them.
+        traced = [array[:1] for array in data] if way == "one_by_one" else data
+        _, first_seconds = _clocked(norms, *traced)
+        value, seconds = _clocked(lambda norms=norms: np.asarray(norms(*data)))
+        send(Measured("gradients", way, value, seconds, first_seconds))
+
+    product = keras_ways.make_hessian_vector_product(model, *tensors(task.curved))
+    leaves = [tf.constant(leaf) for leaf in jax.tree.leaves(task.vector)]
+    _, first_seconds = _clocked(product, leaves)
+    runs = [
+        _clocked(lambda: [leaf.numpy() for leaf in product(leaves)])
+        for _ in range(REPEATS)
+    ]
+    value = jax.tree.unflatten(jax.tree.structure(task.vector), runs[0][0])
+    seconds = median(seconds for _, seconds in runs)
+    send(Measured("product", "keras", value, seconds, first_seconds))
+    eigenvalue, seconds = _clocked(keras_ways.largest_eigenvalue, product, leaves)
+    send(Measured("sharpness", "keras", eigenvalue, seconds, None))
+
+    data = (scaled(task.ordered.image), task.ordered.label)
+
+    def train(rates: layer_rates.Rates) -> list[Layers]:
+        return list(
+            keras_ways.train_each(
+                model, task.start, rates, data, task.recipe.batch_size
+            )
+        )
+
+    _, first_seconds = _clocked(train, task.rates[:1])
+    networks, seconds = _clocked(train, task.rates)
+    value = jax.tree.map(lambda *leaves: np.stack(leaves), *networks)
+    send(Measured("rates", "keras", value, seconds, first_seconds))
+
+
+def _clocked(function: Callable[..., Any], *args: Any) -> tuple[Any, float]:
+    began = time.perf_counter()
+    value = function(*args)
+    return value, time.perf_counter() - began

@@ -3,9 +3,15 @@
 The Hessian of 100,000 weights has 10^10 entries and is never formed. `jvp` of `grad`
 gives its product with a vector for about two gradients' work (Pearlmutter 1994), and
 Lanczos's method finds its largest eigenvalue, the sharpness, from a few products.
+
+Cohen, Kaur, Li, Kolter and Talwalkar, "Gradient Descent on Neural Networks Typically
+Occurs at the Edge of Stability" (ICLR 2021): along full-batch gradient descent the
+sharpness rises until it stands near 2 / learning rate, above which a quadratic would
+diverge.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -13,11 +19,15 @@ import jax.numpy as jnp
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
+from experiments.kit.numbers import finite, finites
+from experiments.kit.run import Row
 from jaxnets.training import scan_batches
 from jaxnets.types import Batch, LossFn, Params
 
 CHUNK = 1000  # examples whose activations are in memory together
 ITERATIONS = 20  # of Lanczos, one Hessian-vector product each
+DESCENT_ITERATIONS = 12  # along gradient descent; the rows hold the residuals
+EVERY = 5  # steps of gradient descent between two measurements
 
 
 class Sharpness(NamedTuple):
@@ -86,8 +96,35 @@ def sharpness(
     return Sharpness(values[-1], jnp.abs(beside[-1] * vectors[-1, -1]))
 
 
+def lanczos(
+    times: Callable[[jax.Array], jax.Array], start: jax.Array, iterations: int
+) -> tuple[jax.Array, jax.Array]:
+    """The tridiagonal matrix that a symmetric one is in its Krylov space.
+
+    Returns:
+      Its diagonal [iterations], and the numbers beside it [iterations]; the last of
+      these is what would lead on to the next row.
+    """
+
+    def step(carry, index):
+        basis, vector = carry
+        basis = basis.at[index].set(vector)
+        image = times(vector)
+        on_diagonal = vector @ image
+        for _ in range(2):
+            image = image - (basis @ image) @ basis
+        length = jnp.linalg.norm(image)
+        following = image / jnp.maximum(length, jnp.finfo(image.dtype).tiny)
+        return (basis, following), (on_diagonal, length)
+
+    basis = jnp.zeros((iterations, *start.shape), start.dtype)
+    first = start / jnp.linalg.norm(start)
+    _, (diagonal, beside) = lax.scan(step, (basis, first), jnp.arange(iterations))
+    return diagonal, beside
+
+
 def make_descent(
-    loss_fn: LossFn, steps: int, iterations: int = ITERATIONS
+    loss_fn: LossFn, num_steps: int
 ) -> Callable[..., tuple[Params, jax.Array, Sharpness]]:
     """Some steps of full-batch gradient descent, then the sharpness reached.
 
@@ -101,35 +138,60 @@ def make_descent(
             grads, _ = jax.grad(loss_fn, has_aux=True)(params, data)
             return jax.tree.map(lambda p, g: p - learning_rate * g, params, grads), None
 
-        params, _ = lax.scan(step, params, None, length=steps)
-        found = sharpness(loss_fn, params, data, key, iterations=iterations)
-        return params, loss_fn(params, data)[0], found
+        params, _ = lax.scan(step, params, None, length=num_steps)
+        measured = sharpness(loss_fn, params, data, key, iterations=DESCENT_ITERATIONS)
+        return params, loss_fn(params, data)[0], measured
 
     return descend
 
 
-def lanczos(
-    times: Callable[[jax.Array], jax.Array], start: jax.Array, iterations: int
-) -> tuple[jax.Array, jax.Array]:
-    """The tridiagonal matrix that a symmetric one is in its Krylov space.
+def entries(measured: Sharpness) -> list[dict[str, float | None]]:
+    """Of arrays with an axis of networks: an entry of results.json for each."""
+    pairs = zip(*map(finites, measured), strict=True)
+    return [{"eigenvalue": value, "residual": residual} for value, residual in pairs]
 
-    Returns:
-      Its diagonal [iterations], and the numbers beside it [iterations]; the last of
-      these is what would lead on to the next row.
+
+def descend(
+    loss_fn: LossFn,
+    params: Params,
+    data: Batch,
+    key: jax.Array,
+    *,
+    rates: Sequence[float],
+    num_steps: int,
+) -> Iterator[Row]:
+    """Full-batch descent of one network a rate, all from `params`; a row each 5 steps.
+
+    Args:
+      key: decides where Lanczos's method starts.
     """
+    learning_rates = jnp.array(rates, jnp.float32)
+    params = jax.tree.map(lambda leaf: jnp.stack([leaf] * len(rates)), params)
+    run_steps = jax.jit(
+        jax.vmap(make_descent(loss_fn, EVERY), in_axes=(0, 0, None, None))
+    )
+    data = jax.device_put(data)
+    for step in range(EVERY, num_steps + 1, EVERY):
+        step_key = jax.random.fold_in(key, step)
+        params, losses, measured = run_steps(params, learning_rates, data, step_key)
+        yield {
+            "part": "descent",
+            "step": step,
+            "learning_rates": list(rates),
+            "images": len(data.label),
+            "loss": finites(losses),
+            "sharpness": entries(measured),
+        }
 
-    def step(carry, place):
-        basis, vector = carry
-        basis = basis.at[place].set(vector)
-        image = times(vector)
-        on_diagonal = vector @ image
-        for _ in range(2):
-            image = image - (basis @ image) @ basis
-        length = jnp.linalg.norm(image)
-        following = image / jnp.maximum(length, jnp.finfo(image.dtype).tiny)
-        return (basis, following), (on_diagonal, length)
 
-    basis = jnp.zeros((iterations, *start.shape), start.dtype)
-    first = start / jnp.linalg.norm(start)
-    _, (diagonal, beside) = lax.scan(step, (basis, first), jnp.arange(iterations))
-    return diagonal, beside
+def measure_on_all(
+    loss_fn: LossFn, params: Params, train: Batch, key: jax.Array
+) -> Iterator[Row]:
+    """One row: the sharpness on all training images, chunk by chunk."""
+    measured = jax.jit(partial(sharpness, loss_fn))(params, jax.device_put(train), key)
+    yield {
+        "part": "sharpness_on_all",
+        "images": len(train.label),
+        "eigenvalue": finite(measured.eigenvalue),
+        "residual": finite(measured.residual),
+    }

@@ -1,21 +1,27 @@
-"""What `per_example`, `_curvature` and `_rates` do, done with Keras.
+"""What `gradients`, `curvature` and `layer_rates` do, done with Keras.
 
-It loads TensorFlow: `keras_process` runs it in a process of its own. The
-lines of these functions are counted beside those of the JAX ones.
+It loads TensorFlow: `beside_keras` runs it in a process of its own. The lines of these
+functions are counted beside those of the JAX ones.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+from scipy.sparse.linalg import LinearOperator, eigsh
 
 from jaxnets import keras_dense
-from jaxnets.keras_dense import keras, tf
-from jaxnets.types import Params
+from jaxnets.types import Layers
+
+keras_dense.load_keras()  # chooses TensorFlow before the next lines import it
+import keras  # noqa: E402
+import tensorflow as tf  # noqa: E402
 
 Norms = Callable[[tf.Tensor, tf.Tensor], np.ndarray]
+# As JAX's "highest" matmul precision: float32 products are not rounded to TF32.
+tf.config.experimental.enable_tensor_float_32_execution(False)
 
 
-class LayerRates(keras.Sequential):
+class LayerRates(keras.Model):
     """SGD with one learning rate a variable; its optimizer has the rate 1."""
 
     def train_step(self, data):
@@ -30,19 +36,17 @@ class LayerRates(keras.Sequential):
         return {"loss": loss}
 
 
-def build(params: Params, image_shape: tuple[int, int]) -> LayerRates:
+def build(params: Layers, image_shape: tuple[int, ...]) -> LayerRates:
     """The Keras network with these weights, and logits instead of a softmax.
 
     Outside of a graph Keras clips the softmax, and the gradient of an image that is
     thoroughly misjudged would be lost.
     """
-    sizes = [layer.kernel.shape[1] for layer in params]
-    model = LayerRates([keras.Input(image_shape), keras.layers.Flatten()])
-    for size in sizes[:-1]:
-        model.add(keras.layers.Dense(size, activation="relu"))
-    model.add(keras.layers.Dense(sizes[-1]))
+    sizes = (params[0].kernel.shape[0], *(len(layer.bias) for layer in params))
+    plain = keras_dense.build(sizes, image_shape, softmax=False)
+    model = LayerRates(inputs=plain.inputs, outputs=plain.outputs)
     keras_dense.from_dense(model, params)
-    model.rates = tf.Variable(np.zeros(2 * len(sizes), np.float32), trainable=False)
+    model.rates = tf.Variable(np.zeros(2 * len(params), np.float32), trainable=False)
     model.compile(
         optimizer=keras.optimizers.SGD(1.0),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -107,9 +111,28 @@ def make_hessian_vector_product(model: keras.Model, images, labels):
     return product
 
 
+def largest_eigenvalue(product: Callable, like: Sequence[tf.Tensor]) -> float:
+    """Of the Hessian, by SciPy's Lanczos on products with vectors like this one."""
+    sizes = [int(tf.size(leaf)) for leaf in like]
+
+    def times_hessian(vector: np.ndarray) -> np.ndarray:
+        parts = np.split(vector.astype(np.float32), np.cumsum(sizes)[:-1])
+        shaped = [
+            tf.constant(part.reshape(leaf.shape))
+            for part, leaf in zip(parts, like, strict=True)
+        ]
+        return np.concatenate([leaf.numpy().ravel() for leaf in product(shaped)])
+
+    shape = (sum(sizes), sum(sizes))
+    operator = LinearOperator(shape, matvec=times_hessian, dtype=np.float32)
+    start = np.random.default_rng(0).standard_normal(sum(sizes)).astype(np.float32)
+    values = eigsh(operator, 1, which="LA", v0=start, return_eigenvectors=False)
+    return float(values[0])
+
+
 def train_each(
-    model: LayerRates, params: Params, rates: np.ndarray, data, batch_size: int
-) -> Iterator[Params]:
+    model: LayerRates, params: Layers, rates: np.ndarray, data, batch_size: int
+) -> Iterator[Layers]:
     """One epoch from the same weights for each row of rates, one after another."""
     for row in rates:
         keras_dense.from_dense(model, params)

@@ -1,49 +1,40 @@
-"""A learning rate of its own for every layer, and many such choices trained at once.
+"""A learning rate of its own for every layer, and all combinations trained at once.
 
-`vmap` over the rates makes one program of all the networks: the same initial weights,
+`ensemble.fit_many` makes one program of all the networks: the same initial weights,
 the same order of the images, other rates.
 """
 
 import itertools
-import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Generator, Iterator, Sequence
+from functools import partial
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxnets import training
-from jaxnets.devices import compile_ahead
-from jaxnets.types import Batch, LossFn, Params, Totals
+from experiments.control import curvature
+from experiments.kit.numbers import finites
+from experiments.kit.run import Row
+from jaxnets import ensemble, models, training
+from jaxnets import relu_softmax as network
+from jaxnets.data import Dataset
+from jaxnets.training import Epoch
+from jaxnets.types import Batch, Layers, Params, Recipe
+
+Rates = Sequence[tuple[float, ...]]  # [C, layers], input to output
 
 
-class RatesEpoch(NamedTuple):
-    """An epoch of all networks; C is the number of combinations."""
-
-    number: int  # 1 for the first
-    params: Params  # leaves [C, ...]; donated to the next epoch: copy what must last
-    train: Totals  # NumPy [C], summed while the weights moved
-    held_out: tuple[Totals, ...]  # NumPy [C] each, after the epoch's last step
-    seconds: float  # training and evaluation, without compilation
-    compile_seconds: float  # the same in every epoch
-
-
-def combinations(choices: Sequence[float], num_layers: int) -> np.ndarray:
-    """Every way to give each layer one of the rates: float32 [C, layers]."""
-    ways = itertools.product(choices, repeat=num_layers)
-    return np.array(list(ways), np.float32)
-
-
-def stack(params: Params, count: int) -> Params:
-    """The same parameters `count` times, along a new first axis of every leaf."""
-    return jax.tree.map(lambda leaf: np.stack([np.asarray(leaf)] * count), params)
+def combinations(choices: Sequence[float], num_layers: int) -> Rates:
+    """Every way to give each layer one of the rates."""
+    return list(itertools.product(choices, repeat=num_layers))
 
 
 def layerwise_sgd(rates: jax.Array) -> optax.GradientTransformation:
     """SGD with one learning rate a layer, input to output: float32 [layers]."""
 
-    def update(grads: Params, opt_state: Any, params: Any = None) -> Any:
+    def update(grads: Layers, opt_state: Any, params: Any = None) -> Any:
         updates = tuple(
             jax.tree.map(lambda grad, rate=rate: -rate * grad, layer)
             for rate, layer in zip(rates, grads, strict=True)
@@ -53,65 +44,98 @@ def layerwise_sgd(rates: jax.Array) -> optax.GradientTransformation:
     return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
 
 
-def make_rates_epoch(loss_fn: LossFn, batch_size: int) -> Callable[..., Any]:
-    """`epoch(params, rates, order, train, held_out)` of all networks, for `jax.jit`.
-
-    Weights and rates differ by network; the order and the data are shared.
-    """
-    evaluate = training.make_evaluate(loss_fn)
-
-    def one_network(params, rates, order, train, held_out):
-        tx = layerwise_sgd(rates)
-        train_epoch = training.make_train_epoch(loss_fn, tx, batch_size)
-        state, totals = train_epoch(training.start(params, tx), train, order)
-        scores = tuple(evaluate(state.params, part) for part in held_out)
-        return state.params, totals, scores
-
-    return jax.vmap(one_network, in_axes=(0, 0, None, None, None))
-
-
 def fit_rates(
-    loss_fn: LossFn,
-    params: Params,
-    rates: np.ndarray,
+    recipe: Recipe,
+    rates: Rates,
     train: Batch,
-    held_out: Sequence[Batch],
+    held_out: Sequence[Batch] = (),
     *,
-    batch_size: int,
-    num_epochs: int,
-    key: jax.Array,
-) -> Iterator[RatesEpoch]:
-    """Train a network for each row of rates, all at once, yielding after each epoch.
+    seed: int,
+) -> Iterator[Epoch]:
+    """Train a network for each of C combinations; arrays have a first axis of them."""
+    return ensemble.fit_many(
+        lambda key: network.init(key, recipe.layer_sizes),
+        network.loss_fn,
+        layerwise_sgd,
+        train,
+        held_out,
+        seeds=[seed] * len(rates),
+        learning_rates=np.array(rates, np.float32),
+        batch_size=recipe.batch_size,
+        num_epochs=recipe.num_epochs,
+    )
 
-    A loss that is not finite stops nobody: it is in the totals.
+
+def train_all(
+    recipe: Recipe,
+    dataset: Dataset,
+    rates: Rates,
+    *,
+    seed: int,
+    curved: Batch,
+    key: jax.Array,
+) -> Generator[Row, None, Layers]:
+    """Train a network for each combination of rates, and test all of them at the end.
+
+    Yields rows "rates", one a network and epoch, and "test", one a network; of those
+    with one rate in all layers also "sharpness", before the first epoch and after each.
 
     Args:
-      loss_fn, batch_size, num_epochs, key: as in `training.fit`.
-      params: where all of them begin.
-      rates: float32 [C, layers].
-      train, held_out: data sets to train on, and to evaluate on after each epoch.
+      recipe: its learning rate is that of the last network, in all layers.
+      curved: images that give the loss whose sharpness is taken.
+      key: decides where Lanczos's method starts.
+
+    Returns:
+      The last network, NumPy.
 
     Raises:
-      InputError: the batch size does not fit.
+      NonFiniteLoss: the last network diverged.
     """
-    num_examples = train.label.shape[0]
-    training.check_batch_size(batch_size, num_examples)
-    data = jax.device_put((train, tuple(held_out)))
-    over_rates = make_rates_epoch(loss_fn, batch_size)
+    uniform = [index for index, row in enumerate(rates) if len(set(row)) == 1]
+    curved = jax.device_put(curved)
+    measure = jax.jit(
+        jax.vmap(partial(curvature.sharpness, network.loss_fn), in_axes=(0, None, None))
+    )
 
-    def shuffle_and_train(params, rates, draw, data):
-        order = training.epoch_order(*draw, num_examples)
-        return over_rates(params, rates, order, *data)
+    def sharpness_rows(params: Params, number: int) -> Iterator[Row]:
+        chosen = jax.tree.map(lambda leaf: leaf[np.array(uniform)], params)
+        measured = measure(chosen, curved, jax.random.fold_in(key, number))
+        for index, entry in zip(uniform, curvature.entries(measured), strict=True):
+            row = {"part": "sharpness", "epoch": number, "network": index}
+            yield {**row, "rates": rates[index], "images": len(curved.label), **entry}
 
-    began = time.perf_counter()
-    stacked = stack(params, len(rates))
-    first = (stacked, rates, (key, np.int32(0)), data)
-    run_epoch = compile_ahead(shuffle_and_train, *first, donate_argnums=0)
-    compile_seconds = time.perf_counter() - began
-    for epoch in range(num_epochs):
-        began = time.perf_counter()
-        draw = (key, np.int32(epoch))
-        stacked, totals, scores = run_epoch(stacked, rates, draw, data)
-        totals, scores = jax.device_get((totals, scores))
-        seconds = time.perf_counter() - began
-        yield RatesEpoch(epoch + 1, stacked, totals, scores, seconds, compile_seconds)
+    params = network.init(training.run_keys(seed).init, recipe.layer_sizes)
+    stacked = jax.tree.map(lambda leaf: jnp.stack([leaf] * len(rates)), params)
+    yield from sharpness_rows(stacked, 0)
+    held_out = (dataset.validation,)
+    for epoch in fit_rates(recipe, rates, dataset.train, held_out, seed=seed):
+        yield from _epoch_rows(epoch, rates)
+        with models.divergence_named("relu_softmax", recipe):
+            training.require_finite(epoch.number, epoch.train.loss[-1])
+        yield from sharpness_rows(epoch.state.params, epoch.number)
+    evaluate = jax.vmap(training.make_evaluate(network.loss_fn), in_axes=(0, None))
+    totals = jax.device_get(jax.jit(evaluate)(epoch.state.params, dataset.test))
+    for index, row in enumerate(rates):
+        correct, seen = int(totals.correct[index]), int(totals.seen[index])
+        named = {"part": "test", "network": index, "rates": row}
+        yield {**named, "correct": correct, "seen": seen}
+    return jax.tree.map(lambda leaf: np.array(leaf[-1]), epoch.state.params)
+
+
+def _epoch_rows(epoch: Epoch, rates: Rates) -> Iterator[Row]:
+    [held_out] = epoch.held_out
+    losses = finites(epoch.train.mean_loss)
+    for index, row in enumerate(rates):
+        seen = int(held_out.seen[index])
+        yield {
+            "part": "rates",
+            "epoch": epoch.number,
+            "network": index,
+            "rates": row,
+            "train_loss": losses[index],
+            "validation_accuracy": int(held_out.correct[index]) / seen
+            if seen
+            else None,
+            "seconds": epoch.seconds,  # of all networks together
+            "compile_seconds": epoch.compile_seconds,
+        }

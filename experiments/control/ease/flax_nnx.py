@@ -1,6 +1,6 @@
 """Flax NNX, its own way: a module, `nnx.Optimizer`, a step under `nnx.jit`.
 
-python experiments/ease/flax_nnx.py [dataset]
+python experiments/control/ease/flax_nnx.py [dataset]
 """
 
 import sys

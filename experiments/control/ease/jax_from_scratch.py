@@ -1,6 +1,6 @@
 """JAX and nothing else: init, forward pass, loss and Adam written out.
 
-python experiments/ease/jax_from_scratch.py [dataset]
+python experiments/control/ease/jax_from_scratch.py [dataset]
 """
 
 import itertools

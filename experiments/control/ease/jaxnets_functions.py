@@ -1,6 +1,6 @@
 """jaxnets as a library of functions: init, loss, fit, evaluate.
 
-python experiments/ease/jaxnets_functions.py [dataset]
+python experiments/control/ease/jaxnets_functions.py [dataset]
 """
 
 import sys
@@ -11,20 +11,19 @@ import optax
 from jaxnets import data, relu_softmax, training
 
 dataset = data.load(*sys.argv[1:])
-init_key, data_key = jax.random.split(jax.random.key(0))
+keys = training.run_keys(0)
 tx = optax.adam(1e-3)
-params = relu_softmax.init(init_key, (784, 128, 10))
+params = relu_softmax.init(keys.init, (784, 128, 10))
 epochs = training.fit(
     relu_softmax.loss_fn,
     tx,
     training.start(params, tx),
     dataset.train,
-    dataset.validation,
     batch_size=32,
     num_epochs=1,
-    key=data_key,
+    key=keys.data,
 )
 *_, last = epochs
 evaluate = jax.jit(training.make_evaluate(relu_softmax.loss_fn))
 totals = evaluate(last.state.params, dataset.test)
-print(f"test accuracy {totals.correct / totals.seen:.4f}")
+print(f"test accuracy {totals.accuracy:.4f}")

@@ -1,6 +1,6 @@
 """tf.keras, its own way: describe the network, `compile`, `fit`, `evaluate`.
 
-python experiments/ease/keras_fit.py [dataset]
+python experiments/control/ease/keras_fit.py [dataset]
 """
 
 import sys

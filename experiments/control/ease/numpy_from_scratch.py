@@ -1,6 +1,6 @@
 """NumPy and nothing else: backpropagation and Adam by hand.
 
-python experiments/ease/numpy_from_scratch.py [dataset]
+python experiments/control/ease/numpy_from_scratch.py [dataset]
 """
 
 import itertools
