@@ -107,7 +107,7 @@ def require_device() -> jax.Device:
     try:
         return jax.devices()[0]
     except (RuntimeError, AssertionError) as error:
-        asked = os.environ.get("JAX_PLATFORMS") or jax.config.jax_platforms
+        asked = os.environ.get("JAX_PLATFORMS") or jax.config.jax_platforms  # type: ignore[attr-defined]
         reason = (str(error) or "no such device").splitlines()[0]
         raise InputError(
             f"JAX finds no device for JAX_PLATFORMS={asked}: {reason}. Unset it, or "

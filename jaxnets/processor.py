@@ -58,10 +58,15 @@ def _is_harmless(equation: core.JaxprEqn) -> bool:
     ]
     if inner:
         return all(map(_is_elementwise, inner))
-    ranks = [variable.aval.ndim for variable in (*equation.invars, *equation.outvars)]
+    ranks = [
+        getattr(variable.aval, "ndim", 0)
+        for variable in (*equation.invars, *equation.outvars)
+    ]
     if not any(ranks) or equation.primitive.name in ELEMENTWISE:
         return True
-    is_of_numbers = not any(variable.aval.ndim for variable in equation.invars)
+    is_of_numbers = not any(
+        getattr(variable.aval, "ndim", 0) for variable in equation.invars
+    )
     return equation.primitive.name == "broadcast_in_dim" and is_of_numbers
 
 

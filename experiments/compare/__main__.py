@@ -10,7 +10,7 @@ says so.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, make_dataclass, replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -27,7 +27,7 @@ from jaxnets.types import Prediction, Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Options):
+class Settings(Options):
     """What to compare; every published setting can be overridden."""
 
     models: tuple[str, ...] = (
@@ -41,14 +41,20 @@ class Config(Options):
     """Epochs of every model, in place of each one's own."""
     seed: int = 3
     """Decides the initial weights and the order of the images."""
-    sigmoid_mse: Recipe = MODELS["sigmoid_mse"].recipe
-    relu_softmax: Recipe = MODELS["relu_softmax"].recipe
-    keras_dense: Recipe = MODELS["keras_dense"].recipe
-    flax_dense: Recipe = MODELS["flax_dense"].recipe
-    row_rnn: Recipe = MODELS["row_rnn"].recipe
 
 
-def main(config: Config) -> dict[str, Any]:
+# The settings, and a field for each model's recipe.
+Config = make_dataclass(
+    "Config",
+    [(model.name, Recipe, field(default=model.recipe)) for model in MODELS.values()],
+    bases=(Settings,),
+    frozen=True,
+    kw_only=True,
+)
+Config.__doc__ = Settings.__doc__
+
+
+def main(config: Settings) -> dict[str, Any]:
     """Run the comparison; return the content of results.json."""
     recipes = choose_recipes(config)
     applied = {name: asdict(recipe) for name, recipe in recipes.items()}
@@ -71,7 +77,7 @@ def main(config: Config) -> dict[str, Any]:
     )
 
 
-def choose_recipes(config: Config) -> dict[str, Recipe]:
+def choose_recipes(config: Settings) -> dict[str, Recipe]:
     """The recipe of each model; InputError where one makes no sense."""
     if not config.models or len(set(config.models)) < len(config.models):
         raise InputError(f"models {config.models} must be one or more, each once")
@@ -91,7 +97,7 @@ def choose_recipes(config: Config) -> dict[str, Recipe]:
     return recipes
 
 
-def measure(run: Run[Config], recipes: Mapping[str, Recipe]) -> Iterator[Row]:
+def measure(run: Run[Settings], recipes: Mapping[str, Recipe]) -> Iterator[Row]:
     """Train one model after the other: a row an epoch, then files for the test set."""
     baselines = ten_class.baselines(run.data, run.config.seed)
     run.keep("baselines", baselines._asdict())

@@ -14,13 +14,13 @@ from jaxnets.models import Model
 from jaxnets.types import Batch, Params, Recipe
 
 if TYPE_CHECKING:
-    from experiments.compare.__main__ import Config
+    from experiments.compare.__main__ import Settings
 
 
 def of_model(
     model: Model,
     recipe: Recipe,
-    run: "ExperimentRun[Config]",
+    run: "ExperimentRun[Settings]",
     *,
     rows: Sequence[Row],
     params: Params,

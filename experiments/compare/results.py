@@ -17,7 +17,7 @@ from jaxnets.training import Epoch
 from jaxnets.types import Params, Prediction, Recipe, num_params
 
 if TYPE_CHECKING:
-    from experiments.compare.__main__ import Config
+    from experiments.compare.__main__ import Settings
 
 PREDICTIONS = "predictions.csv"
 
@@ -66,7 +66,7 @@ def in_words(row: Row) -> str:
 
 
 def write_predictions(
-    run: "Run[Config]", predictions: Mapping[str, Prediction]
+    run: "Run[Settings]", predictions: Mapping[str, Prediction]
 ) -> None:
     """`predictions.csv`: a row an image, with each model's class and probability."""
     header = ["index", "label"]
@@ -80,7 +80,7 @@ def write_predictions(
     run.write_csv(PREDICTIONS, [*header, "dataset"], zip(*columns, strict=True))
 
 
-def read_predictions(run: "Run[Config]") -> dict[str, Answers]:
+def read_predictions(run: "Run[Settings]") -> dict[str, Answers]:
     """The models that were tested, with what `write_predictions` wrote."""
     file = run.path / PREDICTIONS
     if not file.exists():
@@ -99,13 +99,13 @@ def read_predictions(run: "Run[Config]") -> dict[str, Answers]:
 
 
 def rows_by_model(
-    run: "Run[Config]", recipes: Mapping[str, Recipe]
+    run: "Run[Settings]", recipes: Mapping[str, Recipe]
 ) -> dict[str, list[Row]]:
     """Every model's rows, epoch after epoch."""
     return {name: [row for row in run.rows if row["model"] == name] for name in recipes}
 
 
-def read_params(run: "Run[Config]", name: str, recipe: Recipe) -> Params:
+def read_params(run: "Run[Settings]", name: str, recipe: Recipe) -> Params:
     """A model's parameters after its last epoch."""
     network = MODELS[name].network
     like = jax.eval_shape(lambda key: network.init(key, recipe.layer_sizes), KEY)
@@ -115,7 +115,7 @@ def read_params(run: "Run[Config]", name: str, recipe: Recipe) -> Params:
 KEY = jax.eval_shape(lambda: jax.random.key(0))  # any, for its shape
 
 
-def comparison(run: "Run[Config]", recipes: Mapping[str, Recipe]) -> dict[str, Any]:
+def comparison(run: "Run[Settings]", recipes: Mapping[str, Recipe]) -> dict[str, Any]:
     """The content of `results.json`: every model that was tested, and the rest."""
     rows = rows_by_model(run, recipes)
     answers = read_predictions(run)
@@ -154,7 +154,7 @@ def model_result(
     recipe: Recipe,
     rows: list[Row],
     right: np.ndarray,
-    run: "Run[Config]",
+    run: "Run[Settings]",
 ) -> dict[str, Any]:
     """A finished model's entry in `results.json`."""
     model, last = MODELS[name], rows[-1]

@@ -12,13 +12,13 @@ from experiments.kit.run import Run
 from jaxnets.types import Recipe
 
 if TYPE_CHECKING:
-    from experiments.compare.__main__ import Config
+    from experiments.compare.__main__ import Settings
 
 ON_SCREEN, ON_PAGE = 10, 20  # of the first test images
 
 
 def of(
-    run: "Run[Config]", recipes: Mapping[str, Recipe], results: Mapping[str, Any]
+    run: "Run[Settings]", recipes: Mapping[str, Recipe], results: Mapping[str, Any]
 ) -> list[Table | Picture]:
     """Tables and pictures; none where no model was tested."""
     for name, rest in results["unfinished"].items():
@@ -40,7 +40,7 @@ def of(
     ]
 
 
-def _pictures(run: "Run[Config]", recipes: Mapping[str, Recipe]) -> list[Picture]:
+def _pictures(run: "Run[Settings]", recipes: Mapping[str, Recipe]) -> list[Picture]:
     from experiments.compare import figures  # loads Matplotlib
 
     answers = read_predictions(run)
