@@ -16,12 +16,12 @@ from types import FrameType
 from typing import NoReturn, TypeVar
 
 from jaxnets.devices import cpu_count
-from jaxnets.errors import InputError, NonFiniteLoss, ProcessFailed
+from jaxnets.errors import InputError, NonFiniteLoss
 
 Config = TypeVar("Config")
 
 # What users can mend, and what the system refuses; everything else is a defect.
-EXPECTED = (InputError, NonFiniteLoss, ProcessFailed, OSError, MemoryError)
+EXPECTED = (InputError, NonFiniteLoss, OSError, MemoryError)
 INTERRUPTED = 130  # the shell's code for a program that Ctrl-C ended
 # JAX's warning of a program that it cannot read from its persistent cache.
 DAMAGED_ENTRY = re.compile(
