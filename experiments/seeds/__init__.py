@@ -1,1 +1,1 @@
-"""Tables, figures and page of `experiments/seeds.py`."""
+"""What one run is worth: each network trained from many seeds."""
