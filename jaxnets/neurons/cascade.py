@@ -24,7 +24,7 @@ class Timing(NamedTuple):
     rest: int = 8  # a neuron is deaf after it fired; without it, bursts would merge
 
 
-class Activity(NamedTuple):
+class _Activity(NamedTuple):
     """What a net remembers between two steps."""
 
     busy: jax.Array  # int32 [n], steps until a neuron can be stimulated again
@@ -44,7 +44,7 @@ def spread(layer: Dense, stimulus: Array, timing: Timing) -> jax.Array:
     Raises:
       InputError: a time below 1, or shapes that do not fit.
     """
-    check_timing(timing)
+    require_timing(timing)
     stimulus = jnp.asarray(stimulus, bool)
     num_neurons = layer.bias.shape[0]
     if layer.kernel.shape != (num_neurons, num_neurons):
@@ -57,7 +57,7 @@ def spread(layer: Dense, stimulus: Array, timing: Timing) -> jax.Array:
             f"stimulus {list(stimulus.shape)} must be [steps, {num_neurons}]"
         )
 
-    def one_step(activity: Activity, outside: jax.Array):
+    def one_step(activity: _Activity, outside: jax.Array):
         arriving = activity.sent[-1].astype(jnp.float32)
         sums = jnp.dot(arriving, layer.kernel, precision="highest") + layer.bias
         begins = (activity.busy == 0) & ((sums > 0) | outside)
@@ -65,15 +65,15 @@ def spread(layer: Dense, stimulus: Array, timing: Timing) -> jax.Array:
         busy = jnp.where(begins, whole, activity.busy)
         fires = busy > timing.rest
         sent = jnp.concatenate([fires[None], activity.sent[:-1]])
-        return Activity(jnp.maximum(busy - 1, 0), sent), fires
+        return _Activity(jnp.maximum(busy - 1, 0), sent), fires
 
-    quiet = Activity(
+    quiet = _Activity(
         jnp.zeros(num_neurons, jnp.int32), jnp.zeros((timing.delay, num_neurons), bool)
     )
     return lax.scan(one_step, quiet, stimulus)[1]
 
 
-def check_timing(timing: Timing) -> None:
+def require_timing(timing: Timing) -> None:
     """Raise InputError unless every time is a whole number of at least 1."""
     for name, steps in timing._asdict().items():
         if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
@@ -82,35 +82,5 @@ def check_timing(timing: Timing) -> None:
 
 def ring(num_neurons: int) -> Dense:
     """Each neuron stimulates the next, and the last one the first."""
-    kernel = jnp.roll(jnp.eye(num_neurons), 1, axis=1)
-    return Dense(kernel, jnp.full(num_neurons, -0.5))
-
-
-def random_net(
-    key: jax.Array,
-    num_neurons: int,
-    *,
-    links: int,
-    reach: int,
-    backward: float | jax.Array,
-) -> Dense:
-    """Neurons in a row, each stimulating a few others that are not far.
-
-    Args:
-      key: decides the links.
-      num_neurons: n, in the row.
-      links: drawn for each neuron; those that leave the row are dropped.
-      reach: how far a link goes at most, in places of the row.
-      backward: the share of links that lead back; without them there is no loop.
-    """
-    distance_key, back_key = jax.random.split(key)
-    shape = (num_neurons, links)
-    distance = jax.random.randint(distance_key, shape, 1, reach + 1)
-    turned = jax.random.bernoulli(back_key, backward, shape)
-    here = jnp.arange(num_neurons)[:, None]
-    there = here + jnp.where(turned, -distance, distance)
-    # A negative index would count from the end; beyond the end it is dropped.
-    there = jnp.where(there < 0, num_neurons, there)
-    kernel = jnp.zeros((num_neurons, num_neurons))
-    kernel = kernel.at[jnp.broadcast_to(here, shape), there].set(1.0, mode="drop")
-    return Dense(kernel, jnp.full(num_neurons, -0.5))
+    kernel = jnp.roll(jnp.eye(num_neurons, dtype=jnp.float32), 1, axis=1)
+    return Dense(kernel, jnp.full(num_neurons, -0.5, jnp.float32))

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxnets.errors import InputError
 from jaxnets.neurons.perceptron import Neuron, fire
 from jaxnets.types import Array
 
@@ -18,8 +17,8 @@ NAND = Neuron(np.array([-2, -2], np.float32), np.float32(3))
 
 def nand(first: Array, second: Array) -> jax.Array:
     """The one perceptron: 0 where both inputs are 1."""
-    first, second = jnp.broadcast_arrays(first, second)
-    return fire(NAND, jnp.stack([first, second], axis=-1))
+    bits = (jnp.asarray(bit, jnp.float32) for bit in (first, second))
+    return fire(NAND, jnp.stack(jnp.broadcast_arrays(*bits), axis=-1))
 
 
 def not_gate(bit: Array) -> jax.Array:
@@ -80,31 +79,3 @@ def add_bits(first: Array, second: Array) -> jax.Array:
     no_carry = jnp.zeros(first.shape[1:], jnp.int32)
     carry, totals = lax.scan(add_one, no_carry, (first, second))
     return jnp.concatenate([totals, carry[None]])
-
-
-def to_bits(numbers: Array, num_bits: int) -> np.ndarray:
-    """Bits uint8 [num_bits, ...] of whole numbers [...], lowest first, on the host.
-
-    Raises:
-      InputError: a number needs more bits, is negative or not whole.
-    """
-    numbers = np.asarray(numbers)
-    if not 1 <= num_bits <= 30:
-        raise InputError(f"{num_bits=} must be between 1 and 30")
-    if not np.issubdtype(numbers.dtype, np.integer):
-        raise InputError(f"numbers of type {numbers.dtype} must be whole numbers")
-    if numbers.size and not 0 <= numbers.min() <= numbers.max() < 2**num_bits:
-        raise InputError(
-            f"numbers from {numbers.min()} to {numbers.max()} must lie between 0 and "
-            f"{2**num_bits - 1} to fit {num_bits} bits"
-        )
-    return np.stack(
-        [(numbers >> place & 1).astype(np.uint8) for place in range(num_bits)]
-    )
-
-
-def from_bits(bits: Array) -> np.ndarray:
-    """Whole numbers int64 [...] of bits [n, ...], lowest first, on the host."""
-    bits = np.asarray(bits).astype(np.int64)
-    places = 2 ** np.arange(len(bits))
-    return np.tensordot(places, bits, axes=1)

@@ -19,12 +19,12 @@ from jax import lax
 from jaxnets.neurons.perceptron import Neuron, step, weighted_sum
 from jaxnets.types import Array
 
-NO_EXAMPLE = -1  # the target of a row that only fills up
+NO_EXAMPLE = -1  # the target, or label, of a row that only fills up
 
 
 def silent(num_inputs: int) -> Neuron:
     """Weights and bias 0: every sum is at the threshold, so no input fires it."""
-    return Neuron(jnp.zeros(num_inputs), jnp.float32(0))
+    return Neuron(jnp.zeros(num_inputs, jnp.float32), jnp.float32(0))
 
 
 def learn_pass(
@@ -38,34 +38,24 @@ def learn_pass(
     """One pass over inputs [N, n] with targets int32 [N], in their order.
 
     Returns:
-      The neuron and the number of examples that it got wrong on its way. Rows with
-      the target NO_EXAMPLE change and count nothing.
+      The neuron and int32 [], the number of examples that it got wrong on its way.
+      Rows with the target NO_EXAMPLE change and count nothing.
     """
 
     def learn_one(
         carry: tuple[Neuron, jax.Array], example: tuple[jax.Array, jax.Array]
     ):
-        (weights, bias), mistakes = carry
+        neuron, mistakes = carry
         row, target = example
-        row = row.astype(jnp.float32)
-        sums = weighted_sum(Neuron(weights, bias), row)
-        is_example = target != NO_EXAMPLE
-        error = jnp.where(is_example, target - activation(sums), 0.0)
-        wrong = is_example & (step(sums) != target)
-        neuron = Neuron(weights + rate * error * row, bias + rate * error)
-        return (neuron, mistakes + wrong), None
+        row, is_example = row.astype(jnp.float32), target != NO_EXAMPLE
+        sums = weighted_sum(neuron, row)
+        error = target.astype(jnp.float32) - activation(sums)
+        change = rate * jnp.where(is_example, error, 0.0)
+        wrong = is_example & (step(sums) != target.astype(jnp.float32))
+        neuron = Neuron(neuron.weights + change * row, neuron.bias + change)
+        return (neuron, mistakes + wrong.astype(jnp.int32)), None
 
     (neuron, mistakes), _ = lax.scan(
         learn_one, (neuron, jnp.int32(0)), (jnp.asarray(inputs), jnp.asarray(targets))
     )
     return neuron, mistakes
-
-
-def neurons_by_pass(inputs: Array, targets: Array, num_passes: int) -> Neuron:
-    """The perceptron after each pass: weights [passes, n], bias [passes]."""
-
-    def one_pass(neuron: Neuron, _: None):
-        learned = learn_pass(neuron, inputs, targets)[0]
-        return learned, learned
-
-    return lax.scan(one_pass, silent(inputs.shape[1]), None, num_passes)[1]

@@ -11,15 +11,10 @@ from jaxnets.types import Array
 
 
 class Neuron(NamedTuple):
-    """One neuron, perceptron or sigmoid."""
+    """One neuron: a perceptron fires where weighted sum and bias are above 0."""
 
     weights: Array  # float32 [n], one an input
-    bias: Array  # float32 []; minus the threshold
-
-
-def with_threshold(weights: Array, threshold: float) -> Neuron:
-    """The neuron that fires where the weighted sum is above a threshold."""
-    return Neuron(jnp.asarray(weights, jnp.float32), jnp.float32(-threshold))
+    bias: Array  # float32 [], minus the threshold
 
 
 def weighted_sum(neuron: Neuron, inputs: Array) -> jax.Array:
@@ -57,28 +52,18 @@ def fire(neuron: Neuron, inputs: Array) -> jax.Array:
     Raises:
       InputError: another length, or (seen outside of jit only) another value.
     """
-    check_bits(inputs)
+    _require_bits(inputs)
     return step(weighted_sum(neuron, inputs)).astype(jnp.int32)
 
 
-def check_bits(inputs: Array) -> None:
+def _require_bits(inputs: Array) -> None:
     """Raise InputError unless every value is 0 or 1; traced values pass."""
     if isinstance(inputs, jax.core.Tracer):
         return
     values = np.asarray(inputs)
-    if values.dtype == np.bool_:
-        return
     wrong = values[(values != 0) & (values != 1)]
     if wrong.size:
         raise InputError(
             f"a perceptron's inputs must be 0 or 1, not {wrong[0]}; compare them with "
             "a level first, as in `image > 127`"
         )
-
-
-def all_inputs(num_inputs: int) -> np.ndarray:
-    """Every input there is: uint8 [2^n, n], row r the bits of r, lowest first."""
-    if not 1 <= num_inputs <= 20:
-        raise InputError(f"{num_inputs=} must be between 1 and 20: there are 2^n rows")
-    rows = np.arange(2**num_inputs)
-    return (rows[:, None] >> np.arange(num_inputs)[None, :] & 1).astype(np.uint8)

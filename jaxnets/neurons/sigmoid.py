@@ -1,7 +1,6 @@
 """A sigmoid neuron: a perceptron whose step is smooth."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxnets.errors import InputError
@@ -19,7 +18,7 @@ def output(neuron: Neuron, inputs: Array) -> jax.Array:
     Raises:
       InputError: another length, or (seen outside of jit only) another value.
     """
-    check_inputs(inputs)
+    _require_unit_interval(inputs)
     return jax.nn.sigmoid(weighted_sum(neuron, inputs))
 
 
@@ -32,31 +31,14 @@ def predicted_change(neuron: Neuron, inputs: Array, change: Neuron) -> jax.Array
     return jax.jvp(lambda moved: output(moved, inputs), (neuron,), (change,))[1]
 
 
-def moved(neuron: Neuron, change: Neuron, size: float | jax.Array = 1.0) -> Neuron:
-    """The neuron after `size` times the change."""
-    return jax.tree.map(lambda value, delta: value + size * delta, neuron, change)
-
-
-def scaled(neuron: Neuron, factor: float | jax.Array) -> Neuron:
-    """Weights and bias times a factor: the perceptron is the limit of large ones."""
-    return jax.tree.map(lambda value: factor * value, neuron)
-
-
-def check_inputs(inputs: Array) -> None:
+def _require_unit_interval(inputs: Array) -> None:
     """Raise InputError unless every value is between 0 and 1; traced values pass."""
     if isinstance(inputs, jax.core.Tracer):
         return
-    values = np.asarray(inputs).astype(np.float64)
+    values = np.asarray(inputs)
     wrong = values[~((values >= 0) & (values <= 1))]
     if wrong.size:
         raise InputError(
             f"a sigmoid neuron's inputs must be between 0 and 1, not {wrong[0]}; "
             "divide 8-bit pixels by 255"
         )
-
-
-def smallest_rounded_to_one() -> float | None:
-    """The smallest sum below 40, to 0.01, with an output of exactly 1 in float32."""
-    sums = jnp.arange(0, 40, 0.01)
-    is_one = np.asarray(jax.nn.sigmoid(sums)) == 1
-    return float(sums[is_one.argmax()]) if is_one.any() else None
