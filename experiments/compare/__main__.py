@@ -84,7 +84,8 @@ def choose_recipes(config: Settings) -> dict[str, Recipe]:
     training.require_seed(config.seed)
     recipes = {}
     for name in config.models:
-        if models.get(name).framework == "keras" and not find_spec("tensorflow"):
+        trains_keras = models.get(name).framework == "keras" and not config.redraw
+        if trains_keras and not find_spec("tensorflow"):
             raise InputError(
                 f"{name} needs tensorflow, which is not installed; install it, or name "
                 "the other models by --models"
@@ -113,7 +114,6 @@ def measure(run: Run[Settings], recipes: Mapping[str, Recipe]) -> Iterator[Row]:
                 ):
                     if isinstance(event, Prediction):
                         predictions[name] = event
-                        results.write_predictions(run, predictions)
                         continue
                     epoch = event
                     row = results.epoch_row(name, epoch, run.data.name)
@@ -122,6 +122,7 @@ def measure(run: Run[Settings], recipes: Mapping[str, Recipe]) -> Iterator[Row]:
             finally:
                 if epoch is not None:  # a model that is cut short keeps its weights
                     run.write_weights(name, epoch.state.params)
+            results.write_predictions(run, predictions)  # which need the weights
 
 
 if __name__ == "__main__":

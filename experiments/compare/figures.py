@@ -163,13 +163,14 @@ def _draw_tiles(axes: Axes, kernel: np.ndarray, image_shape: tuple[int, ...]) ->
 
 def _draw_kernel(axes: Axes, kernel: np.ndarray, width: int) -> str:
     """The whole kernel of row_rnn, a line a neuron; returns the title."""
+    gap = np.full((kernel.shape[1], 3), np.nan)
     parts = []
     for part in (kernel[:width].T, kernel[width:].T):
-        # The few weights of a neuron on itself are larger; they would hide the rest.
-        parts.append(part / max(np.percentile(np.abs(part), 99), 1e-9))
-    gap = np.full((kernel.shape[1], 3), np.nan)
-    drawn = np.hstack([parts[0], gap, parts[1]])
-    axes.imshow(drawn, cmap="RdBu", vmin=-1, vmax=1)
+        if part.size:  # without a hidden layer there are no weights on states
+            # The few weights of a neuron on itself are larger and would hide the rest.
+            largest = np.percentile(np.abs(part), 99)
+            parts += [part / max(largest, 1e-9), gap]
+    axes.imshow(np.hstack(parts[:-1]), cmap="RdBu", vmin=-1, vmax=1)
     return (
         f"a line for each of {kernel.shape[1]:,} neurons: its weights on the {width} "
         f"pixels of a row, and on the {len(kernel) - width} neurons one row earlier"

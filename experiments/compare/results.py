@@ -12,6 +12,7 @@ from experiments.compare import diagnosis
 from experiments.kit import statistics
 from experiments.kit.numbers import finite
 from experiments.kit.run import Row, Run
+from jaxnets.errors import InputError
 from jaxnets.models import MODELS
 from jaxnets.training import Epoch
 from jaxnets.types import Params, Prediction, Recipe, num_params
@@ -106,13 +107,13 @@ def rows_by_model(
 
 
 def read_params(run: "Run[Settings]", name: str, recipe: Recipe) -> Params:
-    """A model's parameters after its last epoch."""
+    """A model's parameters after its last epoch; InputError where they are gone."""
     network = MODELS[name].network
-    like = jax.eval_shape(lambda key: network.init(key, recipe.layer_sizes), KEY)
-    return run.read_weights(name, like)
-
-
-KEY = jax.eval_shape(lambda: jax.random.key(0))  # any, for its shape
+    like = jax.eval_shape(lambda: network.init(jax.random.key(0), recipe.layer_sizes))
+    params = run.read_weights(name, like)
+    if params is None:
+        raise InputError(f"{run.path} has no weights of {name}; run it anew")
+    return params
 
 
 def comparison(run: "Run[Settings]", recipes: Mapping[str, Recipe]) -> dict[str, Any]:

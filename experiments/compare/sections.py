@@ -1,6 +1,6 @@
 """What a comparison shows, in the order of its page."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +14,12 @@ from jaxnets.types import Recipe
 if TYPE_CHECKING:
     from experiments.compare.__main__ import Settings
 
-ON_SCREEN, ON_PAGE = 10, 20  # of the first test images
+FIRST_IMAGES = 20  # of the test set
 
 
 def of(
     run: "Run[Settings]", recipes: Mapping[str, Recipe], results: Mapping[str, Any]
-) -> list[Table | Picture]:
+) -> Iterator[Table | Picture]:
     """Tables and pictures; none where no model was tested."""
     for name, rest in results["unfinished"].items():
         console().print(
@@ -27,17 +27,16 @@ def of(
             "and is not in the table."
         )
     if not results["models"]:
-        return []
+        return
     labels = run.data.test.label
     answers = read_predictions(run)
+    yield tables.comparison(results, run.data.name, len(run.data.train.label))
     wrong = tables.diagnosis(results)
-    return [
-        tables.comparison(results, run.data.name, len(run.data.train.label)),
-        *([wrong] if wrong.rows else []),
-        *_pictures(run, {name: recipes[name] for name in answers}),
-        tables.per_class(answers, labels),
-        tables.first_images(answers, labels, ON_PAGE)._replace(on_screen=False),
-    ]
+    if wrong.rows:
+        yield wrong
+    yield from _pictures(run, {name: recipes[name] for name in answers})
+    yield tables.per_class(answers, labels)
+    yield tables.first_images(answers, labels, FIRST_IMAGES)
 
 
 def _pictures(run: "Run[Settings]", recipes: Mapping[str, Recipe]) -> list[Picture]:

@@ -23,6 +23,11 @@ Config = TypeVar("Config")
 # What users can mend, and what the system refuses; everything else is a defect.
 EXPECTED = (InputError, NonFiniteLoss, OSError, MemoryError)
 INTERRUPTED = 130  # the shell's code for a program that Ctrl-C ended
+TRACEBACK_NOTE = "The traceback is in"  # begins an error's note that names the file
+# What asks a program to end; not every system has the second.
+STOP_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
 # JAX's warning of a program that it cannot read from its persistent cache.
 DAMAGED_ENTRY = re.compile(
     "Error reading persistent compilation cache entry for '(?P<name>[^']+)'"
@@ -107,9 +112,9 @@ def _run(
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # what it cannot encode is escaped
             stream.reconfigure(errors="backslashreplace")
-    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", None)):
+    for number in STOP_SIGNALS:
         # A signal that the program was started to ignore, as by nohup, stays ignored.
-        if number and signal.getsignal(number) is signal.SIG_DFL:
+        if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _stop_by_signal)
     description = sys.modules[main.__module__].__doc__
     try:
@@ -118,6 +123,8 @@ def _run(
         sys.stdout.flush()
         raise
     warnings.showwarning = _show_warning
+    # Whatever PYTHONWARNINGS says: what is damaged is to be removed.
+    warnings.filterwarnings("always", DAMAGED_ENTRY.pattern)
     logging.basicConfig(format="%(message)s")
     logging.getLogger("jaxnets").setLevel(logging.INFO)
     configure(all_cores=all_cores)
@@ -143,7 +150,8 @@ def _in_one_line(error: Exception) -> str:
 
     if isinstance(error, DrawingFailed):
         return str(error)
-    notes = getattr(error, "__notes__", [])
+    notes = getattr(error, "__notes__", [])  # JAX adds some too
+    notes = [note for note in notes if note.startswith(TRACEBACK_NOTE)]
     if not notes:
         traceback.print_exception(error)
     first_line = (str(error) or "no message").splitlines()[0]
@@ -173,10 +181,9 @@ def uninterrupted() -> Iterator[None]:
         yield  # signals reach the main thread alone
         return
     missed: list[int] = []
-    numbers = [signal.SIGINT, signal.SIGTERM]
     before = {
         number: signal.signal(number, lambda number, _: missed.append(number))
-        for number in numbers
+        for number in (signal.SIGINT, *STOP_SIGNALS)
     }
     try:
         yield

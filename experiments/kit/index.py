@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.kit.page import environment
+from experiments.kit.page import templates
 
 
 def render(folder: Path, done: Sequence[Any]) -> str:
@@ -23,7 +23,7 @@ def render(folder: Path, done: Sequence[Any]) -> str:
         }
         for entry in done
     ]
-    return environment().get_template("index.html").render(entries=entries)
+    return templates().get_template("index.html").render(entries=entries)
 
 
 def _first_picture(folder: Path, name: str) -> str | None:

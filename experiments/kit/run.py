@@ -13,7 +13,7 @@ from typing import Any, Generic, Self, TypeVar
 
 import jaxnets
 from experiments.kit import folder, page
-from experiments.kit.command import EXPECTED, uninterrupted
+from experiments.kit.command import EXPECTED, TRACEBACK_NOTE, uninterrupted
 from experiments.kit.options import Options, from_json
 from experiments.kit.page import Drawn, Picture, Table
 from experiments.kit.progress import console, print_table
@@ -46,9 +46,9 @@ class Run(Generic[Config]):
         self.path = Path()  # from `record` on
         self.status = "complete"
         self._settings: Mapping[str, Any] = {}
-        self._is_redrawn = False
-        self._error: BaseException | None = None
-        self._lock: Any = None
+        self._error: BaseException | None = None  # what ended the recording
+        # The folder's lock, and signals that wait from the last row on.
+        self._until_published = contextlib.ExitStack()
 
     @classmethod
     def open(
@@ -56,8 +56,8 @@ class Run(Generic[Config]):
     ) -> Self:
         """Check the output folder and load the data; nothing is written.
 
-        With `config.redraw` the run is that of an earlier folder, with its config and
-        its rows, and `record` does nothing.
+        With `config.redraw` the run is that of an earlier folder, with its rows and
+        its config but for `redraw`, and `record` does nothing.
 
         Args:
           name: of the experiment.
@@ -99,11 +99,14 @@ class Run(Generic[Config]):
         if stored is None or stored.get("head", {}).get("experiment") != name:
             raise InputError(f"{path} is not the folder of a run of {name}")
         lock = folder.lock(path)
-        here = {"mnist_dir": config.mnist_dir, "data_dir": config.data_dir}
+        here = {name: getattr(config, name) for name in ("mnist_dir", "data_dir")}
         given = {key: value for key, value in here.items() if value is not None}
-        config = from_json(type(config), {**stored, **given})
-        run = cls(name, config, _load(config), stored["head"])
-        run.path, run._lock, run._is_redrawn = path, lock, True
+        config = from_json(type(config), {**stored, **given, "redraw": path})
+        head = stored["head"]
+        dataset = _load(config)._replace(notice=head["notice"])
+        run = cls(name, config, dataset, head)
+        run.path = path
+        run._until_published.callback(lock.release)
         run.rows = list(folder.read_rows(path))
         run.status = "interrupted"
         if (path / RESULTS).exists():
@@ -114,15 +117,16 @@ class Run(Generic[Config]):
         """Make the folder, then keep each row in `metrics.jsonl` as it comes.
 
         Ctrl-C, a signal that ends the program, or an error ends the recording and not
-        the report: `publish` writes what was reached, and then raises it.
+        the report: `publish` writes what was reached, and then raises it. A signal
+        that comes later waits until all is published.
 
         Raises:
           InputError: the folder has been taken in the meantime.
         """
-        if self._is_redrawn:
+        if self.config.redraw is not None:
             return
         self._begin()
-        _load_what_draws()
+        threading.Thread(target=_load_what_draws, daemon=True).start()
         try:
             for row in rows:
                 self.rows.append(row)
@@ -135,6 +139,7 @@ class Run(Generic[Config]):
         finally:
             if isinstance(rows, Generator):
                 rows.close()
+        self._until_published.enter_context(uninterrupted())
 
     def _begin(self) -> None:
         if self.config.output is None:
@@ -147,7 +152,8 @@ class Run(Generic[Config]):
             "head": self.head,
         }
         overwrite = self.config.overwrite
-        self._lock = folder.make(self.path, config, overwrite=overwrite)
+        lock = folder.make(self.path, config, overwrite=overwrite)
+        self._until_published.callback(lock.release)
         self._print_notice()
 
     def _keep_traceback(self, error: Exception) -> None:
@@ -157,7 +163,7 @@ class Run(Generic[Config]):
         lines = traceback.format_exception(error)
         with contextlib.suppress(OSError):
             self.write_text(TRACEBACK, "".join(lines))
-            error.add_note(f"The traceback is in {self.path / TRACEBACK}.")
+            error.add_note(f"{TRACEBACK_NOTE} {self.path / TRACEBACK}.")
 
     def publish(
         self,
@@ -165,7 +171,7 @@ class Run(Generic[Config]):
         *,
         title: str,
         lead: str,
-        sections: Sequence[Table | Picture] = (),
+        sections: Iterable[Table | Picture] = (),
         facts: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """Write and print what was reached; `results.json` first, then what is drawn.
@@ -173,7 +179,8 @@ class Run(Generic[Config]):
         Args:
           results: the content of `results.json` beside `head` and the status.
           title, lead: the page's heading and first sentence.
-          sections: tables and pictures in the order of the page; none: no page.
+          sections: tables and pictures in the order of the page; none: no page. From
+            a generator they are made when `results.json` is written already.
           facts: what to add to those at the end of the page.
 
         Returns:
@@ -183,61 +190,71 @@ class Run(Generic[Config]):
           DrawingFailed: a figure could not be drawn; all else is there.
           BaseException: what ended the recording.
         """
-        with uninterrupted():
+        with self._until_published:
             content = {**self.head, "status": self.status, **results}
             self.write_json(RESULTS, content)
-            for section in sections:
+            made, failures = self._make(sections)
+            for section in made:
                 if isinstance(section, Table) and section.on_screen:
                     print_table(section)
-            failures = self._write_page(title, lead, sections, facts or {})
+            drawn = self._draw(made, failures)
+            if drawn:
+                facts = {**self._facts(), **(facts or {})}
+                notice = self.data.notice
+                html = page.render(
+                    title=title, lead=lead, notice=notice, facts=facts, sections=drawn
+                )
+                self.write_text("report.html", html)
             self._print_notice()
-            shown = self.path / ("report.html" if sections else RESULTS)
+            shown = self.path / ("report.html" if drawn else RESULTS)
             console().print(
                 f"\nThe run is {self.status}. Its files are in {self.path}; see "
                 f"{shown}."
             )
-            self._lock.release()
         if self._error is not None:
+            for failure in failures:
+                console().print(failure)
             raise self._error
         if failures:
             raise DrawingFailed("; ".join(failures))
         return content
 
-    def _write_page(
-        self,
-        title: str,
-        lead: str,
-        sections: Sequence[Table | Picture],
-        facts: Mapping[str, str],
-    ) -> list[str]:
-        """Every picture as a PNG file, and a page with all inside; says what failed."""
-        if not sections:
-            return []
+    def _make(
+        self, sections: Iterable[Table | Picture]
+    ) -> tuple[list[Table | Picture], list[str]]:
+        """All sections up to one that cannot be made, and what failed."""
+        made: list[Table | Picture] = []
+        try:
+            for section in sections:
+                made.append(section)
+        except Exception as error:
+            return made, [self._failure("report.html", error)]
+        return made, []
+
+    def _draw(
+        self, sections: Iterable[Table | Picture], failures: list[str]
+    ) -> list[Table | Drawn]:
+        """Tables as they are, and pictures, which are written too, but for failures."""
         drawn: list[Table | Drawn] = []
-        failures = []
         for section in sections:
             if isinstance(section, Table):
                 drawn.append(section)
                 continue
             try:
                 picture = page.draw(section, self.data.name)
-            except Exception as error:  # a drawing may fail; the results are written
-                lines = traceback.format_exception(error)
-                self.write_text(f"{section.name}.{TRACEBACK}", "".join(lines))
-                reason = f"{type(error).__name__}: {error}".splitlines()[0]
-                failures.append(f"{section.name}.png could not be drawn ({reason})")
+            except Exception as error:
+                failures.append(self._failure(f"{section.name}.png", error))
             else:
                 self.write_bytes(f"{picture.name}.png", picture.png)
                 drawn.append(picture)
-        html = page.render(
-            title=title,
-            lead=lead,
-            notice=self.data.notice,
-            facts={**self._facts(), **facts},
-            sections=drawn,
-        )
-        self.write_text("report.html", html)
-        return failures
+        return drawn
+
+    def _failure(self, file: str, error: Exception) -> str:
+        """Keep the traceback of a drawing that failed; returns what to say of it."""
+        lines = traceback.format_exception(error)
+        self.write_text(f"{file}.{TRACEBACK}", "".join(lines))
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        return f"{file} could not be drawn ({reason})"
 
     def _facts(self) -> dict[str, str]:
         parts = ("train", "validation", "test")
@@ -308,10 +325,9 @@ def _load(config: Options) -> data.Dataset:
 
 
 def _load_what_draws() -> None:
-    """Load Matplotlib while the networks train."""
-    threading.Thread(
-        target=import_module, args=("experiments.kit.figures",), daemon=True
-    ).start()
+    """Load Matplotlib, which is done while the networks train."""
+    with contextlib.suppress(Exception):  # it comes again where something is drawn
+        import_module("experiments.kit.figures")
 
 
 def versions() -> dict[str, str]:
