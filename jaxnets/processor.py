@@ -6,6 +6,7 @@ cache. Both change where numbers lie, not what is computed, for optimizers that 
 every number of a kernel alike. `suits` says whether an optimizer does.
 """
 
+import re
 from collections.abc import Callable
 
 import chex
@@ -16,7 +17,7 @@ from jax.extend import core
 from jaxnets.batches import scan_batches, take
 from jaxnets.types import Batch, LossFn, Params, Totals, TrainState
 
-GATHERED = 100  # batches whose rows are gathered together; they fit a core's cache
+GATHERED = 100  # at most so many batches are gathered together; they fit a core's cache
 
 # Operations that compute each number of an array from the same place of its inputs.
 ELEMENTWISE = set(
@@ -32,42 +33,43 @@ def suits(tx: optax.GradientTransformation, state: TrainState) -> bool:
     """Whether training with this optimizer may store kernels transposed, and should.
 
     It may where the optimizer's update is made of elementwise operations and of
-    numbers: then it cannot tell rows from columns. One that looks at them, as Muon or
-    Adafactor do, or that is not understood, is trained as it is written.
+    numbers, and is the same update where the kernels are transposed: then it cannot
+    tell rows from columns. One that looks at them, as Muon or Adafactor do, or at a
+    kernel's shape, or that is not understood, is trained as it is written.
     """
     if jax.default_backend() != "cpu":
         return False
-    abstract = jax.eval_shape(lambda: state)
-    update = jax.make_jaxpr(tx.update)(
-        abstract.params, abstract.opt_state, abstract.params
-    )
-    return all(jax.numpy.ndim(const) == 0 for const in update.consts) and (
-        _is_elementwise(update.jaxpr)
-    )
+    params, opt_state = jax.eval_shape(lambda: state[1:])
+    as_written = jax.make_jaxpr(tx.update)(params, opt_state, params)
+    if not _is_elementwise(as_written):
+        return False
+    params, opt_state = jax.eval_shape(lambda: transpose(state[1:]))
+    try:
+        as_stored = jax.make_jaxpr(tx.update)(params, opt_state, params)
+    except Exception:  # whatever it is, the optimizer can tell
+        return False
+    return _without_shapes(as_written) == _without_shapes(as_stored)
 
 
-def _is_elementwise(jaxpr: core.Jaxpr) -> bool:
-    return all(_is_harmless(equation) for equation in jaxpr.eqns)
+def _without_shapes(jaxpr: core.ClosedJaxpr) -> str:
+    """The operations; of elementwise ones, shapes follow from the arguments'."""
+    return re.sub(r"\[[\d,]*\]|shape=\([\d, ]*\)", "", str(jaxpr))
+
+
+def _is_elementwise(jaxpr: core.ClosedJaxpr) -> bool:
+    only_numbers = all(jax.numpy.ndim(const) == 0 for const in jaxpr.consts)
+    return only_numbers and all(map(_is_harmless, jaxpr.eqns))
 
 
 def _is_harmless(equation: core.JaxprEqn) -> bool:
-    inner = [
-        value if isinstance(value, core.Jaxpr) else value.jaxpr
-        for value in equation.params.values()
-        if isinstance(value, core.Jaxpr | core.ClosedJaxpr)
-    ]
-    if inner:
-        return all(map(_is_elementwise, inner))
-    ranks = [
-        getattr(variable.aval, "ndim", 0)
-        for variable in (*equation.invars, *equation.outvars)
-    ]
-    if not any(ranks) or equation.primitive.name in ELEMENTWISE:
+    ranks = [variable.aval.ndim for variable in (*equation.invars, *equation.outvars)]
+    name = equation.primitive.name
+    if not any(ranks) or name in ELEMENTWISE:
         return True
-    is_of_numbers = not any(
-        getattr(variable.aval, "ndim", 0) for variable in equation.invars
-    )
-    return equation.primitive.name == "broadcast_in_dim" and is_of_numbers
+    if name == "jit":
+        return _is_elementwise(equation.params["jaxpr"])
+    is_of_numbers = not any(variable.aval.ndim for variable in equation.invars)
+    return name == "broadcast_in_dim" and is_of_numbers
 
 
 def transpose(tree: chex.ArrayTree) -> chex.ArrayTree:
@@ -102,8 +104,20 @@ def make_train_epoch(
             return scan_batches(step, carry, take(data, indices), batch_size)
 
         carry = (transpose(state), Totals.zeros())
-        carry = scan_batches(train_on, carry, order, GATHERED * batch_size)
+        block = block_size(len(order) // batch_size)
+        carry = scan_batches(train_on, carry, order, block * batch_size)
         stored, totals = carry
         return transpose(stored), totals
 
     return train_epoch
+
+
+def block_size(num_batches: int) -> int:
+    """How many batches to gather together, at most `GATHERED`.
+
+    A number that divides theirs saves compiling the step once more, for a last block
+    that is smaller. Where such a number would be small, the last block is smaller.
+    """
+    sizes = range(min(GATHERED, num_batches), 0, -1)
+    largest = next((size for size in sizes if num_batches % size == 0), 1)
+    return largest if largest > GATHERED // 8 else GATHERED
