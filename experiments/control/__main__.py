@@ -49,6 +49,7 @@ from jaxnets.types import Batch, Recipe
 
 MAX_NETWORKS = 64  # trained at once
 LINE_EVERY = 50  # steps of gradient descent between two lines of progress
+SHOWN = ("program", "accuracy", "epoch", "step", "task", "way", "images", "seconds")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +124,10 @@ def main(config: Config) -> dict[str, Any]:
         {"seed": config.seed, **content},
         title="Ease and control",
         lead="Lines and seconds of the same task, and three looks inside a network.",
-        sections=page.sections(**content, train_images=dataset.train.image),
+        sections=[
+            *page.pictures(**content, train_images=dataset.train.image),
+            *page.tables(**content),
+        ],
     )
 
 
@@ -173,7 +177,7 @@ def measure(run: Run[Config]) -> Generator[Row, None, None]:
             config.programs, config.rounds, run.data.name, data_variables(config)
         )
 
-    curved = Batch(*(array[: config.sharpness_images] for array in train))
+    curved = _first(train, config.sharpness_images)
     params = yield from layer_rates.train_all(
         recipe, run.data, rates, seed=seed, curved=curved, key=keys.sharpness
     )
@@ -193,20 +197,23 @@ def measure(run: Run[Config]) -> Generator[Row, None, None]:
     yield from curvature.measure_on_all(network.loss_fn, params, train, keys.on_all)
 
     if config.keras:
-        task = beside_keras.make_task(
+        yield from beside_keras.compare(
             params,
             recipe,
             rates,
-            seed=seed,
-            key=keys.vector,
-            train=train,
-            counts=(
-                config.gradient_images,
-                config.sharpness_images,
-                config.rate_images,
+            (
+                _first(train, config.gradient_images),
+                curved,
+                _first(train, config.rate_images),
             ),
+            seed=seed,
+            vector_key=keys.vector,
+            lanczos_key=keys.beside_keras,
         )
-        yield from beside_keras.compare(task, keys.beside_keras)
+
+
+def _first(data: Batch, count: int) -> Batch:
+    return Batch(data.image[:count], data.label[:count])
 
 
 def data_variables(config: Config) -> dict[str, str]:
@@ -226,29 +233,18 @@ def shown(rows: Generator[Row, None, None], config: Config) -> Iterator[Row]:
         "sharpness_on_all": 1,
         "beside_keras": len(beside_keras.DEFINITIONS) * config.keras,
     }
+    totals = {part: total for part, total in totals.items() if total}
     with Progress(totals) as progress, contextlib.closing(rows):
         for row in rows:
             if row["part"] in totals:
-                progress.advance(row["part"], text=summary(row))
+                is_quiet = row.get("network") or row.get("step", 0) % LINE_EVERY
+                words = (f"{name} {_short(row[name])}" for name in SHOWN if name in row)
+                progress.advance(row["part"], text="" if is_quiet else ", ".join(words))
             yield row
 
 
-def summary(row: Row) -> str:
-    """A row in a few words; "" for most of those that come in numbers."""
-    match row:
-        case {"part": "ease", "program": program, "accuracy": accuracy}:
-            return f"{program}: {accuracy:.2%} after {row['seconds']:.1f} s"
-        case {"part": "rates", "network": 0, "epoch": epoch, "seconds": seconds}:
-            return f"epoch {epoch} of all networks in {seconds:.2f} s"
-        case {"part": "gradients", "images": images, "seconds": seconds}:
-            return f"norms of {images:,} images in {seconds:.2f} s"
-        case {"part": "planted", "planted": planted, "found_by_norm": number}:
-            return f"{number:,} of {planted:,} wrong labels by their gradient norms"
-        case {"part": "descent", "step": step} if step % LINE_EVERY == 0:
-            return f"step {step}"
-        case {"part": "beside_keras", "task": task, "way": way, "seconds": seconds}:
-            return f"{task}, {way}: {seconds:.4f} s"
-    return ""
+def _short(value: float | str) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 if __name__ == "__main__":

@@ -39,89 +39,76 @@ DEFINITIONS: dict[tuple[str, str], tuple[str, tuple[str, ...]]] = {
 
 
 class Task(NamedTuple):
-    """What both are to compute; all arrays are NumPy's."""
+    """What both are to compute; NumPy arrays."""
 
     params: Layers  # of the trained network
-    gradients: Batch  # whose gradient norms are wanted
-    curved: Batch  # over which the mean loss is taken
     vector: Layers  # that the Hessian is multiplied with
-    recipe: Recipe  # of the networks with a rate a layer
-    rates: layer_rates.Rates
-    seed: int
-    unordered: Batch  # what they train on, as JAX shuffles it
-    ordered: Batch  # the same in the order of JAX's first epoch
-    start: Layers  # where they begin
+    gradients: Batch  # whose gradient norms are wanted
+    product: Batch  # over which the mean loss is taken, whose Hessian is wanted
+    rates: Batch  # for networks with a rate a layer, in the order of JAX's first epoch
+    choices: layer_rates.Rates
+    start: Layers  # where these networks begin
+    batch_size: int
 
 
 class Measured(NamedTuple):
     """One thing that Keras computed."""
 
-    task: str  # gradients, product, sharpness or rates
+    task: str
     way: str
     value: Any  # norms [B], a tree as the parameters, or a number
     seconds: float  # without tracing
     first_seconds: float | None  # of the first call, with tracing; None: no such call
 
 
-def make_task(
+def compare(
     params: Layers,
     recipe: Recipe,
-    rates: layer_rates.Rates,
+    choices: layer_rates.Rates,
+    batches: tuple[Batch, Batch, Batch],
     *,
     seed: int,
-    key: jax.Array,
-    train: Batch,
-    counts: tuple[int, int, int],
-) -> Task:
-    """The task on the first training images.
-
-    Args:
-      key: draws the vector.
-      counts: images for the gradient norms, the Hessian and the training.
-    """
-    gradients, curved, unordered = (
-        Batch(train.image[:count], train.label[:count]) for count in counts
-    )
-    num_examples = len(unordered.label)
-    batch_size = min(recipe.batch_size, num_examples)
-    leaves, structure = jax.tree.flatten(params)
-    leaf_keys = jax.random.split(key, len(leaves))
-    vector = [
-        jax.random.normal(leaf_key, leaf.shape)
-        for leaf_key, leaf in zip(leaf_keys, leaves, strict=True)
-    ]
-    keys = training.run_keys(seed)
-    order = np.asarray(training.epoch_order(keys.data, 0, num_examples))
-    return Task(
-        params,
-        gradients,
-        curved,
-        jax.device_get(jax.tree.unflatten(structure, vector)),
-        recipe=replace(recipe, batch_size=batch_size, num_epochs=REPEATS),
-        rates=rates,
-        seed=seed,
-        unordered=unordered,
-        ordered=Batch(unordered.image[order], unordered.label[order]),
-        start=jax.device_get(network.init(keys.init, recipe.layer_sizes)),
-    )
-
-
-def compare(task: Task, key: jax.Array) -> Iterator[Row]:
+    vector_key: jax.Array,
+    lanczos_key: jax.Array,
+) -> Iterator[Row]:
     """Do everything by JAX, then by Keras; rows "beside_keras", and one "sharpnesses".
 
     Args:
-      key: decides where Lanczos's method starts in JAX.
+      params: of the trained network.
+      recipe, choices, seed: of the networks with a rate a layer.
+      batches: the images for the gradient norms, the Hessian and the rates.
     """
+    keys, (gradients, curved, unordered) = training.run_keys(seed), batches
+    num_examples = len(unordered.label)
+    order = np.asarray(training.epoch_order(keys.data, 0, num_examples))
+    task = Task(
+        params,
+        _normal_like(params, vector_key),
+        gradients,
+        curved,
+        Batch(unordered.image[order], unordered.label[order]),
+        choices,
+        start=jax.device_get(network.init(keys.init, recipe.layer_sizes)),
+        batch_size=min(recipe.batch_size, num_examples),
+    )
+    recipe = replace(recipe, batch_size=task.batch_size, num_epochs=REPEATS)
     with without_cache():
-        ours = by_jax(task, key)
+        first, *later = layer_rates.fit_rates(recipe, choices, unordered, seed=seed)
+        rates = Timed(
+            jax.device_get(first.state.params),
+            median(epoch.seconds for epoch in (first, *later)),
+            first.compile_seconds,
+        )
+        ours = {**by_jax(task), "rates": rates}
+        largest = partial(sharpness, network.loss_fn)
+        sharp = timed(largest, params, curved, lanczos_key).value.eigenvalue
     for name, result in ours.items():
-        if name != "sharpness":
-            yield _row(task, name, "jax", result.seconds, result.compile_seconds)
-    for measured in process.iterate(by_keras, task, without=process.KERAS_DOES_WITHOUT):
-        name, way, value, *seconds = measured
+        yield _row(task, name, "jax", result.seconds, result.compile_seconds)
+    for name, way, value, *seconds in process.iterate(
+        by_keras, task, without=process.KERAS_DOES_WITHOUT
+    ):
         if name == "sharpness":
-            values = {"jax": ours[name].value.eigenvalue, "keras": value}
-            numbers = {side: finite(number) for side, number in values.items()}
+            numbers = {"jax": finite(sharp), "keras": finite(value)}
             yield {"part": "sharpnesses", **numbers}
         else:
             origin = task.start if name == "rates" else None
@@ -129,23 +116,25 @@ def compare(task: Task, key: jax.Array) -> Iterator[Row]:
             yield {**_row(task, name, way, *seconds), **difference}
 
 
+def _normal_like(params: Layers, key: jax.Array) -> Layers:
+    leaves, structure = jax.tree.flatten(params)
+    keys, shapes = jax.random.split(key, len(leaves)), map(np.shape, leaves)
+    drawn = [jax.random.normal(*pair) for pair in zip(keys, shapes, strict=True)]
+    return jax.device_get(jax.tree.unflatten(structure, drawn))
+
+
 def _row(
     task: Task, name: str, way: str, seconds: float, first_seconds: float | None
 ) -> Row:
     """Lines are counted in the very functions that ran."""
-    images = {
-        "gradients": task.gradients,
-        "product": task.curved,
-        "rates": task.ordered,
-    }
     module, definitions = DEFINITIONS[name, way]
     lines = line_counts.count_definitions(FOLDER / f"{module}.py", definitions)
     return {
         "part": "beside_keras",
         "task": name,
         "way": way,
-        "images": len(images[name].label),
-        **({"networks": len(task.rates)} if name == "rates" else {}),
+        "images": len(getattr(task, name).label),
+        **({"networks": len(task.choices)} if name == "rates" else {}),
         **lines._asdict(),
         "seconds": seconds,
         "first_seconds": first_seconds,
@@ -153,7 +142,7 @@ def _row(
 
 
 def differences(
-    theirs: Params, ours: Params, origin: Params | None
+    theirs: Params, ours: Params, origin: Params | None = None
 ) -> dict[str, float | None]:
     """The largest difference, and the largest number that could have differed.
 
@@ -161,7 +150,7 @@ def differences(
 
     Args:
       theirs, ours: trees of the same arrays.
-      origin: what the weights of each network began with, or None.
+      origin: what the weights of each network began with.
     """
     with np.errstate(invalid="ignore"):  # infinity minus infinity
         apart = jax.tree.map(np.subtract, theirs, ours)
@@ -187,8 +176,8 @@ def without_cache() -> Iterator[None]:
         compilation_cache.reset_cache()
 
 
-def by_jax(task: Task, key: jax.Array) -> dict[str, Timed]:
-    """Each part, compiled and timed."""
+def by_jax(task: Task) -> dict[str, Timed]:
+    """Norms and product, compiled and timed."""
 
     def product(params: Layers, vector: Layers, data: Batch) -> Params:
         return hessian_vector_product(
@@ -196,37 +185,24 @@ def by_jax(task: Task, key: jax.Array) -> dict[str, Timed]:
         )
 
     norms = partial(gradient_norms, network.loss_fn)
-    largest = partial(sharpness, network.loss_fn)
-    epochs = layer_rates.fit_rates(
-        task.recipe, task.rates, task.unordered, seed=task.seed
-    )
-    first, *later = epochs
+    vectors = (task.params, task.vector)
     return {
         "gradients": timed(norms, task.params, task.gradients, repeats=REPEATS),
-        "product": timed(
-            product, task.params, task.vector, task.curved, repeats=REPEATS
-        ),
-        "sharpness": timed(largest, task.params, task.curved, key),
-        "rates": Timed(
-            jax.device_get(first.state.params),
-            median(epoch.seconds for epoch in (first, *later)),
-            first.compile_seconds,
-        ),
+        "product": timed(product, *vectors, task.product, repeats=REPEATS),
     }
 
 
 def by_keras(send: Callable[[Measured], None], task: Task) -> None:
-    """Each part, in a process of its own."""
+    """Everything, in a process of its own."""
     import tensorflow as tf
 
     from experiments.control import keras_ways
     from jaxnets.keras_dense import scaled
 
-    model = keras_ways.build(task.params, task.gradients.image.shape[1:])
-
     def tensors(data: Batch) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.constant(scaled(data.image)), tf.constant(data.label)
 
+    model = keras_ways.build(task.params, task.gradients.image.shape[1:])
     data = tensors(task.gradients)
     for way in ("one_by_one", "in_a_graph", "vectorized"):
         norms = getattr(keras_ways, f"norms_{way}")(model)
@@ -236,30 +212,27 @@ def by_keras(send: Callable[[Measured], None], task: Task) -> None:
         value, seconds = _clocked(lambda norms=norms: np.asarray(norms(*data)))
         send(Measured("gradients", way, value, seconds, first_seconds))
 
-    product = keras_ways.make_hessian_vector_product(model, *tensors(task.curved))
-    leaves = [tf.constant(leaf) for leaf in jax.tree.leaves(task.vector)]
-    _, first_seconds = _clocked(product, leaves)
+    product = keras_ways.make_hessian_vector_product(model, *tensors(task.product))
+    vector, structure = jax.tree.flatten(task.vector)
+    vector = [tf.constant(leaf) for leaf in vector]
+    _, first_seconds = _clocked(product, vector)
     runs = [
-        _clocked(lambda: [leaf.numpy() for leaf in product(leaves)])
+        _clocked(lambda: [leaf.numpy() for leaf in product(vector)])
         for _ in range(REPEATS)
     ]
-    value = jax.tree.unflatten(jax.tree.structure(task.vector), runs[0][0])
+    value = jax.tree.unflatten(structure, runs[0][0])
     seconds = median(seconds for _, seconds in runs)
     send(Measured("product", "keras", value, seconds, first_seconds))
-    eigenvalue, seconds = _clocked(keras_ways.largest_eigenvalue, product, leaves)
-    send(Measured("sharpness", "keras", eigenvalue, seconds, None))
+    largest, seconds = _clocked(keras_ways.largest_eigenvalue, product, vector)
+    send(Measured("sharpness", "keras", largest, seconds, None))
 
-    data = (scaled(task.ordered.image), task.ordered.label)
+    def train(choices: layer_rates.Rates) -> list[Layers]:
+        data = (scaled(task.rates.image), task.rates.label)
+        args = (model, task.start, choices, data, task.batch_size)
+        return list(keras_ways.train_each(*args))
 
-    def train(rates: layer_rates.Rates) -> list[Layers]:
-        return list(
-            keras_ways.train_each(
-                model, task.start, rates, data, task.recipe.batch_size
-            )
-        )
-
-    _, first_seconds = _clocked(train, task.rates[:1])
-    networks, seconds = _clocked(train, task.rates)
+    _, first_seconds = _clocked(train, task.choices[:1])
+    networks, seconds = _clocked(train, task.choices)
     value = jax.tree.map(lambda *leaves: np.stack(leaves), *networks)
     send(Measured("rates", "keras", value, seconds, first_seconds))
 

@@ -126,15 +126,12 @@ def lanczos(
 def make_descent(
     loss_fn: LossFn, num_steps: int
 ) -> Callable[..., tuple[Params, jax.Array, Sharpness]]:
-    """Some steps of full-batch gradient descent, then the sharpness reached.
+    """Steps of full-batch gradient descent, then the loss and the sharpness reached."""
 
-    Returns:
-      `descend(params, learning_rate, data, key)`, giving the parameters, the loss
-      there and its sharpness.
-    """
-
-    def descend(params, learning_rate, data, key):
-        def step(params, _):
+    def descend(
+        params: Params, learning_rate: jax.Array, data: Batch, key: jax.Array
+    ) -> tuple[Params, jax.Array, Sharpness]:
+        def step(params: Params, _: None) -> tuple[Params, None]:
             grads, _ = jax.grad(loss_fn, has_aux=True)(params, data)
             return jax.tree.map(lambda p, g: p - learning_rate * g, params, grads), None
 
@@ -145,8 +142,13 @@ def make_descent(
     return descend
 
 
+def repeated(params: Params, count: int) -> Params:
+    """The same parameters `count` times, along a new first axis of every leaf."""
+    return jax.tree.map(lambda leaf: jnp.stack([leaf] * count), params)
+
+
 def entries(measured: Sharpness) -> list[dict[str, float | None]]:
-    """Of arrays with an axis of networks: an entry of results.json for each."""
+    """Of arrays with an axis of networks: what a row holds of each."""
     pairs = zip(*map(finites, measured), strict=True)
     return [{"eigenvalue": value, "residual": residual} for value, residual in pairs]
 
@@ -160,24 +162,18 @@ def descend(
     rates: Sequence[float],
     num_steps: int,
 ) -> Iterator[Row]:
-    """Full-batch descent of one network a rate, all from `params`; a row each 5 steps.
-
-    Args:
-      key: decides where Lanczos's method starts.
-    """
+    """Full-batch descent, a network a rate, all from `params`; a row each 5 steps."""
+    together = jax.vmap(make_descent(loss_fn, EVERY), in_axes=(0, 0, None, None))
+    run_steps = jax.jit(together)
+    params, data = repeated(params, len(rates)), jax.device_put(data)
     learning_rates = jnp.array(rates, jnp.float32)
-    params = jax.tree.map(lambda leaf: jnp.stack([leaf] * len(rates)), params)
-    run_steps = jax.jit(
-        jax.vmap(make_descent(loss_fn, EVERY), in_axes=(0, 0, None, None))
-    )
-    data = jax.device_put(data)
     for step in range(EVERY, num_steps + 1, EVERY):
         step_key = jax.random.fold_in(key, step)
         params, losses, measured = run_steps(params, learning_rates, data, step_key)
         yield {
             "part": "descent",
             "step": step,
-            "learning_rates": list(rates),
+            "learning_rates": rates,
             "images": len(data.label),
             "loss": finites(losses),
             "sharpness": entries(measured),

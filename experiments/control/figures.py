@@ -70,7 +70,8 @@ def gallery(gradients: dict[str, Any], images: np.ndarray) -> Figure:
             axes.set_title(
                 f"record {entry['record']}\n"
                 f"label {entry['label']}, read as {entry['answer']}\n"
-                f"norm {text(entry['norm'], '.0f')}, loss {text(entry['loss'], '.1f')}\n"
+                f"norm {text(entry['norm'], '.0f')}, "
+                f"loss {text(entry['loss'], '.1f')}\n"
                 f"neighbours {entry['neighbours_with_label']} "
                 f"of {gradients['neighbours']}",
                 fontsize=7.5,
@@ -78,7 +79,7 @@ def gallery(gradients: dict[str, Any], images: np.ndarray) -> Figure:
     return figure
 
 
-def sharpness_curves(rates: dict[str, Any], descent: dict[str, Any]) -> Figure:
+def sharpness_curves(rates: dict[str, Any], descent: dict[str, Any] | None) -> Figure:
     """Full-batch descent on the left, where it has begun; mini-batches beside it."""
     figure, [axes] = new_figure(1, 2 if descent else 1, (11 if descent else 5.5, 4.2))
     uniform = [rates["rates"][network][0] for network in rates["uniform"]]

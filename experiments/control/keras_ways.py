@@ -131,7 +131,7 @@ def largest_eigenvalue(product: Callable, like: Sequence[tf.Tensor]) -> float:
 
 
 def train_each(
-    model: LayerRates, params: Layers, rates: np.ndarray, data, batch_size: int
+    model: LayerRates, params: Layers, rates: Sequence, data, batch_size: int
 ) -> Iterator[Layers]:
     """One epoch from the same weights for each row of rates, one after another."""
     for row in rates:

@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -105,8 +104,7 @@ def train_all(
             yield {**row, "rates": rates[index], "images": len(curved.label), **entry}
 
     params = network.init(training.run_keys(seed).init, recipe.layer_sizes)
-    stacked = jax.tree.map(lambda leaf: jnp.stack([leaf] * len(rates)), params)
-    yield from sharpness_rows(stacked, 0)
+    yield from sharpness_rows(curvature.repeated(params, len(rates)), 0)
     held_out = (dataset.validation,)
     for epoch in fit_rates(recipe, rates, dataset.train, held_out, seed=seed):
         yield from _epoch_rows(epoch, rates)
@@ -115,27 +113,28 @@ def train_all(
         yield from sharpness_rows(epoch.state.params, epoch.number)
     evaluate = jax.vmap(training.make_evaluate(network.loss_fn), in_axes=(0, None))
     totals = jax.device_get(jax.jit(evaluate)(epoch.state.params, dataset.test))
-    for index, row in enumerate(rates):
-        correct, seen = int(totals.correct[index]), int(totals.seen[index])
-        named = {"part": "test", "network": index, "rates": row}
-        yield {**named, "correct": correct, "seen": seen}
+    for index, choice in enumerate(rates):
+        row = {"part": "test", "network": index, "rates": choice}
+        yield row | {
+            "correct": int(totals.correct[index]),
+            "seen": int(totals.seen[index]),
+        }
     return jax.tree.map(lambda leaf: np.array(leaf[-1]), epoch.state.params)
 
 
 def _epoch_rows(epoch: Epoch, rates: Rates) -> Iterator[Row]:
     [held_out] = epoch.held_out
     losses = finites(epoch.train.mean_loss)
-    for index, row in enumerate(rates):
-        seen = int(held_out.seen[index])
+    for index, choice in enumerate(rates):
+        correct, seen = int(held_out.correct[index]), int(held_out.seen[index])
         yield {
             "part": "rates",
             "epoch": epoch.number,
             "network": index,
-            "rates": row,
+            "networks": len(rates),
+            "rates": choice,
             "train_loss": losses[index],
-            "validation_accuracy": int(held_out.correct[index]) / seen
-            if seen
-            else None,
+            "validation_accuracy": correct / seen if seen else None,
             "seconds": epoch.seconds,  # of all networks together
             "compile_seconds": epoch.compile_seconds,
         }

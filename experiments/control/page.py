@@ -1,4 +1,4 @@
-"""Tables and pictures of this experiment, for the screen and the page."""
+"""Tables and pictures of this experiment, from the parts of results.json."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -11,28 +11,35 @@ from experiments.kit.numbers import text
 from experiments.kit.page import Picture, Table
 from experiments.kit.statistics import wilson_interval
 
+EASE_HEADER = (
+    "",
+    "lines",
+    "logical lines",
+    "s to the result",
+    "imports, s",
+    "accuracy",
+)
+RATES_HEADER = ("rates, input to output", "validation", "test", "95 % interval")
+KERAS_HEADER = (
+    *("", "lines", "logical lines", "s", "times JAX", "first call, s"),
+    "largest difference",
+)
 KERAS_WAYS = {
-    "jax": "JAX",
-    "one_by_one": "Keras, loop in Python",
-    "in_a_graph": "Keras, tf.map_fn",
-    "vectorized": "Keras, tf.vectorized_map",
-    "product": "Keras, tape in a tape",
-    "rates": "Keras, own train_step",
+    ("gradients", "one_by_one"): "Keras, loop in Python",
+    ("gradients", "in_a_graph"): "Keras, tf.map_fn",
+    ("gradients", "vectorized"): "Keras, tf.vectorized_map",
+    ("product", "keras"): "Keras, tape in a tape",
+    ("rates", "keras"): "Keras, own train_step",
 }
 
 
-def sections(
-    ease: dict[str, Any], control: dict[str, Any], train_images: np.ndarray
-) -> list[Picture | Table]:
-    """All whose numbers are there: pictures first."""
-    return [*_pictures(ease, control, train_images), *_tables(ease, control)]
-
-
-def _pictures(
+def pictures(
     ease: dict[str, Any], control: dict[str, Any], train_images: np.ndarray
 ) -> Iterator[Picture]:
+    """Those whose numbers are there."""
     from experiments.control import figures  # which loads Matplotlib
 
+    gradients, rates = control.get("gradients"), control.get("rates")
     if ease["data_seconds"]:
         yield Picture(
             "ease",
@@ -42,26 +49,25 @@ def _pictures(
             "the fastest to the slowest run.",
             partial(figures.ease_bars, ease["programs"]),
         )
-    if "gradients" in control:
+    if gradients:
         yield Picture(
             "surprising",
             "The most surprising training images",
             "Of all training images. In the last line: how many of the "
-            f"{control['gradients']['neighbours']} nearest other training images, by "
-            "their pixels, have its label.",
-            partial(figures.gallery, control["gradients"], train_images),
+            f"{gradients['neighbours']} nearest other training images, by their "
+            "pixels, have its label.",
+            partial(figures.gallery, gradients, train_images),
         )
-    rates = control.get("rates", {})
-    if rates.get("epochs"):
+    if rates and rates["epochs"]:
         yield Picture(
             "sharpness",
             "Sharpness of the loss",
             "The largest eigenvalue of the Hessian, by Lanczos's method. Dashed: "
             "2 / learning rate, above which gradient descent on a quadratic diverges "
             "(Cohen et al., ICLR 2021).",
-            partial(figures.sharpness_curves, rates, control.get("descent", {})),
+            partial(figures.sharpness_curves, rates, control.get("descent")),
         )
-    if "test_correct" in rates:
+    if rates and "test_correct" in rates:
         yield Picture(
             "rates",
             "A learning rate of its own for every layer",
@@ -71,91 +77,48 @@ def _pictures(
         )
 
 
-def _tables(ease: dict[str, Any], control: dict[str, Any]) -> Iterator[Table]:
+def tables(ease: dict[str, Any], control: dict[str, Any]) -> Iterator[Table]:
+    """Those whose numbers are there."""
     if ease["programs"]:
         yield ease_table(ease)
-    if "planted" in control:
-        yield planted_table(control["planted"])
-    if "descent" in control:
-        yield descent_table(control["descent"])
-    if control.get("rates", {}).get("epochs"):
+    if "rates" in control and control["rates"]["epochs"]:
         yield rates_table(control["rates"])
     if "planted" in control:
-        yield epochs_table(control["rates"], control["planted"])
+        title = "Control in numbers"
+        rows = [
+            *_planted_rows(**control),
+            *_descent_rows(control.get("descent", {"learning_rates": ()})),
+        ]
+        rows += _all_images_rows(**control)
+        yield Table(title, "Seconds of epochs are those of training.", ("", ""), rows)
     for name, task in control.get("beside_keras", {}).items():
-        yield keras_table(name, task, control["gradients"])
+        yield keras_table(name, task)
 
 
 def ease_table(ease: dict[str, Any]) -> Table:
     """A row a program, the shortest first, and what loading the data takes."""
-    programs = sorted(ease["programs"].values(), key=lambda program: program["lines"])
     rows = [
         (
             program["label"],
-            str(program["lines"]),
-            str(program["logical_lines"]),
+            f"{program['lines']}",
+            f"{program['logical_lines']}",
             text(program["seconds_median"], ".1f"),
             text(program["import_seconds_median"], ".1f"),
             text(program["accuracy_median"], ".2%"),
         )
-        for program in programs
+        for program in sorted(ease["programs"].values(), key=lambda row: row["lines"])
     ]
     loading = text(ease["data_seconds_median"], ".1f")
-    return Table(
-        "Ease: the same task in each",
+    caption = (
         f"The task: {ease['task']}, and the accuracy on the test set. Lines without "
         "blanks, comments and docstrings. Seconds are from the start of the process "
-        "to the printed accuracy, compilation included; medians of "
-        f"{len(ease['data_seconds'])} runs. All load the data through jaxnets, which "
-        "imports JAX: Keras and NumPy alone would be spared that. In a call of jaxnets "
-        "the network itself is in the library.",
-        (
-            "",
-            "lines",
-            "logical lines",
-            "s to the result",
-            "of which imports",
-            "accuracy",
-        ),
-        [*rows, ("loading the data alone", "-", "-", loading, "-", "-")],
+        "to the printed accuracy, compilation included, medians of "
+        f"{len(ease['data_seconds'])}. All load the data through jaxnets, which "
+        "imports JAX: Keras and NumPy alone would be spared that. For one call of "
+        "jaxnets the network itself is in the library."
     )
-
-
-def planted_table(planted: dict[str, Any]) -> Table:
-    """How many wrong labels each ranking finds."""
-    count = planted["planted"]
-    kinds = {"norm": "gradient norm", "loss": "loss", "chance": "none: by chance"}
-    return Table(
-        "Labels made wrong on purpose",
-        f"How many of {count:,} wrong labels among {planted['images']:,} are among as "
-        "many images that a ranking puts first. The loss needs no gradient.",
-        ("ranked by", "wrong labels found", "share"),
-        [
-            (
-                kind,
-                f"{planted[f'found_by_{name}']:,.0f}",
-                f"{planted[f'found_by_{name}'] / count:.0%}",
-            )
-            for name, kind in kinds.items()
-        ],
-    )
-
-
-def descent_table(descent: dict[str, Any]) -> Table:
-    """The largest and the last sharpness along full-batch gradient descent."""
-    rows = []
-    for column, rate in enumerate(descent["learning_rates"]):
-        entries = [record["sharpness"][column] for record in descent["records"]]
-        values = [entry["eigenvalue"] for entry in entries]
-        known = [value for value in values if value is not None]
-        numbers = (2 / rate, max(known, default=None), values[-1])
-        rows.append((f"{rate:g}", *(text(number, ".1f") for number in numbers)))
-    return Table(
-        "Sharpness along full-batch gradient descent",
-        f"On {descent['images']:,} images, {descent['records'][-1]['step']} steps.",
-        ("learning rate", "2 / learning rate", "largest sharpness", "last sharpness"),
-        rows,
-    )
+    rows.append(("loading the data alone", "-", "-", loading, "-", "-"))
+    return Table("Ease: the same task in each", caption, EASE_HEADER, rows)
 
 
 def rates_table(rates: dict[str, Any]) -> Table:
@@ -169,61 +132,77 @@ def rates_table(rates: dict[str, Any]) -> Table:
             low, high = wilson_interval(correct, seen)
             cells[1:] = [f"{correct / seen:.2%}", f"{low:.2%} to {high:.2%}"]
         rows.append((", ".join(f"{rate:g}" for rate in choice), *cells))
-    return Table(
-        "Control: a learning rate of its own for every layer",
-        "One program trains all of them, from the same weights.",
-        ("rates, input to output", "validation", "test", "95 % interval"),
-        rows,
-    )
+    caption = "One program trains all of them, from the same weights."
+    title = "Control: a learning rate of its own for every layer"
+    return Table(title, caption, RATES_HEADER, rows)
 
 
-def epochs_table(rates: dict[str, Any], planted: dict[str, Any]) -> Table:
-    """What all networks at once take, against one."""
+def _planted_rows(
+    planted: dict[str, Any], rates: dict[str, Any], **_: Any
+) -> Iterator[tuple[str, str]]:
+    count = planted["planted"]
+    yield "labels made wrong on purpose", f"{count:,}"
+    kinds = {"norm": "largest gradient norms", "loss": "largest losses"}
+    for kind, name in {**kinds, "chance": "chosen by chance"}.items():
+        share = planted[f"found_by_{kind}"] / count
+        yield f"of them among the {count:,} {name}", f"{share:.0%}"
     many = median(epoch["seconds"] for epoch in rates["epochs"])
     alone = planted["epoch_seconds"]
-    return Table(
-        "Many networks at once",
-        "Median seconds of an epoch, training alone.",
-        ("networks", "s per epoch", "times one network"),
-        [
-            ("1", f"{alone:.2f}", "1.0"),
-            (str(len(rates["rates"])), f"{many:.2f}", f"{many / alone:.1f}"),
-        ],
-    )
+    yield "an epoch of one network", f"{alone:.2f} s"
+    times = f"{many:.2f} s, {many / alone:.1f} times that"
+    yield f"an epoch of {len(rates['rates'])} networks at once", times
 
 
-def keras_table(name: str, task: dict[str, Any], gradients: dict[str, Any]) -> Table:
+def _descent_rows(descent: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for column, rate in enumerate(descent["learning_rates"]):
+        entries = [record["sharpness"][column] for record in descent["records"]]
+        values = [entry["eigenvalue"] for entry in entries]
+        highest = max((value for value in values if value is not None), default=None)
+        yield (
+            f"sharpness in full-batch descent at {rate:g} (2 / rate: {2 / rate:.1f})",
+            f"at most {text(highest, '.1f')}, at the end {text(values[-1], '.1f')}",
+        )
+
+
+def _all_images_rows(
+    gradients: dict[str, Any], beside_keras: dict[str, Any] | None = None, **_: Any
+) -> Iterator[tuple[str, str]]:
+    label = f"gradient norms of all {gradients['images']:,} images"
+    yield f"{label}, JAX", f"{gradients['seconds']:.1f} s"
+    part = (beside_keras or {}).get("gradients", {"ways": {}})
+    for way, entry in part["ways"].items():
+        if way != "jax":
+            seconds = entry["seconds"] * gradients["images"] / part["images"]
+            name = KERAS_WAYS["gradients", way]
+            yield f"{label}, {name}, from {part['images']:,}", f"{seconds:.1f} s"
+
+
+def keras_table(name: str, task: dict[str, Any]) -> Table:
     """A row a way of doing the same."""
     images = f"{task['images']:,} images"
     titles = {
         "gradients": f"Gradient norms of {images}, each by itself",
         "product": f"A Hessian-vector product of the mean loss of {images}",
-        "rates": f"{task.get('networks')} combinations of learning rates, an epoch of "
-        f"{images}",
+        "rates": f"{task.get('networks')} combinations of learning rates, {images}",
     }
-    header = ["", "lines", "logical lines", "s", "times JAX", "first call, s"]
-    header.append("largest difference")
-    base = task["ways"]["jax"]["seconds"]
-    rows = []
-    for way, entry in task["ways"].items():
-        label = KERAS_WAYS[name if way == "keras" else way]
-        lines = (str(entry["lines"]), str(entry["logical_lines"]))
-        seconds = (f"{entry['seconds']:.4f}", f"{entry['seconds'] / base:.1f}")
-        first = text(entry["first_seconds"], ".1f")
-        rows.append((label, *lines, *seconds, first, _difference(entry)))
+    rows = [
+        (
+            KERAS_WAYS.get((name, way), "JAX"),
+            f"{entry['lines']}",
+            f"{entry['logical_lines']}",
+            f"{entry['seconds']:.4f}",
+            f"{entry['seconds'] / task['ways']['jax']['seconds']:.1f}",
+            text(entry["first_seconds"], ".1f"),
+            _difference(entry),
+        )
+        for way, entry in task["ways"].items()
+    ]
     caption = (
-        "The same weights, images and vectors for both. Lines are those of the functions "
-        "that ran, without the loss. The first call comes on top of the seconds: for JAX "
-        "it is the compilation, for Keras a whole call with its tracing."
+        "The same weights, images and vectors for both. Lines are those of the "
+        "functions that ran, without the loss. The first call comes on top of the "
+        "seconds: JAX's is the compilation, Keras's a whole call with its tracing."
     )
-    if name == "gradients":
-        factor = gradients["images"] / task["images"]
-        header.append(f"s for {gradients['images']:,}")
-        scaled = [f"{way['seconds'] * factor:.1f}" for way in task["ways"].values()]
-        scaled[0] = f"{gradients['seconds']:.1f}"
-        rows = [(*row, cell) for row, cell in zip(rows, scaled, strict=True)]
-        caption += " For all training images JAX is measured, Keras extrapolated."
-    return Table(titles[name], caption, header, rows)
+    return Table(titles[name], caption, KERAS_HEADER, rows)
 
 
 def _difference(way: dict[str, Any]) -> str:
