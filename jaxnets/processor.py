@@ -62,14 +62,20 @@ def _is_elementwise(jaxpr: core.ClosedJaxpr) -> bool:
 
 
 def _is_harmless(equation: core.JaxprEqn) -> bool:
-    ranks = [variable.aval.ndim for variable in (*equation.invars, *equation.outvars)]
     name = equation.primitive.name
-    if not any(ranks) or name in ELEMENTWISE:
+    takes_numbers, gives_numbers = (
+        all(_rank(atom) == 0 for atom in atoms)
+        for atoms in (equation.invars, equation.outvars)
+    )
+    if name in ELEMENTWISE or (takes_numbers and gives_numbers):
         return True
     if name == "jit":
         return _is_elementwise(equation.params["jaxpr"])
-    is_of_numbers = not any(variable.aval.ndim for variable in equation.invars)
-    return name == "broadcast_in_dim" and is_of_numbers
+    return name == "broadcast_in_dim" and takes_numbers
+
+
+def _rank(atom: core.Var | core.Literal) -> int:
+    return getattr(atom.aval, "ndim", 0)
 
 
 def transpose(tree: chex.ArrayTree) -> chex.ArrayTree:

@@ -8,55 +8,27 @@ import pickle
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # read when JAX is first imported
-os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")  # likewise
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Else every program that the tests start would parse the package anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import jax
 import matplotlib
-import matplotlib.pyplot as plt
 import pytest
 from filelock import FileLock
 from hypothesis import settings
 from jax.experimental.compilation_cache import compilation_cache
 
-from experiments.kit import command as runtime
-from experiments.kit import page
-from jaxnets import data
-from jaxnets import devices as compiling
-from jaxnets import process as worker
+from experiments.kit import command
+from jaxnets import data, process
 from jaxnets.data import Dataset, tfds
 from jaxnets.data import digits as bundled
 from jaxnets.errors import InputError
 
-NEW_EMITTERS = "xla_cpu_use_fusion_emitters"  # XLA's flag, true unless it is named
-
-
-def _compile_quickly() -> None:
-    """Choose XLA's older emitters, which take half the time to compile.
-
-    With few optimisations, too: most tests train for less time than XLA takes to
-    optimise what they train. The fixture `optimized` is for tests that train longer.
-    Programs that tests start inherit the variables.
-    """
-    if "XLA_FLAGS" in os.environ:
-        return  # the user's; and pytest-xdist's processes inherit ours
-    # Another XLA may not know the flag, and then refuses to start.
-    flags = f"--{NEW_EMITTERS}=false"
-    start = [sys.executable, "-c", "import jax; jax.devices()"]
-    environment = {**os.environ, "XLA_FLAGS": flags}
-    done = subprocess.run(start, env=environment, capture_output=True, check=False)
-    if done.returncode == 0:
-        os.environ["XLA_FLAGS"] = flags
-
-
-_compile_quickly()
-jax.config.update("jax_num_cpu_devices", 2)  # as `runtime.run(..., all_cores=True)`
+jax.config.update("jax_num_cpu_devices", 2)  # as `configure(all_cores=True)` on 2 cores
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
 
@@ -95,6 +67,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "keras: needs TensorFlow; skipped, saying why, where it is not"
     )
+    config.addinivalue_line("markers", "drawn: nothing; to be removed")
     config.addinivalue_line("filterwarnings", "error")
 
 
@@ -111,7 +84,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("mnist"):
         if not _mnist_is_here():
             pytest.skip(
-                "no MNIST: run experiments/compare.py, which prepares it, or set "
+                "no MNIST: run experiments.compare, which prepares it, or set "
                 "JAXNETS_MNIST_DIR to its four original files"
             )
         pytest.importorskip("tensorflow", reason="MNIST is decoded by TensorFlow")
@@ -149,19 +122,9 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory):
                 with contextlib.suppress(FileExistsError):  # the other process did it
                     (datasets / "mnist").symlink_to(USERS_DATASETS / "mnist")
             patch.setenv("TFDS_DATA_DIR", str(datasets))
-        runtime.configure()  # as `runtime.run` does: a program is compiled once
+        command.configure()  # as programs do: what compiles long compiles once
         compilation_cache.reset_cache()  # so that the new folder counts
         yield
-
-
-@pytest.fixture
-def optimized(monkeypatch: pytest.MonkeyPatch):
-    """What this process compiles ahead is compiled as it is for users."""
-    monkeypatch.setitem(compiling.CPU_OPTIONS, NEW_EMITTERS, True)
-    before = jax.config.values["jax_disable_most_optimizations"]
-    jax.config.update("jax_disable_most_optimizations", False)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.fixture
@@ -171,8 +134,8 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch):
     For tests that ask nothing of the process; everything is pickled all the same.
     """
 
-    def iterate(function, *args, without=()):
-        del without  # what is loaded stays
+    def iterate(function, *args, **options):
+        del options  # what is loaded stays
         function, args = pickle.loads(pickle.dumps((function, args)))
         sent, end = [], None
         try:
@@ -183,25 +146,18 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch):
         if end:
             raise end
 
-    monkeypatch.setattr(worker, "iterate", iterate)
+    monkeypatch.setattr(process, "iterate", iterate)
+
+
+# For test files that are still to be rewritten.
+@pytest.fixture
+def optimized():
+    """Every program is compiled as for users."""
 
 
 @pytest.fixture
-def undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch):
-    """Figures are made and closed, not drawn.
-
-    For modules whose fixture `finished`, of a wider scope, draws them. Tests marked
-    `mnist` or `drawn` draw theirs all the same: they may look otherwise.
-    """
-    if any(request.node.get_closest_marker(name) for name in ("mnist", "drawn")):
-        return
-
-    def picture(name, title, caption, figure, *, dataset):
-        del dataset
-        plt.close(figure)
-        return page.Picture(name, title, caption, b"")
-
-    monkeypatch.setattr(page, "picture", picture)
+def undrawn():
+    """Figures are drawn."""
 
 
 def _folder_of_all_workers(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -227,13 +183,13 @@ def digits() -> Dataset:
 def _mounted(folder: Path, options: str):
     """A file system in memory, mounted for one test where the user may mount."""
     folder.mkdir()
-    mount = shutil.which("mount")
-    if mount is None or not hasattr(os, "geteuid") or os.geteuid() != 0:
+    program = shutil.which("mount")
+    if program is None or not hasattr(os, "geteuid") or os.geteuid() != 0:
         pytest.skip("only root on Linux may mount the small file system of this test")
-    command = [mount, "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"mount is not allowed here: {done.stderr.strip()}")
+    mount = [program, "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+    result = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if result.returncode:
+        pytest.skip(f"mount is not allowed here: {result.stderr.strip()}")
     try:
         yield folder
     finally:
