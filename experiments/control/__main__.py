@@ -35,6 +35,7 @@ from experiments.control import (
     page,
     programs,
 )
+from experiments.control.curvature import EVERY
 from experiments.control.results import results
 from experiments.kit.command import run_command
 from experiments.kit.options import Options
@@ -103,13 +104,19 @@ class Config(Options):
 
 
 class Keys(NamedTuple):
-    """What this experiment draws beside initial weights and the order of the images."""
+    """What is drawn beside the initial weights and the order of the images."""
 
     sharpness: jax.Array  # where Lanczos's method starts, after each epoch
     descent: jax.Array  # likewise, along gradient descent
-    on_all: jax.Array  # likewise, for all training images
+    on_all: jax.Array  # likewise, on all training images
     beside_keras: jax.Array  # likewise, beside Keras
     vector: jax.Array  # that the Hessian is multiplied with
+
+
+def make_keys(seed: int) -> Keys:
+    """All of a run, derived once."""
+    extra = training.run_keys(seed).extra
+    return Keys(*jax.random.split(extra, len(Keys._fields)))
 
 
 def main(config: Config) -> dict[str, Any]:
@@ -124,10 +131,7 @@ def main(config: Config) -> dict[str, Any]:
         {"seed": config.seed, **content},
         title="Ease and control",
         lead="Lines and seconds of the same task, and three looks inside a network.",
-        sections=[
-            *page.pictures(**content, train_images=dataset.train.image),
-            *page.tables(**content),
-        ],
+        sections=page.sections(dataset.train.image, **content),
     )
 
 
@@ -144,21 +148,16 @@ def validate(config: Config, dataset: Dataset) -> None:
         models.validate_recipe(
             "relu_softmax", replace(config.recipe, learning_rate=rate)
         )
-    num_layers = len(config.layer_sizes) - 1
-    if len(config.rates) ** num_layers > MAX_NETWORKS:
+    num_networks = len(config.rates) ** (len(config.layer_sizes) - 1)
+    if num_networks > MAX_NETWORKS:
         raise InputError(
-            f"{len(config.rates)} rates for each of {num_layers} layers are "
-            f"{len(config.rates) ** num_layers} networks; at most {MAX_NETWORKS} fit"
+            f"{len(config.rates)} rates in the layers of {config.layer_sizes} are "
+            f"{num_networks} networks; at most {MAX_NETWORKS} fit"
         )
     if not 0 < config.planted <= 0.5:
         raise InputError(f"planted={config.planted} must be above 0 and at most 0.5")
-    for name, least in (
-        ("rounds", 1),
-        ("descent_steps", curvature.EVERY),
-        ("sharpness_images", 1),
-        ("gradient_images", 1),
-        ("rate_images", 1),
-    ):
+    counts = ("rounds", "sharpness_images", "gradient_images", "rate_images")
+    for name, least in {**dict.fromkeys(counts, 1), "descent_steps": EVERY}.items():
         if getattr(config, name) < least:
             raise InputError(f"{name}={getattr(config, name)} must be at least {least}")
     models.validate_fits("relu_softmax", config.recipe, dataset)
@@ -168,8 +167,7 @@ def measure(run: Run[Config]) -> Generator[Row, None, None]:
     """All rows of the experiment, part after part."""
     config, train = run.config, run.data.train
     recipe, rates, seed = config.recipe, config.combinations, config.seed
-    run_keys = training.run_keys(seed)
-    keys = Keys(*jax.random.split(run_keys.extra, len(Keys._fields)))
+    keys = make_keys(seed)
 
     yield from programs.count_lines(config.programs)
     if config.programs:
@@ -188,7 +186,7 @@ def measure(run: Run[Config]) -> Generator[Row, None, None]:
 
     yield from curvature.descend(
         network.loss_fn,
-        network.init(run_keys.init, recipe.layer_sizes),
+        network.init(training.run_keys(seed).init, recipe.layer_sizes),
         curved,
         keys.descent,
         rates=config.descent_rates,
@@ -229,7 +227,7 @@ def shown(rows: Generator[Row, None, None], config: Config) -> Iterator[Row]:
         "rates": len(config.combinations) * config.epochs,
         "gradients": 1,
         "planted": 1,
-        "descent": config.descent_steps // curvature.EVERY,
+        "descent": config.descent_steps // EVERY,
         "sharpness_on_all": 1,
         "beside_keras": len(beside_keras.DEFINITIONS) * config.keras,
     }

@@ -14,7 +14,7 @@ import numpy as np
 import optax
 from jax import lax
 
-from experiments.control.timing import timed
+from experiments.control.timing import Timed, timed
 from experiments.kit.numbers import finite
 from experiments.kit.run import Row
 from jaxnets import models, optimizers, training
@@ -62,6 +62,12 @@ def largest(scores: np.ndarray, count: int) -> np.ndarray:
     return np.argsort(-scores, kind="stable")[:count]
 
 
+def norms_and_losses(params: Params, data: Batch) -> tuple[Timed, Timed]:
+    """Both of every example, on the host."""
+    norms = timed(partial(gradient_norms, network.loss_fn), params, data)
+    return norms, timed(partial(example_losses, network.loss_fn), params, data)
+
+
 class Scores(NamedTuple):
     """What the examined network makes of every training image, NumPy."""
 
@@ -72,8 +78,7 @@ class Scores(NamedTuple):
 
 def rank(params: Params, train: Batch) -> Generator[Row, None, Scores]:
     """One row: the gradient norms of all images, the largest with a second opinion."""
-    norms = timed(partial(gradient_norms, network.loss_fn), params, train)
-    losses = timed(partial(example_losses, network.loss_fn), params, train)
+    norms, losses = norms_and_losses(params, train)
     answers = timed(training.make_predict(network.predict), params, train.image)
     scores = Scores(norms.value, losses.value, answers.value.label)
     num_neighbours = min(NUM_NEIGHBOURS, len(train.label) - 1)
@@ -164,21 +169,17 @@ def find_planted(
         num_epochs=recipe.num_epochs,
         key=keys.data,
     )
-    seconds = []
     with models.divergence_named("relu_softmax", recipe):
-        for epoch in epochs:
-            seconds.append(epoch.seconds)
-    data = jax.device_put((epoch.state.params, train))
-    norms = timed(partial(gradient_norms, network.loss_fn), *data).value
-    losses = timed(partial(example_losses, network.loss_fn), *data).value
+        *earlier, last = epochs
+    norms, losses = norms_and_losses(last.state.params, train)
     yield {
         "part": "planted",
         "planted": count,
         "images": len(labels),
-        "found_by_norm": int(np.isin(largest(norms, count), records).sum()),
-        "found_by_loss": int(np.isin(largest(losses, count), records).sum()),
+        "found_by_norm": int(np.isin(largest(norms.value, count), records).sum()),
+        "found_by_loss": int(np.isin(largest(losses.value, count), records).sum()),
         "found_by_chance": count * count / len(labels),
-        "epoch_seconds": median(seconds),
+        "epoch_seconds": median(epoch.seconds for epoch in (*earlier, last)),
     }
 
 

@@ -97,7 +97,8 @@ def train_all(
     )
 
     def sharpness_rows(params: Params, number: int) -> Iterator[Row]:
-        chosen = jax.tree.map(lambda leaf: leaf[np.array(uniform)], params)
+        # Through the host: the networks may lie on several devices.
+        chosen = jax.tree.map(lambda leaf: np.asarray(leaf)[uniform], params)
         measured = measure(chosen, curved, jax.random.fold_in(key, number))
         for index, entry in zip(uniform, curvature.entries(measured), strict=True):
             row = {"part": "sharpness", "epoch": number, "network": index}

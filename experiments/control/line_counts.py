@@ -11,10 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-LAYOUT = {
-    *(tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE),
-    *(tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER),
-}
+LAYOUT = ("COMMENT", "NL", "NEWLINE", "INDENT", "DEDENT", "ENDMARKER")
 WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -35,32 +32,25 @@ def count(source: str) -> Lines:
     lines: set[int] = set()
     logical_lines = 0
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.start[0] in docstrings:
-            continue
-        if token.type not in LAYOUT:
-            lines.update(range(token.start[0], token.end[0] + 1))
-        logical_lines += token.type == tokenize.NEWLINE
+        if token.start[0] not in docstrings:
+            logical_lines += token.type == tokenize.NEWLINE
+            if tokenize.tok_name[token.type] not in LAYOUT:
+                lines.update(range(token.start[0], token.end[0] + 1))
     return Lines(len(lines), logical_lines)
 
 
 def count_definitions(path: Path, names: Sequence[str]) -> Lines:
-    """Lines of some of a file's functions and classes, decorators included.
+    """Lines of functions and classes at a file's top level, decorators included.
 
     Raises:
-      LookupError: a name is not defined at the file's top level.
+      KeyError: a name is not defined there.
     """
     source = path.read_text(encoding="utf-8")
-    rows = source.splitlines()
     definitions = {
-        node.name: rows[_first_row(node) : node.end_lineno]
+        node.name: "\n".join(map(ast.unparse, node.decorator_list))
+        + "\n"
+        + (ast.get_source_segment(source, node) or "")
         for node in ast.parse(source).body
         if isinstance(node, ast.FunctionDef | ast.ClassDef)
     }
-    missing = [name for name in names if name not in definitions]
-    if missing:
-        raise LookupError(f"{path.name} defines no {', '.join(missing)}")
-    return count("\n".join(row for name in names for row in definitions[name]))
-
-
-def _first_row(node: ast.FunctionDef | ast.ClassDef) -> int:
-    return min(part.lineno for part in (node, *node.decorator_list)) - 1
+    return count("\n".join(definitions[name] for name in names))

@@ -20,6 +20,7 @@ EASE_HEADER = (
     "accuracy",
 )
 RATES_HEADER = ("rates, input to output", "validation", "test", "95 % interval")
+DESCENT_HEADER = ("learning rate", "2 / rate", "largest sharpness", "last sharpness")
 KERAS_HEADER = (
     *("", "lines", "logical lines", "s", "times JAX", "first call, s"),
     "largest difference",
@@ -33,10 +34,10 @@ KERAS_WAYS = {
 }
 
 
-def pictures(
-    ease: dict[str, Any], control: dict[str, Any], train_images: np.ndarray
-) -> Iterator[Picture]:
-    """Those whose numbers are there."""
+def sections(
+    train_images: np.ndarray, ease: dict[str, Any], control: dict[str, Any]
+) -> Iterator[Picture | Table]:
+    """Pictures, then tables, of what is there."""
     from experiments.control import figures  # which loads Matplotlib
 
     gradients, rates = control.get("gradients"), control.get("rates")
@@ -75,24 +76,16 @@ def pictures(
             "all were trained as one program from the same weights.",
             partial(figures.rates_chart, rates),
         )
-
-
-def tables(ease: dict[str, Any], control: dict[str, Any]) -> Iterator[Table]:
-    """Those whose numbers are there."""
     if ease["programs"]:
         yield ease_table(ease)
-    if "rates" in control and control["rates"]["epochs"]:
-        yield rates_table(control["rates"])
+    if rates and rates["epochs"]:
+        yield rates_table(rates, control.get("planted"))
     if "planted" in control:
-        title = "Control in numbers"
-        rows = [
-            *_planted_rows(**control),
-            *_descent_rows(control.get("descent", {"learning_rates": ()})),
-        ]
-        rows += _all_images_rows(**control)
-        yield Table(title, "Seconds of epochs are those of training.", ("", ""), rows)
+        yield planted_table(control["planted"])
+    if "descent" in control:
+        yield descent_table(control["descent"])
     for name, task in control.get("beside_keras", {}).items():
-        yield keras_table(name, task)
+        yield keras_table(name, task, control["gradients"])
 
 
 def ease_table(ease: dict[str, Any]) -> Table:
@@ -121,7 +114,7 @@ def ease_table(ease: dict[str, Any]) -> Table:
     return Table("Ease: the same task in each", caption, EASE_HEADER, rows)
 
 
-def rates_table(rates: dict[str, Any]) -> Table:
+def rates_table(rates: dict[str, Any], planted: dict[str, Any] | None) -> Table:
     """A row a network: its rates, validation and test accuracy."""
     validation = rates["epochs"][-1]["validation_accuracy"]
     rows = []
@@ -133,51 +126,45 @@ def rates_table(rates: dict[str, Any]) -> Table:
             cells[1:] = [f"{correct / seen:.2%}", f"{low:.2%} to {high:.2%}"]
         rows.append((", ".join(f"{rate:g}" for rate in choice), *cells))
     caption = "One program trains all of them, from the same weights."
+    if planted:
+        many = median(epoch["seconds"] for epoch in rates["epochs"])
+        alone = planted["epoch_seconds"]
+        caption += (
+            f" Training them for an epoch takes {many:.2f} s, {many / alone:.1f} times "
+            f"the {alone:.2f} s of one network."
+        )
     title = "Control: a learning rate of its own for every layer"
     return Table(title, caption, RATES_HEADER, rows)
 
 
-def _planted_rows(
-    planted: dict[str, Any], rates: dict[str, Any], **_: Any
-) -> Iterator[tuple[str, str]]:
+def planted_table(planted: dict[str, Any]) -> Table:
+    """How many wrong labels each ranking finds."""
     count = planted["planted"]
-    yield "labels made wrong on purpose", f"{count:,}"
-    kinds = {"norm": "largest gradient norms", "loss": "largest losses"}
-    for kind, name in {**kinds, "chance": "chosen by chance"}.items():
-        share = planted[f"found_by_{kind}"] / count
-        yield f"of them among the {count:,} {name}", f"{share:.0%}"
-    many = median(epoch["seconds"] for epoch in rates["epochs"])
-    alone = planted["epoch_seconds"]
-    yield "an epoch of one network", f"{alone:.2f} s"
-    times = f"{many:.2f} s, {many / alone:.1f} times that"
-    yield f"an epoch of {len(rates['rates'])} networks at once", times
+    kinds = {"norm": "gradient norm", "loss": "loss", "chance": "chance"}
+    counts = {kind: planted[f"found_by_{key}"] for key, kind in kinds.items()}
+    rows = [(kind, f"{n:,.0f}", f"{n / count:.0%}") for kind, n in counts.items()]
+    caption = (
+        f"{count:,} of {planted['images']:,} labels were made wrong on purpose. So many "
+        f"of them are among the {count:,} largest; losses need no gradient."
+    )
+    return Table("Wrong labels found", caption, ("ranked by", "found", "share"), rows)
 
 
-def _descent_rows(descent: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def descent_table(descent: dict[str, Any]) -> Table:
+    """The largest and the last sharpness along full-batch gradient descent."""
+    rows = []
     for column, rate in enumerate(descent["learning_rates"]):
         entries = [record["sharpness"][column] for record in descent["records"]]
         values = [entry["eigenvalue"] for entry in entries]
         highest = max((value for value in values if value is not None), default=None)
-        yield (
-            f"sharpness in full-batch descent at {rate:g} (2 / rate: {2 / rate:.1f})",
-            f"at most {text(highest, '.1f')}, at the end {text(values[-1], '.1f')}",
-        )
+        numbers = [text(value, ".1f") for value in (2 / rate, highest, values[-1])]
+        rows.append((f"{rate:g}", *numbers))
+    steps = descent["records"][-1]["step"]
+    caption = f"{steps} steps on {descent['images']:,} images."
+    return Table("Sharpness in full-batch descent", caption, DESCENT_HEADER, rows)
 
 
-def _all_images_rows(
-    gradients: dict[str, Any], beside_keras: dict[str, Any] | None = None, **_: Any
-) -> Iterator[tuple[str, str]]:
-    label = f"gradient norms of all {gradients['images']:,} images"
-    yield f"{label}, JAX", f"{gradients['seconds']:.1f} s"
-    part = (beside_keras or {}).get("gradients", {"ways": {}})
-    for way, entry in part["ways"].items():
-        if way != "jax":
-            seconds = entry["seconds"] * gradients["images"] / part["images"]
-            name = KERAS_WAYS["gradients", way]
-            yield f"{label}, {name}, from {part['images']:,}", f"{seconds:.1f} s"
-
-
-def keras_table(name: str, task: dict[str, Any]) -> Table:
+def keras_table(name: str, task: dict[str, Any], gradients: dict[str, Any]) -> Table:
     """A row a way of doing the same."""
     images = f"{task['images']:,} images"
     titles = {
@@ -185,7 +172,8 @@ def keras_table(name: str, task: dict[str, Any]) -> Table:
         "product": f"A Hessian-vector product of the mean loss of {images}",
         "rates": f"{task.get('networks')} combinations of learning rates, {images}",
     }
-    rows = [
+    header: tuple[str, ...] = KERAS_HEADER
+    rows: list[tuple[str, ...]] = [
         (
             KERAS_WAYS.get((name, way), "JAX"),
             f"{entry['lines']}",
@@ -202,7 +190,16 @@ def keras_table(name: str, task: dict[str, Any]) -> Table:
         "functions that ran, without the loss. The first call comes on top of the "
         "seconds: JAX's is the compilation, Keras's a whole call with its tracing."
     )
-    return Table(titles[name], caption, KERAS_HEADER, rows)
+    if name == "gradients":
+        scaled = [
+            f"{entry['seconds'] * gradients['images'] / task['images']:.1f}"
+            for entry in task["ways"].values()
+        ]
+        scaled[0] = f"{gradients['seconds']:.1f}"
+        header = (*header, f"s for {gradients['images']:,}")
+        rows = [(*row, cell) for row, cell in zip(rows, scaled, strict=True)]
+        caption += " For all images JAX is measured and Keras extrapolated."
+    return Table(titles[name], caption, header, rows)
 
 
 def _difference(way: dict[str, Any]) -> str:
