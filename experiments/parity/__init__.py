@@ -1,1 +1,1 @@
-"""Tables, figures and page of `experiments/parity.py`."""
+"""Do tf.keras, Flax and the functions from scratch compute the same network?"""

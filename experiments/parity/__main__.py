@@ -1,6 +1,6 @@
 """Do tf.keras, Flax and the functions from scratch compute the same network?
 
-    python experiments/parity.py
+    python -m experiments.parity
 
 All start from the same weights of 784-1024-10, take the same batches in the same order
 and use Adam in Keras's form, for one epoch, in float32 and in float64. The weights are
@@ -16,34 +16,31 @@ About 6 minutes on two CPU cores.
 """
 
 import math
-import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from experiments.kit import command as runtime
-from experiments.kit import run as experiment
-from experiments.kit.numbers import finites
-from experiments.kit.progress import console
-from experiments.kit.run import Experiment
-from experiments.parity import comparison, prices
-from experiments.parity import report as parity_report
-from experiments.parity.results import ParityRun, Priced, Watched
-from experiments.parity.task import Task, batches, marks, pixel_values
-from jaxnets import flax_dense
-from jaxnets import models as recipes
+from experiments.kit.command import run_command
+from experiments.kit.options import Options
+from experiments.kit.progress import Progress
+from experiments.kit.run import Run
+from experiments.parity import page, prices
+from experiments.parity.comparison import Comparison, compare, comparisons, programs
+from experiments.parity.results import results
+from experiments.parity.task import make_task
+from jaxnets import models, training
+from jaxnets.data import Dataset
 from jaxnets.errors import InputError
-from jaxnets.models import Recipe
-from jaxnets.running import check_fits
+from jaxnets.types import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(experiment.Options):
+class Config(Options):
     """What to compare, how long, and over how many seeds."""
 
-    recipe: Recipe = recipes.KERAS_DENSE
+    recipe: Recipe = models.KERAS_DENSE.recipe
     """The network and its optimizer; its epochs are --epochs."""
     seed: int = 3
     """Decides the weights and the order of the images in the comparison by steps."""
@@ -57,108 +54,66 @@ class Config(experiment.Options):
 
 def main(config: Config) -> dict[str, Any]:
     """Compare step by step, then price the differences; return results.json."""
+    run = Run.open("parity", config)
+    recipe = validated_recipe(run.config, run.data)
+    num_steps = run.config.steps
+    if num_steps is None:
+        num_steps = math.ceil(len(run.data.train.label) / recipe.batch_size)
+    pairs = comparisons(num_steps)
+    run.record(measure(run, recipe, pairs))
+    installed = run.kept("programs") or programs()
+    content = results(run.rows, pairs, installed, recipe.num_epochs)
+    run.write_csv("parity.csv", *page.step_rows(content, run.data.name))
+    run.write_csv("prices.csv", *page.price_rows(content, run.data.name))
+    return run.publish(
+        {"seed": run.config.seed, **content},
+        title="Equal, step by step",
+        lead="One network in several programs, from the same weights and on the same "
+        "batches in the same order; and what keeps such programs apart.",
+        sections=page.sections(content),
+    )
+
+
+def validated_recipe(config: Config, data: Dataset) -> Recipe:
+    """The recipe with the epochs asked for; InputError where an option is wrong."""
     recipe = replace(config.recipe, num_epochs=config.epochs)
-    _check(config, recipe)
-    run = experiment.prepare("parity", config)
-    check_fits("keras_dense", recipe, run.dataset)
-    found = _plan(config, recipe, run)
-    run.begin()
-    if found.missing:
-        console.print(f"Not installed, and left out: {', '.join(found.missing)}.")
-
-    def work() -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        live = console.is_terminal
-        with Progress(*columns, console=console, disable=not live) as bars:
-            _compare(run, found, recipe, bars)
-            _price(run, found, config, recipe, bars)
-
-    return run.carry_out(work, lambda status: parity_report.finish(run, found, status))
-
-
-def _check(config: Config, recipe: Recipe) -> None:
-    """Raise InputError for what is wrong whatever the data."""
-    recipes.check("keras_dense", recipe)
-    recipes.check_seed(config.seed)
+    models.validate_recipe("keras_dense", recipe)
+    models.validate_fits("keras_dense", recipe, data)
+    training.require_seed(config.seed)
     if recipe.optimizer != "adam":
         raise InputError(f"optimizer {recipe.optimizer} must be adam: it is compared")
     if config.steps is not None and config.steps < 1:
         raise InputError(f"steps={config.steps} must be at least 1")
     if config.seeds < 0:
         raise InputError(f"seeds={config.seeds} must be 0 or more")
+    return recipe
 
 
-def _plan(config: Config, recipe: Recipe, run: Experiment) -> ParityRun:
-    """Everything that is to be compared and priced, still without results."""
-    installed = comparison.programs()
-    num_steps = config.steps
-    if num_steps is None:
-        num_steps = math.ceil(len(run.dataset.train.label) / recipe.batch_size)
-    pairs = [*comparison.equals(num_steps), *comparison.causes(num_steps)]
-    sides = {side.program for pair in pairs for side in (pair.one, pair.other)}
-    return ParityRun(
-        watched=[Watched(pair) for pair in pairs if pair.runs_with(installed)],
-        priced=[Priced(choice) for choice in prices.CHOICES],
-        missing=sorted(sides - set(installed)),
-        seed=config.seed,
-    )
-
-
-def _compare(run: Experiment, found: ParityRun, recipe: Recipe, bars: Progress) -> None:
-    """Train all programs abreast, noting their differences as they go."""
-    num_steps = max(watched.comparison.num_steps for watched in found.watched)
-    bar = bars.add_task("updates", total=num_steps)
-    console.print("Starting the programs ...")
-    init_key, data_key = recipes.run_keys(found.seed)
-    train = run.dataset.train
-    task = Task(
-        params=jax.device_get(flax_dense.init(init_key, recipe.layer_sizes)),
-        data=train,
-        batches=batches(data_key, len(train.label), recipe.batch_size, num_steps),
-        marks=marks(num_steps),
-        learning_rate=recipe.learning_rate,
-        pixels=pixel_values(),
-    )
-    began = time.perf_counter()
-    pairs = [watched.comparison for watched in found.watched]
-    for step, apart in comparison.compare(pairs, task):
-        for watched in found.watched:
-            if watched.comparison.name in apart:
-                watched.steps.append(step)
-                watched.apart.append(apart[watched.comparison.name])
-        line = {"dataset": run.dataset.name, "step": step, "apart": apart}
-        run.written.append_line("metrics.jsonl", line)
-        bars.update(bar, completed=step)
-        bars.console.print(parity_report.step_line(step, apart))
-    found.parity_seconds = time.perf_counter() - began
-
-
-def _price(
-    run: Experiment, found: ParityRun, config: Config, recipe: Recipe, bars: Progress
-) -> None:
-    """Train the choices one after the other, each from all seeds."""
-    seeds = range(1, config.seeds + 1)
-    total = len(found.priced) * len(seeds) * recipe.num_epochs
-    bar = bars.add_task("epochs of priced networks", total=total)
-    began = time.perf_counter()
-    for priced in found.priced if seeds else ():
-        for epoch in prices.train(priced.choice, recipe, run.dataset, seeds):
-            line = {
-                "dataset": run.dataset.name,
-                "choice": priced.choice.name,
-                "epoch": epoch.number,
-                "seeds": list(epoch.seeds),
-                "train_loss": finites(epoch.train_loss),
-                "test_accuracy": epoch.test_accuracy.tolist(),
-            }
-            run.written.append_line("metrics.jsonl", line)
-            bars.update(bar, advance=len(epoch.seeds))
-            if epoch.number == recipe.num_epochs:
-                values = epoch.test_accuracy.tolist()
-                priced.accuracy.update(zip(epoch.seeds, values, strict=True))
-        bars.console.print(parity_report.price_line(priced))
-    found.price_seconds = time.perf_counter() - began
+def measure(
+    run: Run[Config], recipe: Recipe, pairs: Sequence[Comparison]
+) -> Iterator[dict[str, Any]]:
+    """A row for each mark among the updates, then for each epoch that is priced."""
+    installed = programs()
+    run.keep("programs", installed)
+    pairs = [pair for pair in pairs if pair.runs_with(installed)]
+    num_steps = max(pair.num_steps for pair in pairs)
+    seeds = range(1, run.config.seeds + 1)
+    choices = prices.CHOICES if seeds else ()
+    num_epochs = len(choices) * len(seeds) * recipe.num_epochs
+    totals = {"updates": num_steps, "priced epochs": num_epochs}
+    task = make_task(recipe, run.data, run.config.seed, num_steps)
+    with jax.default_matmul_precision("highest"), Progress(totals) as progress:
+        progress.text("updates", "starting the programs")
+        for before, row in zip((0, *task.marks), compare(pairs, task), strict=False):
+            progress.advance("updates", row["step"] - before, page.step_text(row))
+            yield {"dataset": run.data.name, **row}
+        for choice in choices:
+            for row in prices.train(choice, recipe, run.data, seeds):
+                amount = len(row["seeds"])
+                text = page.price_text(row)
+                progress.advance("priced epochs", amount, text)
+                yield {"dataset": run.data.name, **row}
 
 
 if __name__ == "__main__":
-    runtime.run(main, Config, all_cores=True)
+    run_command(main, Config, all_cores=True)

@@ -4,46 +4,24 @@ Each choice changes one thing of the Keras network's mirror in Flax.
 """
 
 import itertools
+import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
-from jaxnets import ensemble as many
-from jaxnets import flax_dense
-from jaxnets import models as recipes
+from experiments.kit.numbers import finites
+from jaxnets import ensemble, flax_dense, optimizers
 from jaxnets.data import Dataset
-from jaxnets.models import Recipe
-from jaxnets.raw_pixels import on_bytes
-from jaxnets.types import Batch, Dense, LossFn, Params, Totals, count
+from jaxnets.pixels import on_bytes
+from jaxnets.types import Batch, Dense, Layers, LossFn, Recipe, Totals, count
 
 CLIP = 1e-7  # keras.config.epsilon()
-Init = Callable[[jax.Array, tuple[int, ...]], Params]
 
 
-class Choice(NamedTuple):
-    """One way to build and train the network."""
-
-    name: str
-    what: str
-    init: Init = flax_dense.init
-    loss_fn: LossFn = flax_dense.loss_fn
-    tx: Callable[[float], optax.GradientTransformation] = recipes.keras_adam
-
-
-class ChoiceEpoch(NamedTuple):
-    """An epoch of some seeds of a choice."""
-
-    number: int
-    seeds: Sequence[int]
-    train_loss: np.ndarray  # float [seeds]
-    test_accuracy: np.ndarray  # float [seeds], after the epoch's last step
-
-
-def lecun_init(key: jax.Array, layer_sizes: tuple[int, ...]) -> Params:
+def lecun_init(key: jax.Array, layer_sizes: tuple[int, ...]) -> Layers:
     """Flax's default: kernels from N(0, 1 / in), cut at two deviations; biases zero.
 
     Source: LeCun, Bottou, Orr and Mueller (1998), "Efficient BackProp", section 4.6.
@@ -57,7 +35,7 @@ def lecun_init(key: jax.Array, layer_sizes: tuple[int, ...]) -> Params:
     )
 
 
-def clipped_loss(params: Params, batch: Batch) -> tuple[jax.Array, Totals]:
+def clipped_loss(params: Layers, batch: Batch) -> tuple[jax.Array, Totals]:
     """Cross-entropy from probabilities kept within [1e-7, 1 - 1e-7].
 
     Keras computes it so where it cannot see the logits behind a softmax, which only
@@ -69,6 +47,16 @@ def clipped_loss(params: Params, batch: Batch) -> tuple[jax.Array, Totals]:
     chosen = jnp.take_along_axis(probability, batch.label[:, None], axis=-1)[:, 0]
     losses = -jnp.log(chosen)
     return jnp.mean(losses), count(logits, losses, batch.label)
+
+
+class Choice(NamedTuple):
+    """One way to build and train the network."""
+
+    name: str
+    what: str
+    init: Callable[[jax.Array, tuple[int, ...]], Layers] = flax_dense.init
+    loss_fn: LossFn = flax_dense.loss_fn
+    tx: Callable[[float], optax.GradientTransformation] = optimizers.keras_adam
 
 
 AS_KERAS = Choice("as tf.keras", "Adam's epsilon 1e-7 outside, Glorot, logits, [0, 1]")
@@ -92,37 +80,39 @@ CHOICES = (
         loss_fn=on_bytes(flax_dense.loss_fn),
     ),
     Choice(
-        "raw pixels, clipped",
-        "both of these at once",
-        loss_fn=on_bytes(clipped_loss),
+        "raw pixels, clipped", "both of these at once", loss_fn=on_bytes(clipped_loss)
     ),
 )
 
 
 def train(
-    choice: Choice, recipe: Recipe, dataset: Dataset, seeds: Sequence[int]
-) -> Iterator[ChoiceEpoch]:
-    """Train the choice from each seed, as many at once as the devices like."""
+    choice: Choice, recipe: Recipe, data: Dataset, seeds: Sequence[int]
+) -> Iterator[dict[str, Any]]:
+    """Train the choice from each seed, as many at once as the devices like.
 
-    def init(key: jax.Array) -> Params:
+    Yields a row for each epoch of the networks that train together.
+    """
+
+    def init(key: jax.Array) -> Layers:
         return choice.init(key, recipe.layer_sizes)
 
-    tx = choice.tx(recipe.learning_rate)
-    for some in many.chunks(seeds, many.num_at_once(init, tx)):
-        for epoch in many.fit_seeds(
-            init,
-            choice.loss_fn,
-            tx,
-            dataset.train,
-            [dataset.test],
+    began = time.perf_counter()
+    work = (init, choice.loss_fn, choice.tx(recipe.learning_rate), data.train)
+    held_out = (data.test,)
+    at_once = ensemble.num_at_once(*work, held_out, batch_size=recipe.batch_size)
+    for some in ensemble.chunks(seeds, at_once):
+        for epoch in ensemble.fit_many(
+            *work,
+            held_out,
             seeds=some,
             batch_size=recipe.batch_size,
             num_epochs=recipe.num_epochs,
         ):
-            tested = epoch.held_out[0]
-            yield ChoiceEpoch(
-                epoch.number,
-                some,
-                epoch.train.loss / epoch.train.seen,
-                tested.correct / tested.seen,
-            )
+            yield {
+                "choice": choice.name,
+                "epoch": epoch.number,
+                "seeds": list(some),
+                "train_loss": finites(epoch.train.mean_loss),
+                "test_accuracy": epoch.held_out[0].accuracy.tolist(),
+                "seconds": time.perf_counter() - began,
+            }

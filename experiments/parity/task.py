@@ -1,4 +1,4 @@
-"""What the programs that `parity` compares are given, and what they hand back."""
+"""What the programs that are compared are given, and what they hand back."""
 
 import itertools
 from typing import NamedTuple
@@ -7,8 +7,10 @@ import jax
 import numpy as np
 
 from jaxnets import training
+from jaxnets.batches import epoch_order
+from jaxnets.data import Dataset
 from jaxnets.pixels import WHITE, to_vectors
-from jaxnets.types import Batch, Params
+from jaxnets.types import Batch, Layers, Recipe
 
 BETAS = (0.9, 0.999)  # of Adam, Keras's and optax's default
 # Keras on TensorFlow takes the powers of the betas from their float32 values, even
@@ -30,15 +32,33 @@ class Side(NamedTuple):
 class Task(NamedTuple):
     """What all sides are given; NumPy arrays, since it travels to processes."""
 
-    params: Params  # float32
+    params: Layers  # float32
+    layer_sizes: tuple[int, ...]
+    learning_rate: float
     data: Batch
     batches: list[np.ndarray]  # indices of each step's images
     marks: tuple[int, ...]  # steps after which the weights are compared
-    learning_rate: float
     pixels: np.ndarray  # float32 [256]: what a pixel of 0 to 255 is to the networks
 
 
-Snapshot = dict[Side, Params]  # the weights that the sides have reached
+Snapshot = dict[Side, Layers]  # the weights that the sides have reached
+
+
+def make_task(recipe: Recipe, data: Dataset, seed: int, num_steps: int) -> Task:
+    """The task of so many updates, its weights and its order decided by the seed."""
+    from jaxnets import flax_dense  # which the processes of Keras do without
+
+    keys = training.run_keys(seed)
+    num_examples = len(data.train.label)
+    return Task(
+        params=jax.device_get(flax_dense.init(keys.init, recipe.layer_sizes)),
+        layer_sizes=recipe.layer_sizes,
+        learning_rate=recipe.learning_rate,
+        data=data.train,
+        batches=batches(keys.data, num_examples, recipe.batch_size, num_steps),
+        marks=marks(num_steps),
+        pixels=pixel_values(),
+    )
 
 
 def marks(num_steps: int) -> tuple[int, ...]:
@@ -51,13 +71,13 @@ def batches(
     key: jax.Array, num_examples: int, batch_size: int, num_steps: int
 ) -> list[np.ndarray]:
     """The indices of so many steps' images, epoch after epoch, as in training."""
-    found: list[np.ndarray] = []
+    indices: list[np.ndarray] = []
     for epoch in itertools.count():
-        order = np.asarray(training.epoch_order(key, epoch, num_examples))
-        found += np.split(order, range(batch_size, num_examples, batch_size))
-        if len(found) >= num_steps:
+        order = np.asarray(epoch_order(key, epoch, num_examples))
+        indices += np.split(order, range(batch_size, num_examples, batch_size))
+        if len(indices) >= num_steps:
             break
-    return found[:num_steps]
+    return indices[:num_steps]
 
 
 def pixel_values() -> np.ndarray:

@@ -177,15 +177,27 @@ def seed_epochs(
     model: str, dataset: str, seeds: Sequence[int], epoch: Epoch
 ) -> list[SeedEpoch]:
     """An epoch of S networks, held out the validation and the test set, one by one."""
-    group = (seeds[0], len(seeds), epoch.seconds, epoch.evaluation_seconds)
     rows = []
     for index, seed in enumerate(seeds):
         train, validation, test = (
             Totals(*(sums[index].item() for sums in part))
             for part in (epoch.train, *epoch.held_out)
         )
-        means = finite(train.mean_loss), train.accuracy
-        counts = validation.correct, validation.seen, test.correct, test.seen
-        row = SeedEpoch(dataset, model, seed, epoch.number, *means, *counts, *group)
+        row = SeedEpoch(
+            dataset=dataset,
+            model=model,
+            seed=seed,
+            epoch=epoch.number,
+            train_loss=finite(train.mean_loss),
+            train_accuracy=float(train.accuracy),
+            validation_correct=int(validation.correct),
+            validation_seen=int(validation.seen),
+            test_correct=int(test.correct),
+            test_seen=int(test.seen),
+            group=seeds[0],
+            group_size=len(seeds),
+            group_seconds=epoch.seconds,
+            group_evaluation_seconds=epoch.evaluation_seconds,
+        )
         rows.append(row)
     return rows
