@@ -1,53 +1,50 @@
 """What single neurons do, learn and cannot learn, and what many do in time.
 
-    python experiments/neurons.py
+    python -m experiments.neurons
 
 It puts the statements about perceptrons, sigmoid neurons and recurrent nets to the
 test: logic from NAND, the learning rule on truth tables and on every two digits, a
 ten-class perceptron, small changes of weights, cascades in nets with loops.
 
-Expected on MNIST: the learning rule ends on 26 of the 45 pairs of digits within 200
-passes; one perceptron for two digits is right on 98.0 % of the test images, a sigmoid
-neuron on 98.6 %; the ten-class perceptron on 92.5 to 92.8 % (mean of its steps, grey
-pixels, 5 seeds), the zero line of the comparison. The error of the linear prediction
-goes with the square of the change. About 40 s on two CPU cores.
+Expected on MNIST: the learning rule converges on 26 of the 45 pairs of digits within
+200 passes; one perceptron for two digits is right on 98.0 % of the test images, a
+sigmoid neuron on 98.6 %; the ten-class perceptron on 92.5 to 92.8 % (mean of its steps,
+grey pixels, 5 seeds). The error of the linear prediction goes with the square of the
+change. About 40 s on two CPU cores.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
 import jax
-from rich.progress import track
 
-from experiments.kit import command as runtime
-from experiments.kit import run as experiment
-from experiments.kit.progress import console
-from experiments.kit.run import Experiment
-from experiments.kit.statistics import mcnemar_p_value
+from experiments.kit.command import run_command
+from experiments.kit.options import Options
+from experiments.kit.progress import Progress
+from experiments.kit.run import Row, Run
 from experiments.neurons import (
     digit_pairs,
     importance,
-    logic_check,
+    logic,
     loops,
+    sections,
     small_changes,
-    ten_class_runs,
+    ten_classes,
 )
-from experiments.neurons import report as neurons_report
-from experiments.neurons.report import Found
-from jaxnets import models as recipes
+from experiments.neurons.results import part, results
 from jaxnets.errors import InputError
-from jaxnets.neurons.cascade import Timing, check_timing
+from jaxnets.neurons.cascade import Timing, require_timing
+from jaxnets.training import require_seed, run_keys
 
 RANDOM_NEURONS = 1000
 RANDOM_INPUTS = 10
 MAX_BITS = 8  # 65,536 sums
 TIMING = Timing()
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(experiment.Options):
+class Config(Options):
     """How much to measure."""
 
     bits: int = 6
@@ -75,27 +72,39 @@ class Config(experiment.Options):
     seed: int = 1
     """Decides the random neurons and nets."""
 
+    @property
+    def timing(self) -> Timing:
+        """Of the recurrent net."""
+        return Timing(self.duration, self.delay, self.rest)
+
+
+class Keys(NamedTuple):
+    """What random neurons and nets are drawn from."""
+
+    small_changes: jax.Array
+    importance: jax.Array
+    consistency: jax.Array
+    cascades: jax.Array
+
 
 def main(config: Config) -> dict[str, Any]:
     """Measure everything; return the content of results.json."""
-    _check(config)
-    run = experiment.prepare("neurons", config)
-    digit_pairs.check(run.dataset)
-    run.begin()
-    found = Found()
-
-    def work() -> None:
-        _measure_neurons(config, found)
-        _measure_pairs(config, run, found)
-        _measure_ten_classes(config, run, found)
-
-    def finish(status: str) -> dict[str, Any]:
-        return neurons_report.finish(run, found, status)
-
-    return run.carry_out(work, finish)
+    validate_config(config)
+    run = Run.open("neurons", config)
+    digit_pairs.pairs_of(run.data)  # InputError where there is none
+    with jax.default_matmul_precision("highest"):
+        run.record(measure(run))
+    content = results(run.rows, run.data)
+    return run.publish(
+        content,
+        title="Neurons",
+        lead="What one neuron does, can learn and cannot, and what many do in time.",
+        sections=sections.of(run, content),
+    )
 
 
-def _check(config: Config) -> None:
+def validate_config(config: Config) -> None:
+    """Raise InputError where an option makes no sense whatever the data."""
     if not 1 <= config.bits <= MAX_BITS:
         raise InputError(f"bits={config.bits} must be between 1 and {MAX_BITS}")
     for name in ("max_passes", "sigmoid_passes", "epochs", "steps"):
@@ -111,59 +120,64 @@ def _check(config: Config) -> None:
     if not config.seeds or len(set(config.seeds)) < len(config.seeds):
         raise InputError(f"seeds {config.seeds} must be one or more, each once")
     for seed in (*config.seeds, config.seed):
-        recipes.check_seed(seed)
-    check_timing(_timing(config))
+        require_seed(seed)
+    require_timing(config.timing)
 
 
-def _timing(config: Config) -> Timing:
-    return Timing(config.duration, config.delay, config.rest)
-
-
-def _measure_neurons(config: Config, found: Found) -> None:
-    """What needs no data set."""
-    console.print("single neurons and small nets ...")
-    keys = jax.random.split(jax.random.key(config.seed), 4)
+def measure(run: Run[Config]) -> Iterator[Row]:
+    """Single neurons and nets, then neurons that learn digits; rows name their part."""
+    config = run.config
+    keys = Keys(*jax.random.split(run_keys(config.seed).extra, len(Keys._fields)))
     random = (RANDOM_NEURONS, RANDOM_INPUTS)
-    parts = found.parts
-    parts["logic"] = logic_check.check(config.bits)
-    parts["gate_learning"] = logic_check.learn_gates(config.max_passes)
-    parts["small_changes"] = small_changes.measure(keys[0], *random)
-    parts["importance"] = importance.measure(keys[1], *random)
-    parts["consistency"] = loops.consistency(keys[2])
-    parts["cascades"], found.rasters = loops.cascades(
-        keys[3], config.neurons, config.steps, _timing(config)
-    )
+    yield {"part": "logic", **logic.check_circuits(config.bits)}
+    yield {"part": "gate_learning", **logic.learn_gates(config.max_passes)}
+    yield {
+        "part": "small_changes",
+        **small_changes.measure(keys.small_changes, *random),
+    }
+    yield {"part": "importance", **importance.measure(keys.importance, *random)}
+    yield {"part": "consistency", **loops.consistency(keys.consistency)}
+    net = (config.neurons, config.steps, config.timing)
+    for row in loops.cascades(keys.cascades, *net):
+        yield {"part": "cascades", **row}
+    write_bursts(run)
+    totals = {
+        "two digits": len(digit_pairs.pairs_of(run.data)),
+        "ten classes": len(ten_classes.INPUTS) * len(config.seeds) * config.epochs,
+    }
+    with Progress(totals) as progress:
+        progress.text("two digits", "compiling")
+        for row in digit_pairs.measure(
+            run.data,
+            max_passes=config.max_passes,
+            sigmoid_passes=config.sigmoid_passes,
+            rate=config.rate,
+        ):
+            yield {"part": "pairs", **row}
+            progress.advance("two digits")
+            write_pairs(run)
+        progress.text("ten classes", "compiling")
+        for row, layers in ten_classes.measure(run.data, config.seeds, config.epochs):
+            for name, layer in layers.items():
+                run.write_weights(f"ten_{name}", (layer,))
+            yield {"part": "ten_classes", **row}
+            progress.advance("ten classes")
 
 
-def _measure_pairs(config: Config, run: Experiment, found: Found) -> None:
-    rows = digit_pairs.measure(
-        run.dataset,
-        max_passes=config.max_passes,
-        sigmoid_passes=config.sigmoid_passes,
-        rate=config.rate,
-    )
-    total = len(digit_pairs.pairs_of(run.dataset))
-    for row, right in _shown(rows, "two digits", total):
-        found.pairs.append({**row, "p_value": mcnemar_p_value(*right)})
+def write_bursts(run: Run[Config]) -> None:
+    """All bursts of the nets as a CSV file."""
+    nets = part(run.rows, "cascades")
+    bursts = ((net["net"], *burst) for net in nets for burst in net["raster"])
+    run.write_csv("bursts.csv", ("net", "neuron", "begin", "end"), bursts)
 
 
-def _measure_ten_classes(config: Config, run: Experiment, found: Found) -> None:
-    rows = ten_class_runs.fit(run.dataset, config.seeds, config.epochs)
-    total = len(ten_class_runs.INPUTS) * len(config.seeds) * config.epochs
-    for row, layers in _shown(rows, "ten classes", total):
-        found.epochs.append(row)
-        found.layers = layers
-        run.written.append_line("metrics.jsonl", row)
-
-
-def _shown(rows: Iterable[Item], name: str, total: int) -> Iterable[Item]:
-    """The rows, with a bar on a terminal and a line elsewhere."""
-    if not console.is_terminal:
-        console.print(f"{name} ...")
-    return track(
-        rows, name, total=total, console=console, disable=not console.is_terminal
-    )
+def write_pairs(run: Run[Config]) -> None:
+    """The pairs of digits so far as a CSV file."""
+    pairs = part(run.rows, "pairs")
+    digits = ("-".join(map(str, pair["digits"])) for pair in pairs)
+    rows = ({**pair, "digits": text} for pair, text in zip(pairs, digits, strict=True))
+    run.write_csv("pairs.csv", tuple(pairs[0]), (tuple(row.values()) for row in rows))
 
 
 if __name__ == "__main__":
-    runtime.run(main, Config)
+    run_command(main, Config)

@@ -4,7 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnets.neurons.perceptron import Neuron, all_inputs, fire
+from experiments.kit.run import Row
+from experiments.neurons.logic import all_inputs
+from jaxnets.neurons.perceptron import Neuron, fire
 from jaxnets.types import Array
 
 DRAWN = 60  # neurons in the figure
@@ -54,7 +56,7 @@ def orders(weights: np.ndarray, effects: np.ndarray) -> dict[str, int]:
     }
 
 
-def measure(key: jax.Array, num_neurons: int, num_inputs: int) -> dict[str, object]:
+def measure(key: jax.Array, num_neurons: int, num_inputs: int) -> Row:
     """`orders` of random perceptrons, for inputs equally often 1 and for others.
 
     Weights and bias are normal; the other inputs' probabilities are uniform.
@@ -63,9 +65,11 @@ def measure(key: jax.Array, num_neurons: int, num_inputs: int) -> dict[str, obje
     def draw(key: jax.Array) -> tuple[Neuron, jax.Array]:
         weight_key, bias_key, probability_key = jax.random.split(key, 3)
         shape = (num_neurons, num_inputs)
-        weights = jax.random.normal(weight_key, shape)
-        bias = jax.random.normal(bias_key, (num_neurons,))
-        return Neuron(weights, bias), jax.random.uniform(probability_key, shape)
+        weights = jax.random.normal(weight_key, shape, jnp.float32)
+        bias = jax.random.normal(bias_key, (num_neurons,), jnp.float32)
+        return Neuron(weights, bias), jax.random.uniform(
+            probability_key, shape, jnp.float32
+        )
 
     neurons, uniform = jax.device_get(jax.jit(draw)(key))
     weights = neurons.weights
