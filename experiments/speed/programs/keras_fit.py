@@ -1,20 +1,21 @@
 """Keras, one `model.fit` for all epochs, on the backend that KERAS_BACKEND names.
 
-The network and its settings are those of `jaxnets.keras_dense`, which is not
-imported because it brings TensorFlow and JAX along: each backend's process
-should carry only what it needs. Between two epochs `fit` waits in its callback.
+The network is that of `jaxnets.keras_network`, the settings are Keras's defaults.
+Between two epochs `fit` waits in its callback.
 """
 
+import os
 import random
 import time
+from typing import Any
 
 import numpy as np
 
-from experiments.speed.contenders.task import WHITE, Data, Epoch, OnEpoch, Task
-from jaxnets.process import stderr_silenced
+from experiments.speed.task import WHITE, Data, Epoch, OnEpoch, Task
+from jaxnets.keras_network import VARIABLE, build, load_keras
 
-with stderr_silenced():  # TensorFlow greets on standard error
-    import keras
+BACKEND = os.environ.get(VARIABLE, "tensorflow")
+keras: Any = load_keras(BACKEND)
 
 
 class _Clock(keras.callbacks.Callback):
@@ -36,22 +37,15 @@ class _Clock(keras.callbacks.Callback):
         return keras.ops.convert_to_numpy(scores).argmax(axis=1)
 
 
-def _set_seed(seed: int) -> None:
-    """As `keras.utils.set_random_seed`, which loads TensorFlow for any backend."""
-    if keras.backend.backend() == "tensorflow":
-        keras.utils.set_random_seed(seed)
-        return
-    random.seed(seed)  # initial weights
-    np.random.seed(seed)  # the order of the images
-
-
-def build(task: Task, image_shape: tuple[int, int]) -> keras.Model:
-    """Flatten, Dense with ReLU, and a softmax at the end; compiled."""
-    _set_seed(task.seed)
-    model = keras.Sequential([keras.Input(image_shape), keras.layers.Flatten()])
-    for size in task.layer_sizes[1:-1]:
-        model.add(keras.layers.Dense(size, activation="relu"))
-    model.add(keras.layers.Dense(task.layer_sizes[-1], activation="softmax"))
+def compiled(task: Task, image_shape: tuple[int, ...]) -> Any:
+    """The network, ready to train."""
+    seed: int | None = task.seed
+    if BACKEND != "tensorflow":
+        # `keras.utils.set_random_seed` would load TensorFlow for any backend.
+        random.seed(seed)  # initial weights
+        np.random.seed(seed)  # the order of the images
+        seed = None
+    model = build(task.layer_sizes, image_shape, seed, backend=BACKEND)
     optimizers = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}
     model.compile(
         optimizer=optimizers[task.optimizer](task.learning_rate),
@@ -62,12 +56,12 @@ def build(task: Task, image_shape: tuple[int, int]) -> keras.Model:
 
 
 def run(task: Task, data: Data, on_epoch: OnEpoch) -> None:
-    """Train; see `contenders.task` for what is handed over."""
-    if keras.backend.backend() == "jax":
+    """Train, calling `on_epoch` after each epoch."""
+    if BACKEND == "jax":
         import jax
 
         jax.config.update("jax_enable_compilation_cache", False)  # a cold start
-    model = build(task, data.image.shape[1:])
+    model = compiled(task, data.image.shape[1:])
     scaled = data.image.astype(np.float32)
     scaled /= WHITE  # in place: a second array would double the peak of memory
     model.fit(

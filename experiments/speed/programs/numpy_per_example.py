@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 
-from experiments.speed.contenders.task import Data, Epoch, OnEpoch, Task, to_vectors
+from experiments.speed.task import Data, Epoch, OnEpoch, Task, to_vectors
 
 Weights = list[np.ndarray]  # one [out, in] a layer
 Biases = list[np.ndarray]  # one [out, 1] a layer
@@ -88,7 +88,7 @@ def to_examples(data: Data, num_classes: int) -> Examples:
 
 
 def run(task: Task, data: Data, on_epoch: OnEpoch) -> None:
-    """Train; see `contenders.task` for what is handed over."""
+    """Train, calling `on_epoch` after each epoch."""
     rng = np.random.default_rng(task.seed)
     weights, biases = init(rng, task.layer_sizes)
     examples = to_examples(data, task.layer_sizes[-1])

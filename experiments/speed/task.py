@@ -1,8 +1,8 @@
-"""What a worker is given and what it reports; NumPy and the standard library only."""
+"""What a contender is given and what it reports, in NumPy and plain Python."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -10,17 +10,17 @@ WHITE = 255  # the largest value of an 8-bit pixel
 
 
 class Task(NamedTuple):
-    """One model's training, in plain values: a worker need not import jaxnets."""
+    """One network's training, in plain values: a program need not import jaxnets."""
 
-    model: str  # one of `contenders.MODELS`
+    network: str  # the model's name; it decides activations, cost, initial weights
     layer_sizes: tuple[int, ...]
-    optimizer: str  # "sgd" or "adam"
+    optimizer: Literal["sgd", "adam"]
     learning_rate: float
     batch_size: int
-    num_epochs: int  # the most that a worker is asked for
+    num_epochs: int  # the most that a program is asked for
     seed: int
     folder: Path  # with the arrays that `write_data` left
-    num_examples: int | None = None  # to repeat the training images to; None: as left
+    num_examples: int  # the training images, repeated where there are fewer
     part_steps: int | None = None  # of each epoch, so many first steps; None: all
     epochs_per_turn: int = 1  # that a report is the mean of, after a first single one
 
@@ -33,31 +33,33 @@ class Data(NamedTuple):
 
 
 class Epoch(NamedTuple):
-    """What a contender hands over after each epoch."""
+    """What a program hands over after each epoch."""
 
     seconds: float  # the epoch alone, shuffling included
     predict: Callable[[np.ndarray], np.ndarray]  # images uint8 to classes
     compile_seconds: float = 0.0  # where it is told apart from the epoch
     fixed_seconds: float = 0.0  # of a part's `seconds`, what a whole takes once too
+    device: str = "cpu"  # that it trains on
 
 
 class Report(NamedTuple):
-    """What a worker sends to the parent after each epoch."""
+    """What a contender's process sends after each turn."""
 
-    seconds: float
+    seconds: float  # of an epoch, or of its part
     compile_seconds: float
-    since_start: float  # seconds from the process's start to this epoch's end
+    since_start: float  # seconds from the process's start to this turn's end
     correct: int  # of the test images, counted after the clock stopped
     seen: int
     peak_bytes: int | None  # of the process so far
     fixed_seconds: float = 0.0
+    device: str = "cpu"
 
 
 OnEpoch = Callable[[Epoch], None]  # returns when the next epoch is to begin
 
 
 def write_data(folder: Path, train: Data, test: Data) -> None:
-    """Leave the decoded arrays where every worker finds them."""
+    """Leave the decoded arrays where every process finds them."""
     for part, (image, label) in (("train", train), ("test", test)):
         np.save(folder / f"{part}_image.npy", image)
         np.save(folder / f"{part}_label.npy", label)
@@ -67,7 +69,7 @@ def read_data(folder: Path, part: str, num_examples: int | None = None) -> Data:
     """The arrays of "train" or "test", from the first on again up to a number."""
     image = np.load(folder / f"{part}_image.npy")
     label = np.load(folder / f"{part}_label.npy")
-    if num_examples is None:
+    if num_examples is None or num_examples == len(label):
         return Data(image, label)
     rows = np.arange(num_examples) % len(label)
     return Data(image[rows], label[rows])

@@ -11,7 +11,7 @@ import time
 import numpy as np
 from sklearn.neural_network import MLPClassifier
 
-from experiments.speed.contenders.task import Data, Epoch, OnEpoch, Task, to_vectors
+from experiments.speed.task import Data, Epoch, OnEpoch, Task, to_vectors
 
 
 def build(task: Task) -> MLPClassifier:
@@ -33,7 +33,7 @@ def build(task: Task) -> MLPClassifier:
 
 
 def run(task: Task, data: Data, on_epoch: OnEpoch) -> None:
-    """Train; see `contenders.task` for what is handed over."""
+    """Train, calling `on_epoch` after each epoch."""
     network = build(task)
     vectors = to_vectors(data.image)
     classes = np.arange(task.layer_sizes[-1])

@@ -15,25 +15,25 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from experiments.speed.contenders.task import Data, Epoch, OnEpoch, Task, to_vectors
+from experiments.speed.task import Data, Epoch, OnEpoch, Task, to_vectors
 
 
 def build(task: Task) -> nn.Sequential:
     """The model's layers, with its own initial distribution."""
-    activation = nn.Sigmoid if task.model == "sigmoid_mse" else nn.ReLU
+    activation = nn.Sigmoid if task.network == "sigmoid_mse" else nn.ReLU
     layers: list[nn.Module] = []
     for num_in, num_out in itertools.pairwise(task.layer_sizes):
         layer = nn.Linear(num_in, num_out)
-        if task.model == "sigmoid_mse":
+        if task.network == "sigmoid_mse":
             nn.init.normal_(layer.weight)
             nn.init.normal_(layer.bias)
         else:
-            uniform = task.model == "flax_dense"
+            uniform = task.network == "flax_dense"
             fill = nn.init.xavier_uniform_ if uniform else nn.init.xavier_normal_
             fill(layer.weight)
             nn.init.zeros_(layer.bias)
         layers += [layer, activation()]
-    if task.model != "sigmoid_mse":
+    if task.network != "sigmoid_mse":
         layers.pop()  # logits
     return nn.Sequential(*layers)
 
@@ -54,7 +54,7 @@ def optimizer(network: nn.Module, task: Task) -> torch.optim.Optimizer:
 
 
 def run(task: Task, data: Data, on_epoch: OnEpoch) -> None:
-    """Train; see `contenders.task` for what is handed over."""
+    """Train, calling `on_epoch` after each epoch."""
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     torch.manual_seed(task.seed)
     network = build(task)
@@ -62,7 +62,7 @@ def run(task: Task, data: Data, on_epoch: OnEpoch) -> None:
     images = torch.from_numpy(to_vectors(data.image))
     targets = torch.from_numpy(data.label.astype(np.int64))
     loss_fn = functional.cross_entropy
-    if task.model == "sigmoid_mse":
+    if task.network == "sigmoid_mse":
         targets = functional.one_hot(targets, task.layer_sizes[-1]).float()
         loss_fn = quadratic_cost
 

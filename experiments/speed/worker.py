@@ -1,68 +1,59 @@
-"""A contender's process: one epoch at a time, when the parent says so."""
+"""A contender's process: one turn at a time, when the parent asks for it."""
 
 import importlib
-import signal
 import sys
 import time
-import traceback
-from multiprocessing.connection import Connection
+from collections.abc import Callable
 from statistics import fmean
 
-from experiments.speed.contenders.task import Epoch, Report, Task, read_data
+from experiments.speed.task import Epoch, Report, Task, read_data
 
 EVALUATION_BATCH = 1000  # test images at a time, so that testing adds little memory
 
 
-def serve(connection: Connection, module: str, task: Task, started: float) -> None:
-    """Train until the parent ends the process.
+def serve(
+    send: Callable[[Report], None], program: str, task: Task, started: float
+) -> None:
+    """Train, and send a report after each turn; for `process.iterate` in lockstep.
 
-    Sends a `Report` after each turn, then waits for a word before the next; the
-    first turn begins at once and is one epoch. An error is sent as its traceback.
+    The first turn is one epoch, each later one `task.epochs_per_turn`.
 
     Args:
-      connection: to the parent.
-      module: of the contender, in this package.
+      send: returns when the next turn is to begin.
+      program: a module's name in `experiments.speed.programs`.
       task: what to train.
-      started: `time.time()` when the parent started this process.
+      started: `time.time()` when this process was started.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-
     turn: list[Epoch] = []
-    epochs_per_turn = 1
+    turn_size = 1
 
     def on_epoch(epoch: Epoch) -> None:
-        nonlocal epochs_per_turn
+        nonlocal turn_size
         turn.append(epoch)
-        if len(turn) < epochs_per_turn:
-            return
-        connection.send(_report(turn, task, started))
-        turn.clear()
-        epochs_per_turn = task.epochs_per_turn
-        connection.recv()
+        if len(turn) == turn_size:
+            send(_report(turn, task, started))
+            turn.clear()
+            turn_size = task.epochs_per_turn
 
-    try:
-        contender = importlib.import_module(f"contenders.{module}")
-        data = read_data(task.folder, "train", task.num_examples)
-        contender.run(task, data, on_epoch)
-    except (EOFError, BrokenPipeError):
-        return  # the parent is gone
-    except Exception:
-        connection.send(traceback.format_exc())
+    module = importlib.import_module(f"experiments.speed.programs.{program}")
+    module.run(task, read_data(task.folder, "train", task.num_examples), on_epoch)
 
 
 def _report(turn: list[Epoch], task: Task, started: float) -> Report:
     """The mean of a turn's epochs, and the state after the last one."""
     since_start = time.time() - started
     peak = peak_bytes()
-    correct, seen = _evaluate(turn[-1], task)
+    last = turn[-1]
+    correct, seen = _evaluate(last, task)
     return Report(
         seconds=fmean(epoch.seconds for epoch in turn),
-        compile_seconds=turn[-1].compile_seconds,
+        compile_seconds=last.compile_seconds,
         since_start=since_start,
         correct=correct,
         seen=seen,
         peak_bytes=peak,
         fixed_seconds=fmean(epoch.fixed_seconds for epoch in turn),
+        device=last.device,
     )
 
 
