@@ -1,49 +1,49 @@
 """Run every experiment, one after the other, and gather their pages.
 
-    python experiments/all.py            # about an hour on two cores
-    python experiments/all.py --quick    # small settings, to see that all of it works
+    python -m experiments.everything            # about an hour on two cores
+    python -m experiments.everything --quick    # small settings, to see that all work
 
 Each runs as its own command, in a process of its own, and leaves its own folder; what
 it prints is shown. At the end index.html links all the pages. An experiment that fails
-is named there and does not stop the others; the exit code is then 1. The lessons
-(sigmoid_mse.py, relu_softmax.py, row_rnn.py, keras_vs_flax.py) leave no folder and are
-not among them.
+is named there and does not stop the others; the exit code is then 1.
 """
 
 import ast
 import json
+import signal
 import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from experiments.kit import command as runtime
 from experiments.kit import folder, index
-from experiments.kit.folder import RunFolder
+from experiments.kit.command import run_command, uninterrupted
+from experiments.kit.index import Entry
+from experiments.kit.options import DataOptions
 from experiments.kit.progress import console
-from jaxnets import models as recipes
 from jaxnets.errors import InputError, ProcessFailed
+from jaxnets.models import MODELS
+from jaxnets.process import exit_in_words
 
-HERE = Path(__file__).resolve().parent
-# In the order of the write-up. What each is run with, beside the data's options:
+HERE = Path(__file__).parent
+# What each is run with, beside the data's options.
 FULL: dict[str, tuple[str, ...]] = {
+    "compare": ("--models", *MODELS),  # row_rnn too
     "neurons": (),
-    "compare": ("--models", *recipes.RECIPES),  # row_rnn too
     "seeds": (),
     "bugs": (),
     "parity": (),
-    "benchmark": (),
-    "scaling": (),
+    "speed": ("--points", "models", "scaling"),
     "control": (),
 }
 QUICK: dict[str, tuple[str, ...]] = {  # and what makes it a matter of seconds
+    "compare": ("--epochs", "1", "--examples", "1000"),
     "neurons": (
         *("--bits", "2", "--max-passes", "10", "--sigmoid-passes", "1"),
         *("--seeds", "0", "--epochs", "1", "--steps", "50", "--examples", "1000"),
     ),
-    "compare": ("--epochs", "1", "--examples", "1000"),
     "seeds": (
         *("--seeds", "3", "--keras-seeds", "0", "--epochs", "1", "--alone", "1"),
         *("--examples", "1000"),
@@ -53,14 +53,11 @@ QUICK: dict[str, tuple[str, ...]] = {  # and what makes it a matter of seconds
         *("--epochs", "1", "--untrained", "10", "--examples", "1000"),
     ),
     "parity": ("--seeds", "2", "--epochs", "1", "--examples", "1000"),
-    "benchmark": (
-        *("--examples", "1000", "--rounds", "1"),
-        *("--contenders", "numpy_batched_1", "jaxnets_all"),
-    ),
-    "scaling": (
-        *("--widths", "16", "--examples-list", "500", "--batch-sizes", "64"),
-        *("--width", "32", "--num-examples", "1000", "--rounds", "1"),
-        *("--contenders", "from_scratch", "numpy_1"),
+    "speed": (
+        *("--quick", "--rounds", "1", "--examples", "1000", "--widths", "16"),
+        *("--examples-list", "500", "--batch-sizes", "64", "--width", "32"),
+        *("--num-examples", "1000"),
+        *("--contenders", "numpy_batched_1", "jaxnets_all", "from_scratch"),
     ),
     "control": (
         *("--rounds", "1", "--epochs", "1", "--descent-steps", "10"),
@@ -71,34 +68,17 @@ QUICK: dict[str, tuple[str, ...]] = {  # and what makes it a matter of seconds
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(DataOptions):
     """What to run, and on which data."""
 
     experiments: tuple[str, ...] = tuple(FULL)
     """Which experiments to run, in this order."""
     quick: bool = False
     """Small settings: the files are real, the figures mean nothing."""
-    dataset: str | None = None
-    """mnist, fashion_mnist, kmnist or digits. Left out: MNIST, or digits without it."""
-    mnist_dir: Path | None = None
-    """Folder with the dataset's four original .gz files [env: JAXNETS_MNIST_DIR]."""
-    data_dir: Path | None = None
-    """Where tensorflow-datasets keeps its data [env: TFDS_DATA_DIR]."""
     output: Path | None = None
-    """Folder for the results; left out: runs/<time>-all."""
+    """Folder for the results; left out: runs/<time>-everything."""
     overwrite: bool = False
     """Replace the output folder if it holds an earlier run."""
-
-
-class Done(NamedTuple):
-    """How one experiment ended."""
-
-    name: str
-    question: str
-    command: str  # as a user would type it
-    exit_code: int
-    seconds: float
-    notice: str | None  # set where it ran on other data than was asked for
 
 
 def main(config: Config) -> dict[str, Any]:
@@ -107,63 +87,77 @@ def main(config: Config) -> dict[str, Any]:
     if unknown or not config.experiments:
         known = ", ".join(FULL)
         raise InputError(f"experiments {config.experiments} must be of: {known}")
-    output = config.output or folder.default_path("all")
-    written = RunFolder(output, asdict(config), overwrite=config.overwrite)
-    done: list[Done] = []
+    path = config.output or folder.claim(folder.default_path("everything"))
+    lock = folder.make(path, asdict(config), overwrite=config.overwrite)
+    entries: list[Entry] = []
     try:
         for name in config.experiments:
-            done.append(_run(name, config, output / name))
-            if done[-1].exit_code == runtime.INTERRUPTED:
-                raise KeyboardInterrupt
+            console().rule(name, style="bold")
+            entry, stopped = run_one(name, config, path / name)
+            entries.append(entry)
+            if stopped:
+                raise stopped
     finally:
-        results = _write(written, done)
-    failed = [entry.name for entry in done if entry.exit_code]
+        results = {"experiments": [entry._asdict() for entry in entries]}
+        folder.write_json(path / "results.json", results)
+        folder.write_text(path / "index.html", index.render(path, entries))
+        lock.release()
+        console().print(f"\nThe pages are gathered in {path / 'index.html'}.")
+    failed = [entry.name for entry in entries if entry.exit_code]
     if failed:
         raise ProcessFailed(f"failed: {', '.join(failed)}; see what they printed above")
     return results
 
 
-def _run(name: str, config: Config, output: Path) -> Done:
-    """One experiment in a process of its own, its output shown as it comes."""
-    script = HERE / f"{name}.py"
+def run_one(
+    name: str, config: Config, path: Path
+) -> tuple[Entry, KeyboardInterrupt | None]:
+    """One experiment in a process of its own, its output shown as it comes.
+
+    Returns:
+      How it ended, and the signal that this program was asked to stop by meanwhile.
+    """
     options = [*FULL[name], *(QUICK[name] if config.quick else ())]
     for option in ("dataset", "mnist_dir", "data_dir"):
         value = getattr(config, option)
         if value is not None:
             options += [f"--{option.replace('_', '-')}", str(value)]
-    console.rule(name, style="bold")
+    module = f"experiments.{name}"
+    command = [sys.executable, "-m", module, *options, "--output", str(path)]
+    stopped = None
     began = time.perf_counter()
-    command = [sys.executable, str(script), *options, "--output", str(output)]
-    with subprocess.Popen(command) as process:
+    # A session of its own: what the terminal sends reaches it once, from here.
+    with subprocess.Popen(command, start_new_session=True) as process:
         try:
             exit_code = process.wait()
-        except KeyboardInterrupt:  # the terminal sent it to the experiment too
-            exit_code = process.wait() or runtime.INTERRUPTED
-    seconds = time.perf_counter() - began
-    typed = " ".join(["python", f"experiments/{name}.py", *options])
-    return Done(name, _question(script), typed, exit_code, seconds, _notice(output))
+        except KeyboardInterrupt as error:  # `Stopped` too
+            stopped = error
+            with uninterrupted():  # until it has written what it reached
+                process.send_signal(getattr(error, "number", signal.SIGINT))
+                exit_code = process.wait()
+    entry = Entry(
+        name,
+        question(name),
+        " ".join(["python", "-m", module, *options]),
+        exit_code,
+        exit_in_words(exit_code),
+        time.perf_counter() - began,
+        notice(path),
+    )
+    return entry, stopped
 
 
-def _notice(output: Path) -> str | None:
-    """What the experiment's results say of its data, if it left any."""
-    file = output / "results.json"
+def notice(path: Path) -> str | None:
+    """What an experiment's results say of its data, if it left any."""
+    file = path / "results.json"
     return json.loads(file.read_bytes()).get("notice") if file.is_file() else None
 
 
-def _question(script: Path) -> str:
-    """The first line of a script's docstring."""
-    docstring = ast.get_docstring(ast.parse(script.read_text(encoding="utf-8"))) or ""
-    return docstring.partition("\n")[0]
-
-
-def _write(written: RunFolder, done: list[Done]) -> dict[str, Any]:
-    """`index.html` with a link to every page, and results.json."""
-    results = {"experiments": [entry._asdict() for entry in done]}
-    written.write_text("index.html", index.render(written.path, done))
-    written.write_json("results.json", results)
-    console.print(f"\nThe pages are gathered in {written.path / 'index.html'}.")
-    return results
+def question(name: str) -> str:
+    """The first line of an experiment's docstring."""
+    source = (HERE / name / "__main__.py").read_text(encoding="utf-8")
+    return (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
 
 
 if __name__ == "__main__":
-    runtime.run(main, Config)
+    run_command(main, Config)

@@ -95,7 +95,7 @@ def iterate(
                 try:
                     kind, value = pickle.load(process.stdout)
                 except (EOFError, pickle.UnpicklingError):  # between or in messages
-                    ending = f"{name} {_ending(process.wait())}"
+                    ending = f"{name} {exit_in_words(process.wait())}"
                     raise ProcessFailed(_with_last_lines(ending, output)) from None
                 if kind == "end":
                     return
@@ -126,7 +126,7 @@ def _files(*modules: str) -> dict[str, str]:
     return files
 
 
-def _ending(code: int) -> str:
+def exit_in_words(code: int) -> str:
     """A process's exit code in words."""
     if code >= 0:
         return f"ended with exit code {code}"

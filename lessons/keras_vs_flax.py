@@ -1,6 +1,6 @@
 """Model 3 and its mirror: does Flax compute what tf.keras computes?
 
-    python experiments/keras_vs_flax.py
+    python -m lessons.keras_vs_flax
 
 Both start from the same weights and take the same batches in the same order. Then
 both train again from those weights, each in its own order and at its own speed.
@@ -9,39 +9,35 @@ Expected (seeds 1 to 3): a largest weight difference of 2e-7 to 4e-7 after 1 ste
 2e-6 after 10, when the weights themselves have moved by 1e-2. After one epoch, 96.9 to
 97.0 % of the test set for tf.keras and 96.6 to 96.8 % for Flax: the orders differ. On
 two CPU cores it takes about a minute, and an epoch of Flax a third of Keras's time or
-less. Keras's first epoch includes its compilation; TensorFlow is kept off the GPU.
+less. Keras's first epoch includes its compilation.
 """
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import jax
 import numpy as np
 
-from experiments.kit import command as runtime
-from jaxnets import data, flax_dense, running, training
-from jaxnets import models as recipes
+from experiments.kit.command import run_command
+from experiments.kit.options import DataOptions
+from jaxnets import data, flax_dense, keras_dense, models, optimizers, training
 from jaxnets.models import KERAS_DENSE
 from jaxnets.types import Batch, Params
 
+RECIPE = KERAS_DENSE.recipe
 STEPS = 10  # compared one by one; float32 rounding grows in later ones
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(DataOptions):
     """The write-up's settings for tf.keras; each can be changed."""
 
-    layer_sizes: tuple[int, ...] = KERAS_DENSE.layer_sizes  # neurons, input to output
-    learning_rate: float = KERAS_DENSE.learning_rate  # of Adam, in Keras's form
-    batch_size: int = KERAS_DENSE.batch_size  # images per update
+    layer_sizes: tuple[int, ...] = RECIPE.layer_sizes  # neurons, input to output
+    learning_rate: float = RECIPE.learning_rate  # of Adam, in Keras's form
+    batch_size: int = RECIPE.batch_size  # images per update
     epochs: int = 2  # passes over the training set, after the ten steps
     seed: int = 3  # decides the initial weights and the order of the images
-    dataset: str | None = None
-    """mnist, fashion_mnist, kmnist or digits. Left out: MNIST, or digits without it."""
-    mnist_dir: Path | None = None
-    """Folder with the dataset's four original .gz files [env: JAXNETS_MNIST_DIR]."""
 
 
 def largest_difference(some: Params, others: Params) -> float:
@@ -50,48 +46,38 @@ def largest_difference(some: Params, others: Params) -> float:
     return float(max(jax.tree.leaves(differences)))
 
 
-def _steady(seconds: list[float]) -> str:
-    """Time per epoch in words; tf.keras compiles within the first."""
-    if len(seconds) < 2:
-        return f"{seconds[0]:.2f} s for the only epoch, tf.keras's compilation included"
-    return f"{median(seconds[1:]):.2f} s per epoch after the first"
-
-
 def main(config: Config) -> dict[str, Any]:
-    """Compare ten steps, then train both; return what was found."""
-    from jaxnets import keras_dense
-
-    keras_dense.tf.config.set_visible_devices(
-        [], "GPU"
-    )  # it would take the memory JAX needs
+    """Compare ten steps, then train both; return what was reached."""
     recipe = replace(
-        KERAS_DENSE,
+        RECIPE,
         layer_sizes=config.layer_sizes,
         learning_rate=config.learning_rate,
         batch_size=config.batch_size,
         num_epochs=config.epochs,
     )
-    recipes.check("keras_dense", recipe)
+    models.validate_recipe("keras_dense", recipe)
 
     # Data: the same for both.
-    dataset = data.load(config.dataset, folder=config.mnist_dir)
-    running.check_fits("keras_dense", recipe, dataset)
+    dataset = data.load(
+        config.dataset, folder=config.mnist_dir, data_dir=config.data_dir
+    )
+    models.validate_fits("keras_dense", recipe, dataset)
     if dataset.notice:
         print(f"NOTICE: {dataset.notice}")
     image, label = dataset.train
 
     # Init: one set of weights, made by Flax and copied to Keras.
-    init_key, data_key = recipes.run_keys(config.seed)
-    params = jax.device_get(flax_dense.init(init_key, config.layer_sizes))
+    keys = training.run_keys(config.seed)
+    params = jax.device_get(flax_dense.init(keys.init, config.layer_sizes))
     model = keras_dense.build(config.layer_sizes, image.shape[1:], config.seed)
     keras_dense.compile_model(model, recipe)
     keras_dense.from_dense(model, params)
 
     # Loop, step by step: the same batches in the same order.
-    tx = recipes.optimizer(recipe)
+    tx = optimizers.make(recipe)
     state = training.start(params, tx)
     train_step = jax.jit(training.make_train_step(flax_dense.loss_fn, tx))
-    order = training.epoch_order(data_key, 0, len(label))
+    order = training.epoch_order(keys.data, 0, len(label))
     steps = []
     for rows in np.resize(order, (STEPS, config.batch_size)):
         model.train_on_batch(keras_dense.scaled(image[rows]), label[rows])
@@ -105,26 +91,24 @@ def main(config: Config) -> dict[str, Any]:
     # Loop, by epochs: from the same weights again, each in an order of its own.
     keras_dense.compile_model(model, recipe)  # Adam's averages begin at zero again
     keras_dense.from_dense(model, params)
-    seconds = {"tf.keras": [], "Flax": []}
-
-    def note(number, logs, epoch_seconds):
-        training.check_finite(number, logs["loss"], logs["val_loss"])
-        seconds["tf.keras"].append(epoch_seconds)
-
-    with running.divergence_named("tf.keras", recipe):
-        keras_dense.fit(model, recipe, dataset.train, dataset.validation, note)
-    epochs = training.fit(
+    keras_epochs: list[training.Epoch] = []
+    with models.divergence_named("tf.keras", recipe):
+        keras_dense.fit(
+            model, recipe, dataset.train, dataset.validation, keras_epochs.append
+        )
+    flax_epochs = training.fit(
         flax_dense.loss_fn,
         tx,
         training.start(params, tx),
         dataset.train,
-        dataset.validation,
+        (dataset.validation,),
         batch_size=config.batch_size,
         num_epochs=config.epochs,
-        key=data_key,
+        key=keys.data,
     )
-    with running.divergence_named("Flax", recipe):
-        for epoch in epochs:
+    seconds = {"tf.keras": [epoch.seconds for epoch in keras_epochs], "Flax": []}
+    with models.divergence_named("Flax", recipe):
+        for epoch in flax_epochs:
             seconds["Flax"].append(epoch.seconds)
 
     # Result: the test set is opened once, after the last epoch.
@@ -136,13 +120,14 @@ def main(config: Config) -> dict[str, Any]:
     results: dict[str, Any] = {"dataset": dataset.name, "steps": steps}
     for name, answer in answers.items():
         correct, seen = int(np.sum(answer == label)), len(label)
+        steady = median(seconds[name][1:] or seconds[name])
         print(
             f"{name}: {correct:,} / {seen:,} = {correct / seen:.2%} of the test set of "
-            f"{dataset.name}, {_steady(seconds[name])}"
+            f"{dataset.name}, {steady:.2f} s an epoch"
         )
         results[name] = {"test_correct": correct, "test_seen": seen}
     return results
 
 
 if __name__ == "__main__":
-    runtime.run(main, Config)
+    run_command(main, Config)

@@ -1,6 +1,6 @@
 """Model 1 as a lesson: sigmoid neurons, the quadratic cost, plain SGD.
 
-    python experiments/sigmoid_mse.py
+    python -m lessons.sigmoid_mse
 
 Expected: 94.6 to 95.4 % of the test set for 19 of the seeds 0 to 19. Seed 0 stops at
 about 86 %: the output neuron of one digit never learns it. It takes 10 to 20 s on two
@@ -14,54 +14,53 @@ pixels at 0 to 255, which saturates the sigmoids: the seeds 0 to 9 then give 9 t
 """
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 import optax
 
-from experiments.kit import command as runtime
-from jaxnets import data, running, sigmoid_mse, training
-from jaxnets import models as recipes
+from experiments.kit.command import run_command
+from experiments.kit.options import DataOptions
+from jaxnets import data, models, sigmoid_mse, training
 from jaxnets.models import SIGMOID_MSE
+
+RECIPE = SIGMOID_MSE.recipe
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(DataOptions):
     """The settings of Nielsen's book, chapter 1; each can be changed."""
 
-    layer_sizes: tuple[int, ...] = SIGMOID_MSE.layer_sizes  # neurons, input to output
-    learning_rate: float = SIGMOID_MSE.learning_rate  # Nielsen's eta
-    batch_size: int = SIGMOID_MSE.batch_size  # images per update
-    epochs: int = SIGMOID_MSE.num_epochs  # passes over the training set
+    layer_sizes: tuple[int, ...] = RECIPE.layer_sizes  # neurons, input to output
+    learning_rate: float = RECIPE.learning_rate  # Nielsen's eta
+    batch_size: int = RECIPE.batch_size  # images per update
+    epochs: int = RECIPE.num_epochs  # passes over the training set
     seed: int = 3  # decides the initial weights and the order of the images
-    dataset: str | None = None
-    """mnist, fashion_mnist, kmnist or digits. Left out: MNIST, or digits without it."""
-    mnist_dir: Path | None = None
-    """Folder with the dataset's four original .gz files [env: JAXNETS_MNIST_DIR]."""
 
 
 def main(config: Config) -> dict[str, Any]:
     """Train, print a line an epoch, test once; return what was reached."""
     recipe = replace(
-        SIGMOID_MSE,
+        RECIPE,
         layer_sizes=config.layer_sizes,
         learning_rate=config.learning_rate,
         batch_size=config.batch_size,
         num_epochs=config.epochs,
     )
-    recipes.check("sigmoid_mse", recipe)
+    models.validate_recipe("sigmoid_mse", recipe)
 
     # Data: images as bytes, labels as numbers, in three parts.
-    dataset = data.load(config.dataset, folder=config.mnist_dir)
-    running.check_fits("sigmoid_mse", recipe, dataset)
+    dataset = data.load(
+        config.dataset, folder=config.mnist_dir, data_dir=config.data_dir
+    )
+    models.validate_fits("sigmoid_mse", recipe, dataset)
     if dataset.notice:
         print(f"NOTICE: {dataset.notice}")
 
     # Init: the weights are a value made from a key; so is the order of the images.
-    init_key, data_key = recipes.run_keys(config.seed)
-    params = sigmoid_mse.init(init_key, config.layer_sizes)
+    keys = training.run_keys(config.seed)
+    params = sigmoid_mse.init(keys.init, config.layer_sizes)
 
     # Loop: an epoch takes a state and gives the next one.
     tx = optax.sgd(config.learning_rate)
@@ -70,21 +69,22 @@ def main(config: Config) -> dict[str, Any]:
         tx,
         training.start(params, tx),
         dataset.train,
-        dataset.validation,
+        (dataset.validation,),
         batch_size=config.batch_size,
         num_epochs=config.epochs,
-        key=data_key,
+        key=keys.data,
     )
     validation_correct = []
-    with running.divergence_named("sigmoid_mse", recipe):
+    with models.divergence_named("sigmoid_mse", recipe):
         for epoch in epochs:
-            correct, seen = int(epoch.validation.correct), int(epoch.validation.seen)
+            (validation,) = epoch.held_out
+            correct, seen = int(validation.correct), int(validation.seen)
             print(f"Epoch {epoch.number}: {correct:,} / {seen:,}")
             validation_correct.append(correct)
 
     # Result: the test set is opened once, after the last epoch.
     predict = jax.jit(sigmoid_mse.predict)
-    answers, _ = jax.device_get(predict(epoch.state.params, dataset.test.image))
+    answers = jax.device_get(predict(epoch.state.params, dataset.test.image)).label
     correct, seen = int(np.sum(answers == dataset.test.label)), len(answers)
     print(f"Test set of {dataset.name}: {correct:,} / {seen:,} = {correct / seen:.2%}")
     never = sorted(set(range(data.NUM_CLASSES)) - set(answers.tolist()))
@@ -100,4 +100,4 @@ def main(config: Config) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    runtime.run(main, Config)
+    run_command(main, Config)

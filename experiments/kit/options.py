@@ -14,8 +14,8 @@ Config = TypeVar("Config")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
-    """Data in, a folder out."""
+class DataOptions:
+    """Which data, and where it lies."""
 
     dataset: str | None = None
     """mnist, fashion_mnist, kmnist or digits. Left out: MNIST, or digits without it."""
@@ -23,6 +23,18 @@ class Options:
     """Folder with the dataset's four original .gz files [env: JAXNETS_MNIST_DIR]."""
     data_dir: Path | None = None
     """Where tensorflow-datasets keeps its data [env: TFDS_DATA_DIR]."""
+
+    def __post_init__(self) -> None:
+        for field in ("mnist_dir", "data_dir", "output", "redraw"):
+            path = getattr(self, field, None)
+            if path is not None:
+                object.__setattr__(self, field, absolute(path))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(DataOptions):
+    """Data in, a folder out."""
+
     examples: int | None = None
     """Train on the first so many images only; left out: all."""
     validation_examples: int | None = None
@@ -34,12 +46,6 @@ class Options:
     redraw: Path | None = None
     """Folder of an earlier run: make its tables, figures and page anew, without
     training. Other options are those of that run."""
-
-    def __post_init__(self) -> None:
-        for field in ("mnist_dir", "data_dir", "output", "redraw"):
-            path = getattr(self, field)
-            if path is not None:
-                object.__setattr__(self, field, absolute(path))
 
 
 def from_json(config_type: type[Config], stored: Mapping[str, Any]) -> Config:

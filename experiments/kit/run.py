@@ -137,9 +137,9 @@ class Run(Generic[Config]):
             self.status, self._error = "failed", error
             self._keep_traceback(error)
         finally:
+            self._until_published.enter_context(uninterrupted())
             if isinstance(rows, Generator):
                 rows.close()
-        self._until_published.enter_context(uninterrupted())
 
     def _begin(self) -> None:
         if self.config.output is None:
