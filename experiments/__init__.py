@@ -1,11 +1,11 @@
 """The programs that compare the networks, one folder each."""
 
-import os
 import sys
 
 import jaxnets  # noqa: F401  # that of this clone, whatever is installed
 
-# `python -m` puts the working folder before Python's own modules: a file random.py
-# in it would take the place of Python's. So it comes last.
-if sys.path[0] == os.path.dirname(os.path.dirname(os.path.abspath(__file__))):
+# `python -m`, whose name stands in `sys.argv` while it looks for the module, puts the
+# working folder before Python's own modules: a file random.py in it would take the
+# place of Python's. So that folder comes last.
+if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:
     sys.path.append(sys.path.pop(0))
