@@ -1,9 +1,10 @@
-"""`experiments/seeds.py`: many seeds, three numbers, and what they are worth."""
+"""`experiments.seeds`: many seeds, three numbers, and what they are worth."""
 
 import csv
+import dataclasses
 import json
 import math
-from dataclasses import replace
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,46 +15,38 @@ from PIL import Image
 
 from experiments.kit.progress import console
 from experiments.seeds import __main__ as seeds
-from experiments.seeds import claims as seeds_claims
-from experiments.seeds import figures as seeds_figures
-from experiments.seeds import results as seeds_results
-from experiments.seeds.results import ModelSeeds, SeedEpoch
-from jaxnets import ensemble as many
-from jaxnets import models as recipes
-from jaxnets import running
+from experiments.seeds import figures, measure, page, results
+from experiments.seeds.measure import Clock, Plan, SeedEpoch
+from jaxnets import ensemble, models, training
 from jaxnets.errors import InputError
-
-pytestmark = pytest.mark.usefixtures("undrawn")
+from jaxnets.training import Epoch
+from jaxnets.types import Totals
 
 MODELS = ("sigmoid_mse", "relu_softmax")
 SEEDS = (5, 6, 7, 8)
 EPOCHS = 3
+QUICK = seeds.Config(
+    models=MODELS,
+    seeds=len(SEEDS),
+    first_seed=SEEDS[0],
+    at_once=2,
+    alone=1,
+    epochs=EPOCHS,
+    dataset="digits",
+)
 
 
-def quick(output, **settings) -> seeds.Config:
-    """Four seeds of two small networks, two at once."""
-    standard = {
-        "models": MODELS,
-        "seeds": len(SEEDS),
-        "first_seed": SEEDS[0],
-        "at_once": 2,
-        "alone": 1,
-        "epochs": EPOCHS,
-        "dataset": "digits",
-    }
-    return seeds.Config(**{**standard, "output": output, **settings})
-
-
-def lines_of(file) -> list[dict]:
-    return [json.loads(line) for line in file.read_text().splitlines()]
+def lines_of(folder) -> list[dict]:
+    text = (folder / "metrics.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """One run, and everything it left behind."""
+    """One run of four seeds of two small networks, and everything it left behind."""
     output = tmp_path_factory.mktemp("seeds") / "run"
-    with console.capture() as capture:
-        returned = seeds.main(quick(output))
+    with console().capture() as capture:
+        returned = seeds.main(dataclasses.replace(QUICK, output=output))
     with open(output / "seeds.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))
     return SimpleNamespace(
@@ -61,14 +54,19 @@ def finished(tmp_path_factory):
         returned=returned,
         printed=capture.get(),
         results=json.loads((output / "results.json").read_text()),
-        metrics=lines_of(output / "metrics.jsonl"),
+        metrics=lines_of(output),
         rows=rows,
     )
 
 
+def network_of(metrics, model, seed) -> list[dict]:
+    lines = [line for line in metrics if (line["model"], line["seed"]) == (model, seed)]
+    return sorted(lines, key=lambda line: line["epoch"])
+
+
 def test_every_epoch_of_every_network_has_its_line(finished):
-    found = sorted((m["model"], m["seed"], m["epoch"]) for m in finished.metrics)
-    assert found == sorted(
+    keys = sorted((m["model"], m["seed"], m["epoch"]) for m in finished.metrics)
+    assert keys == sorted(
         (model, seed, epoch)
         for model in MODELS
         for seed in SEEDS
@@ -81,20 +79,18 @@ def test_every_epoch_of_every_network_has_its_line(finished):
 
 def test_a_seed_is_what_it_is_alone(finished, digits):
     # Oracle: the run of one network, which knows nothing of this experiment.
-    recipe = replace(recipes.RELU_SOFTMAX, num_epochs=EPOCHS)
-    events = list(running.train("relu_softmax", recipe, digits, SEEDS[2]))
-    mine = [
-        line
-        for line in finished.metrics
-        if (line["model"], line["seed"]) == ("relu_softmax", SEEDS[2])
-    ]
-    for line, record in zip(mine, events[:-1], strict=True):
+    recipe = dataclasses.replace(models.get("relu_softmax").recipe, num_epochs=EPOCHS)
+    *epochs, prediction = models.train_and_test(
+        "relu_softmax", recipe, digits, SEEDS[2]
+    )
+    lines = network_of(finished.metrics, "relu_softmax", SEEDS[2])
+    for line, epoch in zip(lines, epochs, strict=True):
         # float32 sums in another order
-        assert line["train_loss"] == pytest.approx(record.train_loss, rel=1e-4)
+        assert line["train_loss"] == pytest.approx(epoch.train.mean_loss, rel=1e-4)
         # An image on the border may fall to the other side of it.
-        assert abs(line["validation_correct"] - record.validation_correct) <= 1
-    tested = np.sum(events[-1].prediction.label == digits.test.label)
-    assert abs(mine[-1]["test_correct"] - tested) <= 1
+        assert abs(line["validation_correct"] - epoch.held_out[0].correct) <= 1
+    tested = np.sum(prediction.label == digits.test.label)
+    assert abs(lines[-1]["test_correct"] - tested) <= 1
 
 
 def test_the_three_numbers_follow_from_the_lines(finished):
@@ -102,46 +98,40 @@ def test_the_three_numbers_follow_from_the_lines(finished):
     for model in MODELS:
         kept = {number: [] for number in ("last", "chosen", "best")}
         for seed in SEEDS:
-            run = [
-                line
-                for line in finished.metrics
-                if (line["model"], line["seed"]) == (model, seed)
-            ]
-            run.sort(key=lambda line: line["epoch"])
-            tested = [line["test_correct"] / 360 for line in run]
-            validated = [line["validation_correct"] for line in run]
+            network = network_of(finished.metrics, model, seed)
+            tested = [line["test_correct"] / 360 for line in network]
+            validated = [line["validation_correct"] for line in network]
             chosen = validated.index(max(validated))
-            kept["last"].append(tested[-1])
-            kept["chosen"].append(tested[chosen])
-            kept["best"].append(max(tested))
+            expected = {"last": tested[-1], "chosen": tested[chosen]}
+            expected["best"] = max(tested)
             (row,) = (
                 row
                 for row in finished.rows
                 if (row["model"], row["seed"]) == (model, str(seed))
             )
-            numbers = [float(row[name]) for name in ("last", "chosen", "best")]
-            assert numbers == [tested[-1], tested[chosen], max(tested)]
+            assert {name: float(row[name]) for name in kept} == expected
             assert int(row["chosen_epoch"]) == chosen + 1
+            for name, value in expected.items():
+                kept[name].append(value)
         entry = finished.results["models"][model]
         for number, values in kept.items():
             assert entry[number]["mean"] == pytest.approx(np.mean(values))
             assert entry[number]["sd"] == pytest.approx(np.std(values, ddof=1))
             assert entry[number]["median"] == pytest.approx(np.median(values))
-        gain = np.subtract(kept["best"], kept["chosen"])
-        assert entry["optimism"]["mean"] == pytest.approx(np.mean(gain))
-        assert np.all(gain >= 0)
+        gains = np.subtract(kept["best"], kept["chosen"])
+        assert entry["optimism"]["mean"] == pytest.approx(np.mean(gains))
+        assert np.all(gains >= 0)
 
 
-def test_four_seeds_cannot_rank_and_the_tables_say_so(finished):
+def test_four_seeds_cannot_rank_and_the_tables_show_it(finished):
     # By hand: with four pairs Wilcoxon's p is at least 2/2^4.
     (pair,) = finished.results["pairs"]["last"]
     assert (pair["seeds"], pair["ahead"]) == (4, None)
     assert pair["p_value"] >= 0.125
     last = {
         model: [
-            line["test_correct"]
-            for line in finished.metrics
-            if line["model"] == model and line["epoch"] == EPOCHS
+            network_of(finished.metrics, model, seed)[-1]["test_correct"]
+            for seed in SEEDS
         ]
         for model in MODELS
     }
@@ -157,7 +147,7 @@ def test_speed_is_measured_both_ways(finished):
     for model in MODELS:
         speed = finished.results["throughput"][model]
         assert speed["at_once"] == 2
-        assert speed["epochs_timed"] == 2 * EPOCHS  # two chunks
+        assert speed["epochs_timed"] == 2 * EPOCHS  # two groups
         assert speed["epochs_timed_alone"] == EPOCHS
         ratio = speed["networks_per_minute"] / speed["networks_per_minute_alone"]
         assert speed["ratio"] == pytest.approx(ratio)
@@ -167,37 +157,50 @@ def test_speed_is_measured_both_ways(finished):
 def test_the_folder_and_the_page_are_whole(finished):
     assert finished.returned == finished.results
     assert finished.results["status"] == "complete"
-    config = json.loads((finished.path / "config.json").read_text())
-    assert config["at_once"] == dict.fromkeys(MODELS, 2)
-    page = (finished.path / "report.html").read_text()
-    assert page.count("<img ") == 2
-    for title in ("Accuracy over seeds", "Ranks", "Pairs of models", "Throughput"):
-        assert title in page
+    html = (finished.path / "report.html").read_text()
+    assert html.count("<img ") == 2
+    assert html.count("<table>") == 4
     for name in ("seeds", "epochs"):
         with Image.open(finished.path / f"{name}.png") as image:
             # A blank page or an empty frame has next to no ink.
             assert np.mean(np.asarray(image.convert("L")) < 200) > 0.01
 
 
-@pytest.mark.drawn
-def test_ctrl_c_keeps_the_networks_that_were_done(tmp_path, monkeypatch):
-    real = many.fit_seeds
+def test_a_run_is_redrawn_from_its_rows_without_training(
+    finished, tmp_path, monkeypatch
+):
+    for module, name in ((ensemble, "fit_many"), (training, "fit")):
+        monkeypatch.setattr(module, name, None)
+    shutil.copytree(finished.path, tmp_path / "run")
+    made = ("results.json", "seeds.csv", "report.html", "seeds.png", "epochs.png")
+    for name in made[1:]:
+        (tmp_path / "run" / name).unlink()
+    assert seeds.main(seeds.Config(redraw=tmp_path / "run")) == finished.results
+    for name in made:
+        assert (tmp_path / "run" / name).stat().st_size
 
-    def fit_seeds(*args, **kwargs):
-        for epoch in real(*args, **kwargs):
+
+def test_ctrl_c_keeps_the_networks_that_were_finished(tmp_path, monkeypatch):
+    fit_many = ensemble.fit_many
+
+    def stopped(*args, **kwargs):
+        for epoch in fit_many(*args, **kwargs):
             yield epoch
             if kwargs["seeds"][0] == SEEDS[2]:
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(many, "fit_seeds", fit_seeds)
-    config = quick(tmp_path / "run", models=("relu_softmax",), alone=0)
+    monkeypatch.setattr(ensemble, "fit_many", stopped)
+    config = dataclasses.replace(
+        QUICK, models=("relu_softmax",), alone=0, output=tmp_path / "run"
+    )
     with pytest.raises(KeyboardInterrupt):
         seeds.main(config)
-    results = json.loads((tmp_path / "run" / "results.json").read_text())
-    assert results["status"] == "interrupted"
-    assert results["models"]["relu_softmax"]["seeds"] == list(SEEDS[:2])
-    assert results["throughput"] == {}
-    assert len(lines_of(tmp_path / "run" / "metrics.jsonl")) == 2 * EPOCHS + 2
+    content = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert content["status"] == "interrupted"
+    assert content["models"]["relu_softmax"]["seeds"] == list(SEEDS[:2])
+    assert content["models"]["relu_softmax"]["wall_seconds"] > 0
+    assert content["throughput"] == {}
+    assert len(lines_of(tmp_path / "run")) == 2 * EPOCHS + 2
     assert (tmp_path / "run" / "report.html").exists()
 
 
@@ -211,121 +214,155 @@ def test_ctrl_c_keeps_the_networks_that_were_done(tmp_path, monkeypatch):
         ({"first_seed": 2**32 - 2}, "4294967297"),
         ({"at_once": 0}, "at_once=0"),
         ({"alone": -1}, "alone=-1"),
-        ({"models": ("keras_dense",), "keras_seeds": 0}, "leaves no model"),
+        ({"models": ("keras_dense",), "keras_seeds": 0}, "keras_seeds=0"),
         ({"epochs": 0}, "0 epochs"),
-        ({"examples": 20}, "batch size 64 must be at most 20"),
     ],
 )
-def test_bad_input_leaves_nothing_behind(tmp_path, settings, message):
+def test_bad_options_are_refused(digits, settings, message):
     with pytest.raises(InputError, match=message):
-        seeds.main(quick(tmp_path / "run", **settings))
+        seeds.plan(dataclasses.replace(QUICK, **settings), digits)
+
+
+def test_bad_input_leaves_nothing_behind(tmp_path):
+    config = dataclasses.replace(QUICK, examples=20, output=tmp_path / "run")
+    with pytest.raises(InputError, match="batch size 64 must be at most 20"):
+        seeds.main(config)
     assert not (tmp_path / "run").exists()
 
 
+def test_keras_trains_as_many_seeds_as_asked_for(digits):
+    config = dataclasses.replace(
+        QUICK, models=("keras_dense", "flax_dense"), keras_seeds=3
+    )
+    plans = seeds.plan(config, digits)
+    assert [len(plan.seeds) for plan in plans.values()] == [3, 4]
+    plans = seeds.plan(dataclasses.replace(config, keras_seeds=0), digits)
+    assert list(plans) == ["flax_dense"]
+
+
 @pytest.mark.keras
-@pytest.mark.usefixtures("in_this_process")
 def test_the_mirror_counts_what_keras_counts(tmp_path, monkeypatch, digits):
     # Oracle: the Keras model's own predictions, which the experiment does not use.
-    ends = []
-    real = running.train
+    labels = []
+    train_and_test = models.train_and_test
 
-    def train(*args):
-        for event in real(*args):
-            if isinstance(event, running.Trained):
-                ends.append(event.prediction.label)
+    def watched(*args):
+        for event in train_and_test(*args):
+            if not isinstance(event, Epoch):
+                labels.append(event.label)
             yield event
 
-    monkeypatch.setattr(running, "train", train)
-    small = replace(recipes.KERAS_DENSE, layer_sizes=(784, 64, 10))
-    monkeypatch.setitem(recipes.RECIPES, "keras_dense", small)
-    config = quick(tmp_path / "run", models=("keras_dense",), keras_seeds=1, epochs=1)
+    monkeypatch.setattr(models, "train_and_test", watched)
+    keras_dense = models.get("keras_dense")
+    recipe = dataclasses.replace(keras_dense.recipe, layer_sizes=(784, 64, 10))
+    small = dataclasses.replace(keras_dense, recipe=recipe)
+    monkeypatch.setitem(models.MODELS, "keras_dense", small)
+    config = dataclasses.replace(
+        QUICK,
+        models=("keras_dense",),
+        keras_seeds=1,
+        epochs=1,
+        output=tmp_path / "run",
+    )
     entry = seeds.main(config)["models"]["keras_dense"]
-    tested = np.sum(ends[0] == digits.test.label)
+    tested = np.sum(labels[0] == digits.test.label)
     # An image on the border may fall to the other side of it.
     assert abs(entry["last"]["mean"] * 360 - tested) <= 1
-    (line,) = lines_of(tmp_path / "run" / "metrics.jsonl")
+    (line,) = lines_of(tmp_path / "run")
     assert (line["model"], line["seed"]) == ("keras_dense", SEEDS[0])
     assert line["validation_seen"] == 239
 
 
-@pytest.mark.mnist
-@pytest.mark.usefixtures("mnist")
-def test_on_mnist_the_write_up_is_judged_even_without_validation(tmp_path):
-    config = quick(
-        tmp_path / "run",
-        dataset="mnist",
-        examples=600,
-        validation_examples=0,
-        epochs=1,
-        alone=0,
-    )
-    with console.capture() as capture:
-        results = seeds.main(config)
-    (claim,) = results["write_up"]
-    assert (claim["ahead"], claim["behind"]) == ("relu_softmax", "sigmoid_mse")
-    for entry in results["models"].values():
-        assert not {"chosen", "optimism"} & set(entry)
-        assert entry["last"]["mean"] == entry["best"]["mean"]  # of one epoch
-    assert claim["gap"] == pytest.approx(0.971 - 0.1041)
-    assert "The write-up puts relu_softmax (0.971) above" in capture.get()
-    assert "The write-up puts" in (tmp_path / "run" / "report.html").read_text()
+# What follows needs no training: rows of networks that never were.
 
 
-# What follows needs no training: numbers of networks that never were.
-
-
-def run_of(tested, validated=None, seen=1000) -> list[SeedEpoch]:
-    validated = validated or [0] * len(tested)
+def rows_of(model, *networks, validated=None, group_size=1, seconds=1.0):
+    """Rows of networks from their test counts, of 1,000 images each."""
     return [
-        SeedEpoch(number, 0.1, 0.9, of_validation, 100, of_test, seen)
-        for number, (of_test, of_validation) in enumerate(
-            zip(tested, validated, strict=True), start=1
+        SeedEpoch(
+            dataset="mnist",
+            model=model,
+            seed=seed,
+            epoch=number,
+            train_loss=0.1,
+            train_accuracy=0.9,
+            validation_correct=validated[number - 1] if validated else 0,
+            validation_seen=100 if validated else 0,
+            test_correct=tested,
+            test_seen=1000,
+            group=seed - seed % group_size,
+            group_size=group_size,
+            group_seconds=seconds,
+            group_evaluation_seconds=0.0,
         )
+        for seed, network in enumerate(networks)
+        for number, tested in enumerate(network, start=1)
     ]
 
 
-def model_of(name, *runs) -> ModelSeeds:
-    recipe = replace(recipes.RECIPES[name], num_epochs=len(runs[0]))
-    model = ModelSeeds(name, recipe, range(len(runs)), 2)
-    model.epochs = dict(enumerate(runs))
-    return model
+def plans_of(rows) -> dict[str, Plan]:
+    plans = {}
+    for row in rows:
+        epochs = max(other.epoch for other in rows if other.model == row.model)
+        model = models.get(row.model)
+        recipe = dataclasses.replace(model.recipe, num_epochs=epochs)
+        plans[row.model] = Plan(model, recipe, range(9), None, 1)
+    return plans
+
+
+def results_of(rows, clock=Clock(), dataset="mnist"):  # noqa: B008
+    plans = plans_of(rows)
+    return results.results(plans, rows, dict.fromkeys(plans, clock), dataset)
 
 
 def test_the_first_of_equal_validation_counts_is_chosen():
-    run = run_of([900, 930, 940, 920], validated=[80, 90, 88, 90])
-    assert seeds_results.chosen_epoch(run) == 2
-    assert seeds_results.three_numbers(run) == {
-        "last": 0.92,
-        "chosen": 0.93,
-        "best": 0.94,
-    }
+    rows = rows_of("relu_softmax", [900, 930, 940, 920], validated=[80, 90, 88, 90])
+    assert results.chosen_epoch(rows) == 2
+    assert results.three_numbers(rows) == {"last": 0.92, "chosen": 0.93, "best": 0.94}
 
 
 def test_without_validation_nothing_is_chosen():
-    run = [epoch._replace(validation_seen=0) for epoch in run_of([900, 940, 930])]
-    model = model_of("relu_softmax", run)
-    entry = seeds_results.model_result(model, "digits")
+    rows = rows_of("relu_softmax", [900, 940, 930])
+    content = results_of(rows)
+    entry = content["models"]["relu_softmax"]
     assert (entry["last"]["mean"], entry["best"]["mean"]) == (0.93, 0.94)
     assert not {"chosen", "optimism"} & set(entry)
+    assert set(content["ranks"]) == {"last", "best"}
     assert entry["last"]["sd"] is None  # of one seed
     assert entry["last"]["interval_95"] is None
+    networks = results.finished_networks(plans_of(rows), rows)
+    ((*_, number, chosen, best, _),) = results.csv_rows(networks)
+    assert (number, chosen, best) == (None, None, 0.94)
+    assert page.sections(content, networks)
+
+
+def test_networks_that_did_not_finish_are_left_out():
+    rows = rows_of("relu_softmax", [900, 950], [901, 951])[:-1]
+    rows += rows_of("sigmoid_mse", [800, 850])[:1]
+    plans = plans_of([*rows, *rows_of("sigmoid_mse", [800, 850])])
+    networks = results.finished_networks(plans, rows)
+    assert {name: list(by_seed) for name, by_seed in networks.items()} == {
+        "relu_softmax": [0]
+    }
+    content = results.results(plans, rows, dict.fromkeys(plans, Clock()), "mnist")
+    assert list(content["models"]) == ["relu_softmax"]
+    nothing = results.results(plans, [], dict.fromkeys(plans, Clock()), "mnist")
+    assert nothing["models"] == {} and page.sections(nothing, {}) == []
 
 
 def test_a_network_far_below_the_others_got_stuck():
     good = {seed: 0.950 + seed / 1000 for seed in range(9)}
-    assert seeds_results.far_out(good) == {}
-    assert seeds_results.far_out({**good, 9: 0.86}) == {9: 0.86}
-    assert seeds_results.far_out(dict.fromkeys(range(5), 0.9)) == {}
+    assert results.far_out(good) == {}
+    assert results.far_out({**good, 9: 0.86}) == {9: 0.86}
+    assert results.far_out(dict.fromkeys(range(5), 0.9)) == {}
 
 
 def test_a_diverged_network_is_written_without_nan():
-    totals = SimpleNamespace(
-        loss=np.array([math.nan]), correct=np.array([1]), seen=np.array([10])
-    )
-    epoch = SimpleNamespace(number=1, train=totals, held_out=(totals, totals))
-    line = seeds_results.seed_epoch(epoch, 0).as_json()
-    assert line["train_loss"] is None
-    json.dumps(line, allow_nan=False)
+    totals = Totals(np.array([1]), np.array([math.nan]), np.array([10]))
+    epoch = Epoch(1, None, totals, (totals, totals), seconds=1.0)
+    (row,) = measure.seed_epochs("relu_softmax", "digits", [3], epoch)
+    assert row.train_loss is None
+    json.dumps(row._asdict(), allow_nan=False)
 
 
 @pytest.mark.parametrize(
@@ -337,78 +374,79 @@ def test_a_diverged_network_is_written_without_nan():
     ],
 )
 def test_throughput_is_networks_per_minute(together, alone, verdict):
-    model = model_of("flax_dense", run_of([1] * 5))
-    model.together, model.alone = together, alone
-    found = seeds_claims.throughput(model)
-    # By hand: five epochs of the median seconds each.
-    assert found["networks_per_minute"] == pytest.approx(60 / (5 * together[1]))
-    assert found["networks_per_minute_alone"] == pytest.approx(60 / (5 * alone[1]))
-    assert found["verdict"] == verdict
+    rows = rows_of("flax_dense", *[[900] * 3] * 2, group_size=2)
+    rows = [
+        row._replace(
+            group_seconds=1.5 * together[row.epoch - 1],  # of two networks
+            group_evaluation_seconds=0.5 * together[row.epoch - 1],
+        )
+        for row in rows
+    ]
+    speed = results_of(rows, Clock(9.0, alone))["throughput"]["flax_dense"]
+    # By hand: three epochs of the median seconds each.
+    assert speed["networks_per_minute"] == pytest.approx(60 / (3 * together[1]))
+    assert speed["networks_per_minute_alone"] == pytest.approx(60 / (3 * alone[1]))
+    assert speed["verdict"] == verdict
+    assert (speed["epochs_timed"], speed["at_once"]) == (3, 2)
+    assert results_of(rows)["throughput"] == {}
 
 
-def scores_of(*correct) -> dict[int, float]:
-    return {seed: count / 10_000 for seed, count in enumerate(correct)}
+def claims_of(**counts):
+    """The write-up's ranking over networks with these test counts of 1,000."""
+    rows = []
+    for name, tested in counts.items():
+        rows += rows_of(name, *([count] for count in tested))
+    content = results_of(rows)
+    assert len(page.write_up(content).rows) == len(content["write_up"])
+    assert results_of(rows, dataset="digits")["write_up"] == []
+    return content["write_up"]
 
 
 def test_a_gap_within_the_spread_of_two_runs_ranks_nothing():
-    keras, relu = (9784, 9728, 9776, 9814), (9801, 9810, 9795, 9799)
-    by_model = {"relu_softmax": scores_of(*relu), "keras_dense": scores_of(*keras)}
-    (claim,) = seeds_claims.write_up(by_model)
+    keras, relu = (978, 973, 977, 982), (980, 981, 979, 981)
+    (claim,) = claims_of(relu_softmax=relu, keras_dense=keras)
     assert (claim["ahead"], claim["behind"]) == ("keras_dense", "relu_softmax")
     assert claim["gap"] == pytest.approx(0.001)
     # By hand: variances of independent runs add.
     variance = np.var(keras, ddof=1) + np.var(relu, ddof=1)
-    expected = 1.96 * math.sqrt(variance) / 10_000
+    expected = 1.96 * math.sqrt(variance) / 1000
     assert claim["spread_of_two_runs_95"] == pytest.approx(expected, rel=1e-4)
-    assert claim["runs_that_agree"] == 4 / 16  # 9814 beats all four
-    gap = (np.mean(keras) - np.mean(relu)) / 10_000
+    assert claim["runs_that_agree"] == 4 / 16  # 982 beats all four
+    gap = (np.mean(keras) - np.mean(relu)) / 1000
     assert claim["gap_here"] == pytest.approx(gap)
     assert not claim["beyond_one_run_each"]
-    assert "as a ranking it means nothing" in seeds_claims.in_words(claim)
 
 
-def test_a_gap_beyond_the_spread_stands_and_the_mirror_speaks_for_keras():
-    by_model = {
-        "sigmoid_mse": scores_of(9500, 9510, 9490, 8600),
-        "flax_dense": scores_of(9780, 9790, 9770, 9785),
-    }
-    (claim,) = seeds_claims.write_up(by_model)
+def test_a_gap_beyond_the_spread_stands_and_the_mirror_stands_in_for_keras():
+    (claim,) = claims_of(
+        sigmoid_mse=(950, 951, 949, 860), flax_dense=(978, 979, 977, 978)
+    )
     assert claim["trained_here"] == ["flax_dense", "sigmoid_mse"]
     assert claim["beyond_one_run_each"]
-    words = seeds_claims.in_words(claim)
-    assert "here flax_dense stands in for it" in words
-    assert "not the seeds' doing" in words
 
 
-def test_the_mirror_speaks_for_a_single_keras_network():
+def test_the_mirror_stands_in_for_a_single_keras_network():
     # As with --keras-seeds 1, or Ctrl-C within Keras's second network.
-    by_model = {
-        "relu_softmax": scores_of(9801, 9810, 9795, 9799),
-        "flax_dense": scores_of(9780, 9790, 9770, 9785),
-        "keras_dense": scores_of(9784),
-    }
-    (claim,) = seeds_claims.write_up(by_model)
+    others = {"relu_softmax": (980, 981, 979, 981), "keras_dense": (978,)}
+    (claim,) = claims_of(**others, flax_dense=(978, 979, 977, 978))
     assert (claim["ahead"], claim["behind"]) == ("keras_dense", "relu_softmax")
     assert claim["trained_here"] == ["flax_dense", "relu_softmax"]
-    assert "here flax_dense stands in for it" in seeds_claims.in_words(claim)
-    assert seeds_claims.write_up({**by_model, "flax_dense": scores_of(9780)}) == []
+    assert claims_of(**others, flax_dense=(978,)) == []
 
 
 def test_the_strips_hold_every_network():
-    model = model_of(
-        "relu_softmax", *(run_of([900, count], [1, 2]) for count in (950, 970, 860))
-    )
-    content = seeds_results.results([model], "mnist")
-    figure = seeds_figures.strips([model], content)
+    networks = ([900, count] for count in (950, 970, 860))
+    rows = rows_of("relu_softmax", *networks, validated=[1, 2])
+    finished = results.finished_networks(plans_of(rows), rows)
+    figure = figures.strips(finished, results_of(rows))
     (axes,) = figure.axes
-    strips = [found for found in axes.collections if isinstance(found, PathCollection)]
+    strips = [part for part in axes.collections if isinstance(part, PathCollection)]
     dots = [sorted(1 - strip.get_offsets()[:, 0]) for strip in strips]
     expected = [[0.86, 0.95, 0.97]] * 2 + [[0.9, 0.95, 0.97]]  # last, chosen, best
     np.testing.assert_allclose(dots, expected)
     left, right = axes.get_xlim()
     assert left > 0.14  # a network that got stuck is on the figure
     assert right < 0.029  # and so is the write-up's accuracy
-    assert "write-up: 97.1 %" in [text.get_text() for text in axes.texts]
     ticks = axes.get_xticks()
     assert len(ticks) >= 4
     assert all(right <= tick <= left for tick in ticks)
