@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from experiments.kit import folder, index
-from experiments.kit.command import run_command, uninterrupted
+from experiments.kit.command import PartFailed, run_command, uninterrupted
 from experiments.kit.index import Entry
 from experiments.kit.options import DataOptions
 from experiments.kit.progress import console
-from jaxnets.errors import InputError, ProcessFailed
+from jaxnets.errors import InputError
 from jaxnets.models import MODELS
 from jaxnets.process import exit_in_words
 
@@ -105,7 +105,7 @@ def main(config: Config) -> dict[str, Any]:
         console().print(f"\nThe pages are gathered in {path / 'index.html'}.")
     failed = [entry.name for entry in entries if entry.exit_code]
     if failed:
-        raise ProcessFailed(f"failed: {', '.join(failed)}; see what they printed above")
+        raise PartFailed(f"failed: {', '.join(failed)}; see what they printed above")
     return results
 
 

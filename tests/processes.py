@@ -10,10 +10,13 @@ from pathlib import Path
 PATIENCE = 180  # seconds; on a busy machine a start takes a minute
 
 
-def start(*command: object, **environment: str) -> subprocess.Popen:
-    """A Python process with its output in pipes."""
+def start(
+    *command: object, stdin: bool = False, **environment: str
+) -> subprocess.Popen:
+    """A Python process with its output in pipes, and its input where that is asked."""
     return subprocess.Popen(
         [sys.executable, *map(str, command)],
+        stdin=subprocess.PIPE if stdin else None,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**os.environ, **environment},

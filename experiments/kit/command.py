@@ -20,8 +20,13 @@ from jaxnets.errors import InputError, NonFiniteLoss
 
 Config = TypeVar("Config")
 
-# What users can mend, and what the system refuses; everything else is a defect.
-EXPECTED = (InputError, NonFiniteLoss, OSError, MemoryError)
+
+class PartFailed(RuntimeError):
+    """Part of the work failed, as the message says; all else is done and written."""
+
+
+# What users can mend, and what is reported already; everything else is a defect.
+EXPECTED = (InputError, NonFiniteLoss, OSError, MemoryError, PartFailed)
 INTERRUPTED = 130  # the shell's code for a program that Ctrl-C ended
 TRACEBACK_NOTE = "The traceback is in"  # begins an error's note that names the file
 # What asks a program to end; not every system has the second.
@@ -145,10 +150,6 @@ def _in_one_line(error: Exception) -> str:
         where = f": {error.filename}" if error.filename else ""
         return f"{error.strerror or error}{where}"
     if isinstance(error, EXPECTED):
-        return str(error)
-    from experiments.kit.run import DrawingFailed  # which imports this module
-
-    if isinstance(error, DrawingFailed):
         return str(error)
     notes = getattr(error, "__notes__", [])  # JAX adds some too
     notes = [note for note in notes if note.startswith(TRACEBACK_NOTE)]

@@ -13,7 +13,12 @@ from typing import Any, Generic, Self, TypeVar
 
 import jaxnets
 from experiments.kit import folder, page
-from experiments.kit.command import EXPECTED, TRACEBACK_NOTE, uninterrupted
+from experiments.kit.command import (
+    EXPECTED,
+    TRACEBACK_NOTE,
+    PartFailed,
+    uninterrupted,
+)
 from experiments.kit.options import Options, from_json
 from experiments.kit.page import Drawn, Picture, Table
 from experiments.kit.progress import console, print_table
@@ -26,10 +31,6 @@ Row = Mapping[str, Any]  # numbers, text and lists of them, by name
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "tensorflow", "keras")
 RESULTS = "results.json"
 TRACEBACK = "traceback.txt"
-
-
-class DrawingFailed(RuntimeError):
-    """Figures could not be drawn; everything else is written."""
 
 
 class Run(Generic[Config]):
@@ -187,7 +188,7 @@ class Run(Generic[Config]):
           The content of `results.json`.
 
         Raises:
-          DrawingFailed: a figure could not be drawn; all else is there.
+          PartFailed: a figure could not be drawn; all else is there.
           BaseException: what ended the recording.
         """
         with self._until_published:
@@ -216,7 +217,7 @@ class Run(Generic[Config]):
                 console().print(failure)
             raise self._error
         if failures:
-            raise DrawingFailed("; ".join(failures))
+            raise PartFailed("; ".join(failures))
         return content
 
     def _make(
