@@ -66,55 +66,44 @@ def make_learn_epoch(
     `learn_epoch(learner, data, order)` takes the images in the given order, int32
     [steps], and returns the next learner and its mistakes, int32 []. The order may
     end with indices beyond the data; they are no examples.
-
-    The weights change as if one image came after the other. As most are right, the
-    next mistake is looked for in a block of images at once; see `_changes`.
     """
 
     def learn_epoch(
         learner: Learner, data: Batch, order: Array
     ) -> tuple[Learner, jax.Array]:
-        missing = -len(order) % BLOCK
-        order = jnp.pad(order, (0, missing), constant_values=len(data.label))
+        data = jax.tree.map(jnp.asarray, data)
+        num_examples = len(data.label)
+        order = jnp.pad(order, (0, -len(order) % BLOCK), constant_values=num_examples)
         # A change is in the weights after its own step and after all later ones.
-        num_steps = jnp.sum(order < len(data.label)).astype(jnp.float32)
+        num_steps = jnp.sum(order < num_examples).astype(jnp.float32)
         steps = jnp.arange(len(order), dtype=jnp.float32)
         shares = 1 - steps / jnp.maximum(num_steps, 1)
 
-        def learn_block(carry: tuple[Dense, Dense, jax.Array], block: tuple):
-            layer, average, mistakes = carry
+        def learn_block(learning: _Learning, block: tuple[jax.Array, jax.Array]):
             indices, shares = block
             images = data.image.at[indices].get(mode="fill", fill_value=0)
             labels = data.label.at[indices].get(mode="fill", fill_value=NO_EXAMPLE)
-            inputs = encode(images)
-            sums = _sums(_transposed(layer), inputs)
-            changes = _changes(sums, inputs, labels)
-            layer = _add(layer, changes, inputs)
-            average = _add(average, shares[:, None] * changes, inputs)
-            return (
-                layer,
-                average,
-                mistakes + jnp.sum(changes > 0, dtype=jnp.int32),
-            ), ()
+            return _learn_block(learning, encode(images), labels, shares), None
 
-        layer = _transposed(learner.layer)  # a processor is faster so
+        layer = _transposed(learner.layer)
         blocks = (order.reshape(-1, BLOCK), shares.reshape(-1, BLOCK))
-        carry, _ = lax.scan(learn_block, (layer, layer, jnp.int32(0)), blocks)
-        layer, of_epoch = map(_transposed, carry[:2])
+        learning = _Learning(layer, layer, jnp.int32(0))
+        learning, _ = lax.scan(learn_block, learning, blocks)
         epochs = learner.epochs + 1
         average = jax.tree.map(
             lambda mean, new: mean + (new - mean) / epochs.astype(jnp.float32),
             learner.average,
-            of_epoch,
+            _transposed(learning.average),
         )
-        return Learner(layer, average, epochs), carry[2]
+        layer = _transposed(learning.layer)
+        return Learner(layer, average, epochs), learning.mistakes
 
     return learn_epoch
 
 
 def count_correct(layer: Dense, data: Batch, encode: Encode) -> jax.Array:
     """How many images a layer gets right, int32 []."""
-    answers = jnp.argmax(_sums(layer, encode(data.image)), axis=1)
+    answers = lax.argmax(_sums(layer, encode(data.image)), 1, jnp.int32)
     return jnp.sum(answers == data.label, dtype=jnp.int32)
 
 
@@ -146,52 +135,65 @@ def baselines(dataset: Dataset, seed: int) -> Baselines:
 
     # One program for all epochs: there is little to run and much to compile.
     correct = jax.jit(learn_and_test)(run_keys(seed).data, train, test)
-    frequent = int(np.argmax(np.bincount(train.label)))
-    return Baselines(
-        most_frequent_class=frequent,
-        most_frequent_accuracy=float(np.mean(test.label == frequent)),
-        perceptron_epochs=BASELINE_EPOCHS,
-        perceptron_accuracy=int(correct) / len(test.label),
-    )
+    accuracy = int(correct) / len(test.label)
+    return Baselines(*most_frequent(dataset), BASELINE_EPOCHS, accuracy)
 
 
-def _changes(sums: jax.Array, inputs: jax.Array, labels: jax.Array) -> jax.Array:
-    """How each image of a block changes each neuron: 1, -1 or 0 times its inputs.
+def most_frequent(dataset: Dataset) -> tuple[int, float]:
+    """The most frequent class of the training set, and its share of the test set."""
+    frequent = int(np.argmax(np.bincount(dataset.train.label)))
+    return frequent, float(np.mean(dataset.test.label == frequent))
 
-    A mistake changes the sums of the block's later images by products of inputs, so
-    that the weights themselves can wait for the end of the block.
+
+class _Learning(NamedTuple):
+    """What changes in an epoch; kernels as [out, in], in which a row is a neuron."""
+
+    layer: Dense
+    average: Dense  # of the epoch
+    mistakes: jax.Array
+
+
+def _learn_block(
+    learning: _Learning, inputs: jax.Array, labels: jax.Array, shares: jax.Array
+) -> _Learning:
+    """As if one image came after the other, but from mistake to mistake.
+
+    Most are right, so that all are looked at together. A mistake changes the sums of
+    the others by products of inputs.
 
     Args:
-      sums: float32 [BLOCK, classes], with the weights before the block.
+      learning: before the block.
       inputs: float32 [BLOCK, n].
       labels: int32 [BLOCK].
-
-    Returns:
-      float32 [BLOCK, classes].
+      shares: float32 [BLOCK], of the epoch's steps that a change is in the weights.
     """
-    classes, places = jnp.arange(sums.shape[1]), jnp.arange(BLOCK)
+    places = jnp.arange(BLOCK, dtype=jnp.int32)
 
     def next_mistake(sums: jax.Array, place: jax.Array | int) -> jax.Array:
         """The first mistake from `place` on; BLOCK where there is none."""
-        wrong = (jnp.argmax(sums, axis=1) != labels) & (labels != NO_EXAMPLE)
+        guesses = lax.argmax(sums, 1, jnp.int32)
+        wrong = (guesses != labels) & (labels != NO_EXAMPLE)
         return jnp.min(jnp.where(wrong & (places >= place), places, BLOCK))
 
-    def learn_one(state: tuple[jax.Array, jax.Array, jax.Array]):
-        sums, changes, place = state
-        gains, loses = classes == labels[place], classes == jnp.argmax(sums[place])
-        change = gains.astype(jnp.float32) - loses.astype(jnp.float32)
+    def learn_one(state: tuple[_Learning, jax.Array, jax.Array]):
+        (layer, average, mistakes), sums, place = state
+        label, guess = labels[place], jnp.argmax(sums[place])
+
+        def changed(layer: Dense, share: jax.Array | float) -> Dense:
+            kernel, row = layer.kernel, share * inputs[place]
+            kernel = kernel.at[label].add(row).at[guess].add(-row)
+            return Dense(kernel, layer.bias.at[label].add(share).at[guess].add(-share))
+
         products = _dot(inputs, inputs[place]) + 1  # 1 for the bias
-        sums = sums + products[:, None] * change[None, :]
-        return sums, changes.at[place].set(change), next_mistake(sums, place + 1)
+        sums = sums.at[:, label].add(products).at[:, guess].add(-products)
+        learning = _Learning(
+            changed(layer, 1.0), changed(average, shares[place]), mistakes + 1
+        )
+        return learning, sums, next_mistake(sums, place + 1)
 
-    state = (sums, jnp.zeros_like(sums), next_mistake(sums, 0))
-    return lax.while_loop(lambda state: state[2] < BLOCK, learn_one, state)[1]
-
-
-def _add(layer: Dense, changes: jax.Array, inputs: jax.Array) -> Dense:
-    """A layer, its kernel as [out, in], after the changes that a block makes."""
-    kernel = layer.kernel + _dot(changes.T, inputs)
-    return Dense(kernel, layer.bias + jnp.sum(changes, axis=0))
+    sums = _sums(_transposed(learning.layer), inputs)
+    state = (learning, sums, next_mistake(sums, 0))
+    return lax.while_loop(lambda state: state[2] < BLOCK, learn_one, state)[0]
 
 
 def _transposed(layer: Dense) -> Dense:
