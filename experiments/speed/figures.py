@@ -145,7 +145,7 @@ def _finished(figure: Figure, panels: np.ndarray) -> Figure:
     for first, *others in panels:
         for axes in others:
             axes.sharey(first)
-            axes.tick_params(labelleft=False)
+            axes.tick_params(which="both", labelleft=False)
     handles, labels = panels[0, 0].get_legend_handles_labels()
     columns = min(len(labels), 2 * panels.shape[1])
     figure.legend(

@@ -129,16 +129,16 @@ def _point_table(result: PointResult) -> Table:
         "s per epoch: median (min to max)": lambda e: _spread(e.epoch_seconds),
         f"times {REFERENCE[result.point.kind]} (min to max)": _ratio,
         "times floor": lambda e: f"{e.times_floor:.2f}" if e.times_floor else "-",
-        "images per second": lambda e: f"{e.images_per_second:,.0f}",
         "ms per step": lambda e: f"{1000 * e.step_seconds:.3f}",
         "start": lambda e: f"{e.start_seconds:.1f} s",
         "compile": lambda e: f"{e.compile_seconds:.1f} s" if e.compile_seconds else "-",
         "peak memory": _memory,
     }
+    if result.point.kind == SCALING:
+        columns["images per second"] = lambda e: f"{e.images_per_second:,.0f}"
     if result.point.num_epochs:
-        columns["to 95 %"] = lambda entry: _reached(entry.to_accuracy["0.95"])
-        columns["to 97 %"] = lambda entry: _reached(entry.to_accuracy["0.97"])
-    columns["test accuracy"] = lambda entry: f"{entry.test_accuracy[-1]:.2%}"
+        columns["to 95 %"] = lambda e: _reached(e.to_accuracy["0.95"])
+        columns["to 97 %"] = lambda e: _reached(e.to_accuracy["0.97"])
     entries = sorted(result.contenders.values(), key=lambda e: e.epoch_seconds.median)
     rows = [
         [
@@ -149,8 +149,7 @@ def _point_table(result: PointResult) -> Table:
     ]
     least = result.floor
     per_step = f"{1000 * least.seconds / result.point.steps:.3f}"
-    rate = f"{least.images_per_second:,.0f}"
-    floor = [f"floor, {least.cores}", _seconds(least.seconds), "-", "1", rate, per_step]
+    floor = [f"floor, {least.cores}", _seconds(least.seconds), "-", "1", per_step]
     rows.append(floor + ["-"] * (len(columns) + 1 - len(floor)))
     sizes = "-".join(map(str, result.point.layer_sizes))
     measured = f"Measured: {result.measured.words}."

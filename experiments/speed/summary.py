@@ -13,7 +13,7 @@ from experiments.speed.points import Plan, Point, plan
 from experiments.speed.task import Report
 
 ACCURACIES = (0.95, 0.97)  # of the test set; when they are first reached is noted
-OF_POINT = ("name", "layer_sizes", "width", "examples", "batch_size", "steps")
+OF_POINT = ("name", "width", "examples", "batch_size", "steps")
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ class PointResult:
         """Its entry in results.json."""
         return {
             **{name: getattr(self.point, name) for name in OF_POINT},
+            "layer_sizes": list(self.point.layer_sizes),
             **{key: value for key, value in asdict(self).items() if key != "point"},
             "fastest": self.fastest,
             "not_contending": [n for n in CONTENDERS if n not in self.contenders],

@@ -87,9 +87,9 @@ def part_epochs(setup: Setup, task: Task) -> Iterator[Epoch]:
     shuffle = compile_ahead(first_rows, key, 0)
     order, short_order = shuffle(key, 0)
     train_epoch = _train_epoch(network.loss_fn, tx, state, task.batch_size)
-    run_part = compile_ahead(train_epoch, state, train, order, donate_argnums=0)
+    run_part = compile_ahead(train_epoch, state, train, order)
     compile_seconds = time.perf_counter() - began
-    run_short = compile_ahead(train_epoch, state, train, short_order, donate_argnums=0)
+    run_short = compile_ahead(train_epoch, state, train, short_order)
     predict_batch = jax.jit(network.predict)
     for epoch in range(task.num_epochs):
         began = time.perf_counter()
