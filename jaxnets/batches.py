@@ -28,7 +28,7 @@ def epoch_order(key: jax.Array, epoch: int | jax.Array, num_examples: int) -> ja
 
 def take(data: Batch, indices: jax.Array) -> Batch:
     """The rows of these indices, each of which must exist."""
-    return jax.tree.map(lambda rows: rows.at[indices].get(mode="clip"), data)
+    return jax.tree.map(lambda rows: jnp.take(rows, indices, axis=0, mode="clip"), data)
 
 
 def scan_batches(

@@ -1,0 +1,60 @@
+"""Small data, networks and loops that many tests share.
+
+With the same shapes everywhere, what one test compiles the others find in the cache.
+"""
+
+import jax
+import numpy as np
+
+from jaxnets import flax_dense, relu_softmax, row_rnn, sigmoid_mse, training
+from jaxnets.types import Batch
+
+NETWORKS = {
+    "sigmoid_mse": sigmoid_mse,
+    "relu_softmax": relu_softmax,
+    "flax_dense": flax_dense,
+    "row_rnn": row_rnn,
+}
+HEIGHT, WIDTH = 4, 5  # of images
+SIZES = (20, 6, 10)
+BATCH_SIZE = 5
+
+
+def random_batch(num_examples, seed=0):
+    """Images uint8 [B, 4, 5] with labels 0 to 9, on the host."""
+    rng = np.random.default_rng(seed)
+    image = rng.integers(256, size=(num_examples, HEIGHT, WIDTH), dtype=np.uint8)
+    return Batch(image, rng.integers(10, size=num_examples, dtype=np.int32))
+
+
+TRAIN, VALIDATION = random_batch(23), random_batch(11, seed=1)  # 23: a short batch
+
+
+def rows_of(data, rows):
+    return Batch(data.image[rows], data.label[rows])
+
+
+def sizes_for(network, *later, height=HEIGHT, width=WIDTH):
+    """Layer sizes from the images' pixels on; row_rnn takes a row of them at a time."""
+    return (width if network is row_rnn else height * width, *later)
+
+
+def loop_of_steps(
+    train_step, state, key, *, data=TRAIN, batch_size=BATCH_SIZE, num_epochs=1
+):
+    """The state after plain steps in a Python loop, in the orders that `fit` documents.
+
+    An epoch's order sorts the random bits of `fold_in(key, epoch)`.
+    """
+    num_examples = len(data.label)
+    for epoch in range(num_epochs):
+        bits = jax.random.bits(jax.random.fold_in(key, epoch), (num_examples,))
+        order = np.argsort(bits, kind="stable")
+        for start in range(0, num_examples, batch_size):
+            batch = rows_of(data, order[start : start + batch_size])
+            state, _ = train_step(state, batch)
+    return state
+
+
+def make_plain_step(loss_fn, tx):
+    return jax.jit(training.make_train_step(loss_fn, tx))

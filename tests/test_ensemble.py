@@ -1,0 +1,277 @@
+"""Many networks at once against the same networks one by one."""
+
+import functools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from small import (
+    BATCH_SIZE,
+    SIZES,
+    TRAIN,
+    VALIDATION,
+    loop_of_steps,
+    random_batch,
+    rows_of,
+)
+
+from jaxnets import devices, ensemble, optimizers, relu_softmax, training
+from jaxnets.errors import InputError
+from jaxnets.types import Batch, Dense
+
+SEEDS = (3, 7, 1)  # more than the devices, and not their multiple
+TX = optax.sgd(0.1, momentum=0.9)  # as in test_fit.py, whose programs it shares
+RATES = np.array([0.1, 0.5, 1e38], np.float32)
+
+
+def init(key):
+    return relu_softmax.init(key, SIZES)
+
+
+def init_one_layer(key):
+    """Softmax regression, which compiles sooner."""
+    kernel = jax.random.uniform(key, (20, 10), minval=-0.3, maxval=0.3)
+    return (Dense(kernel, jnp.zeros(10)),)
+
+
+def sgd_step(state, batch, rate):
+    step = training.make_train_step(relu_softmax.loss_fn, optax.sgd(rate))
+    return step(state, batch)
+
+
+SGD_STEP = jax.jit(sgd_step)  # compiled for any rate
+
+
+def sgd_alone(seed, rate, **options):
+    """The state after plain steps in a Python loop."""
+    keys, step = training.run_keys(seed), functools.partial(SGD_STEP, rate=rate)
+    state = training.start(init_one_layer(keys.init), optax.sgd(rate))
+    return loop_of_steps(step, state, keys.data, **options)
+
+
+def fit_many(*, init=init, tx=TX, train=TRAIN, held_out=(VALIDATION,), **options):
+    """`ensemble.fit_many` with this file's networks and data."""
+    options = {"seeds": SEEDS, "batch_size": BATCH_SIZE, "num_epochs": 2, **options}
+    return ensemble.fit_many(init, relu_softmax.loss_fn, tx, train, held_out, **options)
+
+
+@pytest.fixture(scope="module")
+def together():
+    return list(fit_many())
+
+
+def network(tree, index):
+    return jax.tree.map(lambda array: array[index], tree)
+
+
+def test_every_seed_becomes_what_it_becomes_alone(together):
+    # Oracle: `training.fit`, which knows nothing of many seeds.
+    assert len(jax.devices()) == 2  # so one device has a network that fills it up
+    for index, seed in enumerate(SEEDS):
+        keys = training.run_keys(seed)
+        alone = training.fit(
+            relu_softmax.loss_fn,
+            TX,
+            training.start(init(keys.init), TX),
+            TRAIN,
+            (VALIDATION,),
+            batch_size=BATCH_SIZE,
+            num_epochs=2,
+            key=keys.data,
+        )
+        for one, many in zip(alone, together, strict=True):
+            assert one.number == many.number
+            # float32 rounding, carried through 10 updates
+            chex.assert_trees_all_close(
+                network(many.state, index), one.state, rtol=1e-4, atol=1e-5
+            )
+            for totals, expected in (
+                (many.train, one.train),
+                *zip(many.held_out, one.held_out, strict=True),
+            ):
+                assert totals.seen[index] == expected.seen
+                np.testing.assert_allclose(totals.loss[index], expected.loss, rtol=1e-4)
+                # An image on the border may fall to the other side of it.
+                assert abs(totals.correct[index] - expected.correct) <= 1
+
+
+def test_what_an_epoch_of_many_tells(together):
+    for epoch in together:
+        chex.assert_tree_shape_prefix((epoch.state, epoch.train, epoch.held_out), (3,))
+        assert epoch.state.step.tolist() == [5 * epoch.number] * 3
+        assert epoch.train.accuracy.shape == epoch.train.mean_loss.shape == (3,)
+        assert epoch.seconds > 0 and epoch.compile_seconds > 0
+    first, second = together
+    # What was yielded before is still there: nothing was donated.
+    assert np.any(first.state.params[0].kernel != second.state.params[0].kernel)
+
+
+def test_one_network_is_a_special_case():
+    (epoch,) = fit_many(
+        init=init_one_layer, tx=optax.sgd(0.1), held_out=(), seeds=[7], num_epochs=1
+    )
+    assert epoch.held_out == ()
+    # float32: products of kernels that are stored transposed round differently
+    chex.assert_trees_all_close(
+        network(epoch.state, 0), sgd_alone(7, 0.1), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_learning_rates_side_by_side_are_separate_runs():
+    # Oracle: a Python loop of steps for each rate. All networks begin alike.
+    *_, epoch = fit_many(
+        init=init_one_layer, tx=optax.sgd, seeds=(5, 5, 5), learning_rates=RATES
+    )
+    for index, rate in enumerate(RATES[:2]):
+        # float32 rounding, carried through 10 updates
+        chex.assert_trees_all_close(
+            network(epoch.state, index),
+            sgd_alone(5, rate, num_epochs=2),
+            rtol=1e-4,
+            atol=1e-5,
+        )
+    # The third diverges, and stops nobody.
+    assert np.isfinite(epoch.train.loss).tolist() == [True, True, False]
+    assert not np.isfinite(epoch.held_out[0].loss[2])
+
+
+def test_a_network_may_have_several_rates():
+    def sgd_of_parts(rates):  # one for the kernel, one for the bias
+        def update(grads, _):
+            (layer,) = grads
+            return (Dense(-rates[0] * layer.kernel, -rates[1] * layer.bias),)
+
+        return optax.stateless(update)
+
+    rates = np.array([[0.1, 0.1], [0.1, 0.0], [0.0, 0.1]], np.float32)
+    (epoch,) = fit_many(
+        init=init_one_layer,
+        tx=sgd_of_parts,
+        seeds=(5, 5, 5),
+        learning_rates=rates,
+        num_epochs=1,
+        held_out=(),
+    )
+    (begin,), (layer,) = init_one_layer(training.run_keys(5).init), epoch.state.params
+    for values, before, part in zip(layer, begin, rates.T, strict=True):
+        moved = [not np.allclose(value, before, atol=1e-6) for value in values]
+        assert moved == (part > 0).tolist()
+    # float32: products may round differently
+    chex.assert_trees_all_close(
+        network(epoch.state.params, 0), sgd_alone(5, 0.1).params, rtol=1e-4, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch_size": 0}, "batch_size=0 must be between 1 and"),
+        ({"num_epochs": 0}, "num_epochs=0 must be at least 1"),
+        ({"seeds": []}, "seeds is empty"),
+        ({"seeds": (0, -1)}, "seed=-1 must be between"),
+        ({"seeds": (2**32,)}, "seed=4294967296 must be between"),
+        ({"seeds": (1, 2), "learning_rates": RATES}, "3 learning rates for 2 seeds"),
+        ({"held_out": VALIDATION}, "held_out must be a tuple"),
+        (
+            {"train": TRAIN._replace(label=TRAIN.label + 1)},
+            "labels run from 1 to 10; they must lie between 0 and 9",
+        ),
+        (
+            {"train": Batch(np.zeros((600, 4, 5), np.uint8), np.zeros(1000, np.int32))},
+            "600 images but 1,000 labels",
+        ),
+        (
+            {"train": TRAIN._replace(image=TRAIN.image / np.float32(255))},
+            "images must be uint8 .* not float32",
+        ),
+    ],
+)
+def test_bad_input_is_refused_when_fit_many_is_called(changes, message):
+    with pytest.raises(InputError, match=message):
+        fit_many(**changes)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "tx", "numbers"),
+    [
+        ((784, 30, 10), optax.sgd(0.1), 784 * 30 + 30 + 30 * 10 + 10),
+        ((784, 1024, 10), optimizers.keras_adam(1e-3), 3 * 814_090),
+    ],
+)
+def test_the_networks_on_a_processor_core_fit_its_cache(sizes, tx, numbers):
+    # Oracle: weights counted by hand, with Adam's two moments; four bytes each.
+    count = ensemble.num_at_once(
+        lambda key: relu_softmax.init(key, sizes),
+        relu_softmax.loss_fn,
+        tx,
+        random_batch(64),
+        batch_size=64,
+    )
+    per_device, rest = divmod(count, len(jax.devices()))
+    assert rest == 0 and per_device >= 1
+    if per_device > 1:
+        assert per_device * 4 * numbers <= ensemble.CACHE_BYTES
+    assert (per_device + 1) * 4 * (numbers + 100) > ensemble.CACHE_BYTES
+
+
+def test_the_networks_on_an_accelerator_fit_its_memory():
+    tx, data = optax.sgd(0.1), rows_of(TRAIN, slice(20))
+
+    def count_for(memory_bytes):
+        count = ensemble.num_at_once(
+            init_one_layer,
+            relu_softmax.loss_fn,
+            tx,
+            data,
+            batch_size=BATCH_SIZE,
+            memory_bytes=memory_bytes,
+        )
+        per_device, rest = divmod(count, len(jax.devices()))
+        assert rest == 0
+        return per_device
+
+    def program_bytes(count):
+        # Oracle: the compiler's account of the program that trains as many.
+        states = jax.eval_shape(
+            lambda: jax.vmap(lambda key: training.start(init_one_layer(key), tx))(
+                jax.random.split(jax.random.key(0), count)
+            )
+        )
+        keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), count))
+        run_epoch = training.make_run_epoch(relu_softmax.loss_fn, tx, BATCH_SIZE)
+        many = jax.vmap(run_epoch, in_axes=(0, 0, None, None))
+        program = devices.compile_ahead(many, states, keys, np.int32(0), data)
+        return devices.program_bytes(program)
+
+    assert count_for(1) == 1  # too little for any, and one must be
+    memory = 200_000
+    count = count_for(memory)
+    assert 2 < count < 100
+    assert count <= count_for(2 * memory) <= 2 * count + 2
+    room = ensemble.MEMORY_SHARE * memory
+    # The compiler pads, so the last network may be a little too many or too few.
+    assert 0.9 * room < program_bytes(count) < 1.1 * room
+
+
+@given(st.integers(1, 50), st.integers(1, 30))
+def test_chunks_hold_every_seed_once(num_seeds, at_once):
+    seeds = range(5, 5 + num_seeds)
+    chunks = ensemble.chunks(seeds, at_once)
+    assert [seed for chunk in chunks for seed in chunk] == list(seeds)
+    assert max(map(len, chunks)) <= at_once
+    assert len(chunks) == -(-num_seeds // at_once)
+    if at_once % 2 == 0 and len(chunks) > 1:
+        assert all(len(chunk) % 2 == 0 for chunk in chunks[:-1])  # two devices
+
+
+def test_chunks_are_as_equal_as_can_be():
+    assert [len(chunk) for chunk in ensemble.chunks(range(20), 16)] == [10, 10]
+    assert [len(chunk) for chunk in ensemble.chunks(range(20), 6)] == [6, 6, 6, 2]
+    assert [len(chunk) for chunk in ensemble.chunks(range(3), 1)] == [1, 1, 1]
+    with pytest.raises(InputError, match="at_once=0"):
+        ensemble.chunks(range(3), 0)
