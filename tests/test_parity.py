@@ -1,52 +1,209 @@
 """Programs compared step by step, and what their differences cost."""
 
 import csv
+import dataclasses
 import json
 import math
-from dataclasses import replace
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import oracles
-import parity as experiment
 import pytest
 import scipy.special
 import scipy.stats
 
-from experiments.parity import comparison, keras_sides, prices
-from experiments.parity import report as parity_report
-from experiments.parity import results as parity_results
-from experiments.parity.results import Priced
-from experiments.parity.task import batches, marks, pixel_values, rounded_otherwise
-from jaxnets import models as recipes
-from jaxnets import relu_softmax
+from experiments.parity import __main__ as parity
+from experiments.parity import comparison, keras_sides, page, prices, results
+from experiments.parity.comparison import compare, comparisons
+from experiments.parity.task import (
+    batches,
+    make_task,
+    marks,
+    pixel_values,
+    rounded_otherwise,
+)
+from jaxnets import ensemble, keras_dense, models, relu_softmax
 from jaxnets.errors import InputError, NonFiniteLoss
 from jaxnets.types import Batch, Dense
 
-STEPS = 12
-SMALL = replace(recipes.KERAS_DENSE, layer_sizes=(784, 16, 10), batch_size=100)
+STEPS = 10  # before the short last batch, which would compile all anew
+EPOCHS = 2
+PRICED = (prices.AS_KERAS.name, "raw pixels")  # of the one run
+SMALL = dataclasses.replace(
+    models.get("keras_dense").recipe, layer_sizes=(784, 16, 10), batch_size=100
+)
+QUICK = parity.Config(
+    dataset="digits", recipe=SMALL, steps=STEPS, epochs=EPOCHS, seeds=3
+)
 
 
-def quick(output: Path, **settings) -> experiment.Config:
-    standard = {"dataset": "digits", "recipe": SMALL, "steps": STEPS, "epochs": 2}
-    return experiment.Config(**{**standard, "output": output, **settings})
-
-
-def read(output: Path) -> dict:
-    return json.loads((output / "results.json").read_text())
-
-
-def rows_of(file: Path) -> list[dict[str, str]]:
+def csv_of(file: Path) -> list[dict[str, str]]:
     with open(file, newline="") as stream:
         return list(csv.DictReader(stream))
 
 
-def lines_of(output: Path) -> list[dict]:
-    return [
-        json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """One run, with Keras where it is installed, and everything it left behind."""
+    output = tmp_path_factory.mktemp("parity") / "run"
+    some = [choice for choice in prices.CHOICES if choice.name in PRICED]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prices, "CHOICES", some)
+        returned = parity.main(dataclasses.replace(QUICK, output=output))
+    metrics = (output / "metrics.jsonl").read_text().splitlines()
+    return SimpleNamespace(
+        path=output,
+        returned=returned,
+        results=json.loads((output / "results.json").read_text()),
+        metrics=[json.loads(line) for line in metrics],
+    )
+
+
+@pytest.mark.keras
+def test_programs_agree_and_each_cause_keeps_them_apart(finished):
+    # Oracle: tf.keras, on TensorFlow's kernels; and Keras on JAX, with its own Adam.
+    assert finished.results["missing"] == []
+    entries = finished.results["comparisons"]
+    assert len({entry["name"] for entry in entries}) == 2 * 3 + 4
+    for entry in entries:
+        assert entry["steps"] == [1, 2, 3, 5, 7, STEPS]
+        last = entry["apart"][-1]
+        if entry["name"] == "clipping":
+            assert last < 1e-12  # no image is that certain yet; see the loss's own test
+        elif entry["cause"] is not None:
+            assert last > 1e-9 and entry["equal"] is False
+        elif entry["name"].endswith("float64"):
+            # float64, 784-term sums, which Adam divides by their own size
+            assert last < 1e-11 and entry["equal"] is True
+        elif "scratch" not in entry["name"]:
+            assert 1e-9 < last < 1e-3  # float32 is what was asked for
+
+
+def test_the_folder_is_whole(finished):
+    assert finished.returned == finished.results
+    assert finished.results["status"] == "complete"
+    assert csv_of(finished.path / "parity.csv") == [
+        {
+            "pair": entry["name"],
+            "step": str(step),
+            "apart": str(apart),
+            "dataset": "digits",
+        }
+        for entry in finished.results["comparisons"]
+        for step, apart in zip(entry["steps"], entry["apart"], strict=True)
     ]
+    assert len(csv_of(finished.path / "prices.csv")) == len(PRICED) * 3
+    html = (finished.path / "report.html").read_text()
+    assert (html.count("<img "), html.count("<table>")) == (2, 3)
+
+
+def test_prices_are_those_of_the_last_epoch(finished):
+    # Oracle: the epochs' own lines.
+    base, raw = finished.results["prices"]
+    for entry in (base, raw):
+        assert list(entry["accuracy"]) == ["1", "2", "3"]
+        accuracy = [
+            value
+            for line in finished.metrics
+            if (line.get("choice"), line.get("epoch")) == (entry["name"], EPOCHS)
+            for value in line["test_accuracy"]
+        ]
+        assert accuracy == list(entry["accuracy"].values())
+        assert entry["mean"] == pytest.approx(np.mean(accuracy))
+    assert base["difference"] is None
+    assert raw["difference"] == pytest.approx(raw["mean"] - base["mean"])
+
+
+def test_a_run_is_redrawn_from_its_rows_without_training(
+    finished, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(ensemble, "fit_many", None)
+    monkeypatch.setattr(comparison, "compare", None)
+    shutil.copytree(finished.path, tmp_path / "run")
+    made = ("results.json", "parity.csv", "report.html", "parity.png", "prices.png")
+    for name in made[1:]:
+        (tmp_path / "run" / name).unlink()
+    assert parity.main(parity.Config(redraw=tmp_path / "run")) == finished.results
+    for name in made:
+        assert (tmp_path / "run" / name).stat().st_size
+
+
+@pytest.fixture
+def without_keras(monkeypatch):
+    monkeypatch.setattr(keras_sides, "installed", lambda: [])
+
+
+@pytest.mark.usefixtures("without_keras")
+def test_an_interrupted_run_without_keras_keeps_what_it_has(tmp_path, monkeypatch):
+    def stopped(choice, recipe, data, seeds):
+        if choice.name != prices.AS_KERAS.name:
+            raise KeyboardInterrupt
+        yield {
+            "choice": choice.name,
+            "epoch": recipe.num_epochs,
+            "seeds": list(seeds),
+            "train_loss": [0.1] * len(seeds),
+            "test_accuracy": [0.9] * len(seeds),
+            "seconds": 1.0,
+        }
+
+    monkeypatch.setattr(prices, "train", stopped)
+    output = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        parity.main(dataclasses.replace(QUICK, steps=1, output=output))
+    content = json.loads((output / "results.json").read_text())
+    assert content["status"] == "interrupted"
+    assert content["missing"] == ["keras_on_jax", "tf_keras"]
+    names = [entry["name"] for entry in content["comparisons"]]
+    pair = "flax / scratch"
+    assert names == [f"{pair}, float32", f"{pair}, float64", "optax's Adam"]
+    assert [entry["steps"] for entry in content["comparisons"]] == [[1]] * 3
+    [base] = content["prices"]
+    assert len(base["accuracy"]) == 3 and base["p_value"] is None
+    assert prices.AS_KERAS.name in (output / "report.html").read_text()
+
+
+def test_divergence_names_step_and_rate(digits):
+    # Finite numbers come first, whose products overflow: what was reached stays.
+    task = make_task(dataclasses.replace(SMALL, learning_rate=1e30), digits, 3, 5)
+    pair = next(p for p in comparisons(5) if p.name == "flax / scratch, float32")
+    steps = []
+    with pytest.raises(NonFiniteLoss, match=r"at step \d+ at learning rate 1e\+30"):
+        for row in compare([pair], task):
+            steps.append(row["step"])
+    assert steps and steps[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"steps": 0}, "steps=0"),
+        ({"seeds": -1}, "seeds=-1"),
+        ({"seed": -1}, "seed=-1"),
+        ({"epochs": 0}, "0 epochs"),
+        ({"recipe": dataclasses.replace(SMALL, optimizer="sgd")}, "must be adam"),
+        ({"recipe": dataclasses.replace(SMALL, batch_size=1199)}, "1199"),
+        (
+            {"recipe": dataclasses.replace(SMALL, layer_sizes=(28, 9, 10))},
+            "must begin with 784",
+        ),
+    ],
+    ids=str,
+)
+def test_bad_options_are_refused(digits, settings, message):
+    with pytest.raises(InputError, match=message):
+        parity.validated_recipe(dataclasses.replace(QUICK, **settings), digits)
+
+
+def test_bad_input_leaves_nothing_behind(tmp_path):
+    config = dataclasses.replace(QUICK, steps=0, output=tmp_path / "run")
+    with pytest.raises(InputError, match="steps=0"):
+        parity.main(config)
+    assert not (tmp_path / "run").exists()
 
 
 def test_marks_are_round_and_end_with_the_last_step():
@@ -56,9 +213,9 @@ def test_marks_are_round_and_end_with_the_last_step():
 
 
 def test_batches_are_those_of_training():
-    found = batches(jax.random.key(0), 23, 5, num_steps=12)
-    assert [len(rows) for rows in found] == [5, 5, 5, 5, 3] * 2 + [5, 5]
-    first, second = np.concatenate(found[:5]), np.concatenate(found[5:10])
+    indices = batches(jax.random.key(0), 23, 5, num_steps=12)
+    assert [len(rows) for rows in indices] == [5, 5, 5, 5, 3] * 2 + [5, 5]
+    first, second = np.concatenate(indices[:5]), np.concatenate(indices[5:10])
     for order in (first, second):  # every image once an epoch
         np.testing.assert_array_equal(np.sort(order), np.arange(23))
     assert not np.array_equal(first, second)
@@ -84,144 +241,6 @@ def test_the_relative_difference_is_the_worst_arrays():
     assert comparison.relative_difference(others, others) == 0.0
 
 
-@pytest.mark.keras
-def test_programs_agree_and_each_cause_keeps_them_apart(tmp_path):
-    # Oracle: tf.keras, on TensorFlow's kernels; and Keras on JAX, with its own Adam.
-    output = tmp_path / "run"
-    returned = experiment.main(quick(output, seeds=0))
-    results = read(output)
-    assert returned == results
-    assert results["status"] == "complete" and results["missing"] == []
-    assert results["prices"] == []
-    equals = {entry["name"]: entry for entry in results["comparisons"]}
-    assert len(equals) == 2 * 3 + 4
-    for entry in equals.values():
-        assert entry["steps"] == [1, 2, 3, 5, 7, 10, STEPS]
-        last = entry["apart"][-1]
-        if entry["name"] == "clipping":
-            assert last < 1e-12  # no image is that certain yet; see the loss's own test
-        elif entry["cause"] is not None:
-            assert last > 1e-9 and entry["equal"] is False
-        elif entry["name"].endswith("float64"):
-            # float64, 784-term sums, which Adam divides by their own size
-            assert last < 1e-11 and entry["equal"] is True
-        elif "scratch" not in entry["name"]:
-            assert 1e-9 < last < 1e-3  # float32 is what was asked for
-    found = [
-        (row["pair"], int(row["step"]), float(row["apart"]))
-        for row in rows_of(output / "parity.csv")
-    ]
-    assert found == [
-        (entry["name"], *pair)
-        for entry in results["comparisons"]
-        for pair in zip(entry["steps"], entry["apart"], strict=True)
-    ]
-    page = (output / "report.html").read_text()
-    assert "tf_keras / flax, float64: the weights agree to" in page
-    assert (output / "parity.png").exists() and not (output / "prices.png").exists()
-
-
-@pytest.fixture
-def without_keras(monkeypatch):
-    monkeypatch.setattr(keras_sides, "installed", lambda: [])
-    some = [
-        choice
-        for choice in prices.CHOICES
-        if choice.name in (prices.AS_KERAS.name, "raw pixels")
-    ]
-    monkeypatch.setattr(prices, "CHOICES", some)
-
-
-@pytest.mark.usefixtures("without_keras")
-def test_without_keras_the_rest_is_compared_and_priced(tmp_path, capsys):
-    output = tmp_path / "run"
-    results = experiment.main(quick(output, seeds=3, recipe=SMALL))
-    assert results == read(output)
-    assert results["missing"] == ["keras_on_jax", "tf_keras"]
-    names = [entry["name"] for entry in results["comparisons"]]
-    programs = "flax / scratch"
-    assert names == [f"{programs}, float32", f"{programs}, float64", "optax's Adam"]
-    assert results["comparisons"][1]["equal"]
-    assert not results["comparisons"][2]["equal"]
-    base, raw = results["prices"]
-    for entry in (base, raw):
-        assert list(entry["accuracy"]) == ["1", "2", "3"]
-        assert entry["mean"] == pytest.approx(np.mean(list(entry["accuracy"].values())))
-    assert base["difference"] is None
-    assert raw["difference"] == pytest.approx(raw["mean"] - base["mean"])
-    # Oracle: the epochs' own lines.
-    told = [line for line in lines_of(output) if line.get("epoch") == 2]
-    assert told[0]["choice"] == "as tf.keras"
-    reached = [
-        value
-        for line in told
-        if line["choice"] == "raw pixels"
-        for value in line["test_accuracy"]
-    ]
-    assert reached == list(raw["accuracy"].values())
-    assert len(rows_of(output / "prices.csv")) == 6
-    assert (output / "prices.png").read_bytes().startswith(b"\x89PNG")
-    assert "Not installed" in capsys.readouterr().out
-
-
-@pytest.mark.usefixtures("without_keras")
-def test_an_interrupted_run_keeps_what_it_has(tmp_path, monkeypatch):
-    train = prices.train
-
-    def train_once(choice, *args):
-        if choice.name != prices.AS_KERAS.name:
-            raise KeyboardInterrupt
-        yield from train(choice, *args)
-
-    monkeypatch.setattr(prices, "train", train_once)
-    output = tmp_path / "run"
-    with pytest.raises(KeyboardInterrupt):
-        experiment.main(quick(output, seeds=2, steps=1))
-    results = read(output)
-    assert results["status"] == "interrupted"
-    assert results["comparisons"][0]["steps"] == [1]
-    [base] = results["prices"]
-    assert len(base["accuracy"]) == 2 and base["p_value"] is None
-    assert "as tf.keras" in (output / "report.html").read_text()
-
-
-@pytest.mark.filterwarnings("ignore:overflow encountered in cast")  # the rate's own
-@pytest.mark.usefixtures("without_keras")
-def test_divergence_is_told_with_step_and_rate(tmp_path):
-    # float32 has no number beyond 3.4e38: the first step leaves none but infinity.
-    at_once = quick(tmp_path / "one", recipe=replace(SMALL, learning_rate=1e39))
-    with pytest.raises(NonFiniteLoss, match=r"at step 1 at learning rate 1e\+39"):
-        experiment.main(at_once)
-    results = read(tmp_path / "one")
-    assert results["status"] == "failed"
-    assert not any(entry["steps"] for entry in results["comparisons"])
-    # Finite numbers come first, whose products overflow: what was reached stays.
-    later = quick(tmp_path / "two", recipe=replace(SMALL, learning_rate=1e30))
-    with pytest.raises(NonFiniteLoss, match=r"at step \d+ at learning rate 1e\+30"):
-        experiment.main(later)
-    assert read(tmp_path / "two")["comparisons"][0]["steps"][0] == 1
-    assert (tmp_path / "two" / "report.html").exists()
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"steps": 0}, "steps=0"),
-        ({"seeds": -1}, "seeds=-1"),
-        ({"seed": -1}, "seed=-1"),
-        ({"epochs": 0}, "0 epochs"),
-        ({"recipe": replace(SMALL, optimizer="sgd")}, "optimizer sgd must be adam"),
-        ({"recipe": replace(SMALL, batch_size=1199)}, "1199"),
-        ({"recipe": replace(SMALL, layer_sizes=(28, 9, 10))}, "must begin with 784"),
-    ],
-    ids=str,
-)
-def test_bad_input_is_refused_before_anything_is_written(tmp_path, settings, message):
-    with pytest.raises(InputError, match=message):
-        experiment.main(quick(tmp_path / "run", **settings))
-    assert not (tmp_path / "run").exists()
-
-
 @pytest.fixture(scope="module")
 def batch():
     rng = np.random.default_rng(0)
@@ -245,26 +264,25 @@ def test_raw_pixels_are_0_to_255(params, batch):
     logits = np.maximum(hidden, 0) @ last + last_bias[None, :]
     losses = -scipy.special.log_softmax(logits, axis=1)[np.arange(6), batch.label]
     choices = {choice.name: choice for choice in prices.CHOICES}
-    loss, totals = choices["raw pixels"].loss_fn(params, batch)
+    loss, totals = jax.jit(choices["raw pixels"].loss_fn)(params, batch)
     np.testing.assert_allclose(loss, losses.mean(), rtol=1e-5)  # float32
     assert totals.correct == np.sum(logits.argmax(axis=1) == batch.label)
     # Likewise, with each probability in [1e-7, 1 - 1e-7].
     clipped = -np.log(np.clip(np.exp(-losses), 1e-7, 1 - 1e-7))
-    loss, _ = choices["raw pixels, clipped"].loss_fn(params, batch)
+    loss, _ = jax.jit(choices["raw pixels, clipped"].loss_fn)(params, batch)
     np.testing.assert_allclose(loss, clipped.mean(), rtol=1e-5)
 
 
 @pytest.mark.keras
 def test_the_clipped_loss_is_that_of_keras_from_probabilities(params, batch):
-    from jaxnets.keras_dense import keras
-
+    keras = keras_dense.load_keras()
     for scale in (1.0, 1000.0):  # then some images are beyond the limits
         scaled = (params[0], params[1]._replace(kernel=params[1].kernel * scale))
         probability = np.asarray(relu_softmax.predict(scaled, batch.image).probability)
         expected = keras.losses.sparse_categorical_crossentropy(
             batch.label, keras.ops.convert_to_tensor(probability)
         )
-        loss, totals = prices.clipped_loss(scaled, batch)
+        loss, totals = jax.jit(prices.clipped_loss)(scaled, batch)
         # float32; -log(1 - 1e-7) is one rounding of 1 away from 0
         np.testing.assert_allclose(loss, np.mean(expected), rtol=1e-5, atol=1e-7)
         assert totals.seen == 6
@@ -277,7 +295,7 @@ def test_a_clipped_image_teaches_nothing(params, batch):
     certain = (params[0], params[1]._replace(bias=bias))
     wrong = Batch(batch.image, np.full(6, 3, np.int32))
     grads = [
-        jax.grad(lambda params, loss=loss: loss(params, wrong)[0])(certain)
+        jax.jit(jax.grad(loss, has_aux=True))(certain, wrong)[0]
         for loss in (prices.clipped_loss, relu_softmax.loss_fn)
     ]
     clipped, from_logits = (np.abs(grad[1].bias).max() for grad in grads)
@@ -286,8 +304,9 @@ def test_a_clipped_image_teaches_nothing(params, batch):
 
 
 def test_lecun_kernels_have_flaxs_default_distribution():
-    params = prices.lecun_init(jax.random.key(0), (784, 100, 10))
-    for layer, num_in in zip(params, (784, 100), strict=True):
+    init = jax.jit(prices.lecun_init, static_argnums=1)
+    params = init(jax.random.key(0), (200, 50, 10))
+    for layer, num_in in zip(params, (200, 50), strict=True):
         # Oracle: Kolmogorov and Smirnov's test by SciPy; variance 1 / in, cut at two
         # deviations of the distribution before the cut.
         sigma = np.sqrt(1 / num_in) / scipy.stats.truncnorm(-2, 2).std()
@@ -298,68 +317,61 @@ def test_lecun_kernels_have_flaxs_default_distribution():
 
 
 def test_prices_are_paired_differences_with_students_interval():
-    base, other, third, *_ = prices.CHOICES
-    priced = [
-        Priced(base, {1: 0.90, 2: 0.80, 3: 0.70}),
-        Priced(other, {1: 0.91, 2: 0.82, 3: 0.73}),
-        Priced(third, {1: 0.90, 2: 0.80}),
+    names = [choice.name for choice in prices.CHOICES]
+    assert names[0] == prices.AS_KERAS.name
+    accuracy = [
+        {1: 0.90, 2: 0.80, 3: 0.70},
+        {1: 0.91, 2: 0.82, 3: 0.73},
+        {1: 0.90, 2: 0.80},
+        {7: 0.90},
     ]
-    first, second, alike = parity_results.prices(priced)
-    assert first["difference"] is None and first["deviation"] == pytest.approx(0.1)
+    entries = results.prices(dict(zip(names, accuracy, strict=False)))
+    base, better, alike, other_seeds = entries
+    assert base["difference"] is None and base["deviation"] == pytest.approx(0.1)
     # By hand: differences 1, 2, 3 points; t(0.975; 2) = 4.3027 in the tables.
-    assert second["difference"] == pytest.approx(0.02)
+    assert better["difference"] == pytest.approx(0.02)
     half = 0.01 * 4.3027 / math.sqrt(3)
-    assert second["interval"] == pytest.approx([0.02 - half, 0.02 + half], abs=1e-6)
-    assert second["p_value"] == pytest.approx(0.0742, abs=1e-4)  # t = 3.4641, tables
+    assert better["interval"] == pytest.approx([0.02 - half, 0.02 + half], abs=1e-6)
+    assert better["p_value"] == pytest.approx(0.0742, abs=1e-4)  # t = 3.4641, tables
     assert alike["difference"] == 0.0 and alike["interval"] is None
+    assert other_seeds["gaps"] is None and other_seeds["deviation"] is None
+    assert len(page.price_table(entries).rows) == 4
 
 
-def priced_entry(name, *gaps, p_value):
-    return {
-        "name": name,
-        "gaps": dict(enumerate(gaps)),
-        "difference": float(np.mean(gaps)),
-        "p_value": p_value,
+def test_p_values_of_prices_are_corrected_together():
+    base = dict.fromkeys(range(4), 0.9)
+    gaps = {"LeCun normal": (1, 2, 3, 4), "clipped": (-1, 2, -2, 1)}
+    by_choice = {prices.AS_KERAS.name: base} | {
+        name: {seed: 0.9 + gap / 100 for seed, gap in enumerate(gaps[name])}
+        for name in gaps
     }
+    _, first, second = results.prices(by_choice)
+    # Oracle: SciPy's test; by hand: the smaller of two p-values counts twice.
+    expected = scipy.stats.ttest_1samp(gaps["LeCun normal"], 0).pvalue
+    assert first["p_value"] == pytest.approx(2 * expected)
+    assert second["p_value"] == pytest.approx(1.0)
 
 
-def test_what_a_choice_gains_or_costs_is_said_and_what_ties():
-    base = {"name": prices.AS_KERAS.name, "gaps": None, "p_value": None}
-    entries = [
-        base,
-        priced_entry("better", 0.002, 0.0024, p_value=0.01),
-        priced_entry("worse", -0.03, -0.05, p_value=0.001),
-        priced_entry("unclear", -0.01, 0.01, p_value=0.9),
-        priced_entry("alike", 0.0, 0.0, p_value=None),
-        priced_entry("once", 0.1, p_value=None),
-    ]
-    assert parity_report._price_verdicts(entries) == [
-        "better gains 0.22 points of accuracy.",
-        "worse costs 4.00 points of accuracy.",
-        "A tie with tf.keras's own choices: unclear, alike.",
-    ]
-
-
-def test_a_cause_that_did_nothing_is_named():
-    def entry(name, cause, *apart):
-        return {"name": name, "cause": cause, "steps": [1, 200], "apart": list(apart)}
-
-    entries = [
-        entry("clipping", "it clips", 1e-15, 2e-14),
-        entry("betas", "rounded", 1e-6, 0.1),
-        entry("a / b, float32", None, 1e-6, 0.5),
-        entry("a / b, float64", None, 1e-15, 3e-14),
-    ]
-    *_, idle = parity_report._cause_lines({"comparisons": entries})
-    assert idle.startswith("clipping did nothing within 200 updates")
-    grown = parity_report._growth({"comparisons": entries})
-    assert grown == (
-        "in float32 1.0e-06 at first and 5.0e-01 at the end, "
-        "in float64 1.0e-15 at first and 3.0e-14 at the end"
-    )
+def test_pairs_that_were_broken_off_are_not_judged():
+    pairs = comparisons(100)
+    watched = {pair.name: 0.0 for pair in pairs}
+    rows = [{"step": step, "apart": watched, "seconds": 1.0} for step in (1, 2)]
+    installed = ("tf_keras", "flax", "scratch")
+    content = results.results(rows, pairs, installed, 1)
+    assert content["missing"] == ["keras_on_jax"]
+    for entry in content["comparisons"]:
+        assert (entry["steps"], entry["equal"], entry["identical"]) == (
+            [1, 2],
+            None,
+            None,
+        )
+    assert (content["prices"], content["price_seconds"]) == ([], None)
+    assert len(page.sections(content)) == 3  # a picture and two tables
+    nothing = results.results([], pairs, installed, 1)
+    assert nothing["parity_seconds"] is None and page.sections(nothing) == []
 
 
 def test_clipping_is_watched_to_the_end_and_other_causes_are_not():
-    steps = {pair.name: pair.num_steps for pair in comparison.causes(1563)}
+    steps = {pair.name: pair.num_steps for pair in comparisons(1563) if pair.cause}
     assert steps.pop("clipping") == 1563
     assert set(steps.values()) == {comparison.CAUSE_STEPS}
