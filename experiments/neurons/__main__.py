@@ -87,6 +87,11 @@ class Keys(NamedTuple):
     cascades: jax.Array
 
 
+def make_keys(seed: int) -> Keys:
+    """All of them; the orders of images come from the data keys of `seeds`."""
+    return Keys(*jax.random.split(run_keys(seed).extra, len(Keys._fields)))
+
+
 def main(config: Config) -> dict[str, Any]:
     """Measure everything; return the content of results.json."""
     validate_config(config)
@@ -127,7 +132,7 @@ def validate_config(config: Config) -> None:
 def measure(run: Run[Config]) -> Iterator[Row]:
     """Single neurons and nets, then neurons that learn digits; rows name their part."""
     config = run.config
-    keys = Keys(*jax.random.split(run_keys(config.seed).extra, len(Keys._fields)))
+    keys = make_keys(config.seed)
     random = (RANDOM_NEURONS, RANDOM_INPUTS)
     yield {"part": "logic", **logic.check_circuits(config.bits)}
     yield {"part": "gate_learning", **logic.learn_gates(config.max_passes)}
