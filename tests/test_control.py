@@ -1,283 +1,334 @@
-"""`experiments/control.py` end to end on scikit-learn's digits."""
+"""The experiment "control": its parts against NumPy, and one run on digits."""
 
 import csv
+import importlib.util
 import json
 import math
-import re
+import pickle
 import runpy
+import shutil
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 from types import SimpleNamespace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
+import scipy.linalg
 from scipy.stats import binomtest
+from sklearn.neighbors import NearestNeighbors
 
 from experiments.control import __main__ as control
-from experiments.control import beside_keras, effort, layer_rates, surprise
-from experiments.control import tables as control_tables
-from experiments.control.study import Study, train_combinations
-from experiments.kit.progress import console
-from jaxnets import models as recipes
-from jaxnets import relu_softmax, training
-from jaxnets.errors import InputError, NonFiniteLoss
+from experiments.control import (
+    beside_keras,
+    curvature,
+    gradients,
+    layer_rates,
+    line_counts,
+    page,
+    programs,
+)
+from experiments.control.results import results
+from experiments.kit.page import Picture, Table
+from jaxnets import models, process, relu_softmax, training
+from jaxnets.errors import InputError, NonFiniteLoss, ProcessFailed
+from jaxnets.types import Batch, Totals, TrainState
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
-
-EASE = Path(control.__file__).parent / "ease"
-PROGRAMS = ("numpy_from_scratch",)
 SIZES = (784, 16, 10)
-RATES = (0.02, 0.1)
+EXAMPLES, BATCH_SIZE = 900, 60
 EPOCHS = 5
+KERAS = importlib.util.find_spec("tensorflow") is not None
+TINY = {
+    "dataset": "digits",
+    "programs": ("numpy_from_scratch",),
+    "rounds": 1,
+    "keras": KERAS,
+    "layer_sizes": SIZES,
+    # No short last batch, and the sharpness of as many: less for XLA to compile.
+    "examples": EXAMPLES,
+    "batch_size": BATCH_SIZE,
+    "rates": (0.02, 0.1),
+    "epochs": EPOCHS,
+    "descent_rates": (0.1, 0.4),
+    "descent_steps": 10,
+    "sharpness_images": EXAMPLES,
+    "gradient_images": 30,
+    "rate_images": 120,
+    "seed": 1,
+}
+CHOICES = [[0.02, 0.02], [0.02, 0.1], [0.1, 0.02], [0.1, 0.1]]
+RECIPE = models.RELU_SOFTMAX.recipe
+TINY_SIZES = (9, 5, 3)  # 68 weights: the whole Hessian can be had
 
 
-def tiny(output: Path, **settings) -> control.Config:
-    standard = {
-        "dataset": "digits",
-        "programs": (),
-        "keras": False,
-        "layer_sizes": SIZES,
-        "rates": RATES,
-        "epochs": EPOCHS,
-        "descent_rates": (0.1, 0.4),
-        "descent_steps": 10,
-        "sharpness_images": 40,
-        "gradient_images": 30,
-        "rate_images": 150,
-        "seed": 1,
-    }
-    return control.Config(**{**standard, "output": output, **settings})
+def tiny(count=23):
+    """A small network, and images 3x3 of three classes; the same every time."""
+    rng = np.random.default_rng(5)
+    images = rng.integers(0, 256, (count, 3, 3), np.uint8)
+    data = Batch(images, rng.integers(0, 3, count, np.int32))
+    return relu_softmax.init(jax.random.key(2), TINY_SIZES), data
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """One run without Keras, and everything it left behind."""
-    output = tmp_path_factory.mktemp("control") / "run"
-    with console.capture() as capture:
-        control.main(tiny(output, programs=PROGRAMS, rounds=1))
-    with open(output / "gradient_norms.csv", newline="") as stream:
-        ranking = list(csv.DictReader(stream))
-    return SimpleNamespace(
-        path=output,
-        printed=capture.get(),
-        results=json.loads((output / "results.json").read_text()),
-        ranking=ranking,
-        metrics=[
-            json.loads(line)
-            for line in (output / "metrics.jsonl").read_text().splitlines()
-        ],
-    )
+def flat_of(pairs):
+    return np.concatenate([np.ravel(array) for pair in pairs for array in pair])
 
 
-def test_the_folder_holds_what_was_promised(finished):
-    assert sorted(file.name for file in finished.path.iterdir()) == [
-        "config.json",
-        "ease.png",
-        "gradient_norms.csv",
-        "metrics.jsonl",
-        "rates.png",
-        "report.html",
-        "results.json",
-        "sharpness.png",
-        "surprising.png",
-    ]
-    assert finished.results["status"] == "complete"
-    page = (finished.path / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 4
-    assert "Ease: the same task in each" in page
+def hessian_of(params, data, step=1e-5):
+    """The Hessian of the mean loss: central differences of the oracle's gradient."""
+    network = oracles.network_of(params)
+
+    def gradient():
+        _, grads = oracles.batch_gradients(oracles.relu_backprop, network, *data)
+        return flat_of(grads)
+
+    rows = []
+    for pair in network:
+        for array in pair:
+            for index in np.ndindex(array.shape):
+                kept = array[index]
+                array[index] = kept + step
+                above = gradient()
+                array[index] = kept - step
+                rows.append((above - gradient()) / (2 * step))
+                array[index] = kept
+    return np.array(rows)
 
 
-def test_the_programs_ran_and_their_lines_were_counted(finished):
-    ease = finished.results["ease"]
-    assert list(ease["programs"]) == list(PROGRAMS)
-    for name, entry in ease["programs"].items():
-        # Oracle: non-blank lines below the module's docstring that are no comment;
-        # the programs' other docstrings are one line each.
-        text = (EASE / f"{name}.py").read_text().split('"""', 2)[2]
-        lines = [line.strip() for line in text.splitlines()]
-        code = [line for line in lines if line and line[0] != "#" and '"""' not in line]
-        assert entry["lines"] == len(code)
-        [accuracy] = entry["accuracy"]
-        assert accuracy > 0.6  # of digits after one epoch; a guess is right in 0.1
-        assert entry["seconds_median"] == entry["seconds"][0] > 0
-        assert f"{accuracy:.2%}" in finished.printed
-    assert len(ease["data_seconds"]) == 1
+@pytest.mark.parametrize("chunk", [5, 100])  # 23 is no multiple of 5
+def test_gradient_norms_are_those_of_backpropagation(chunk):
+    # Oracle: backpropagation in float64, an example at a time.
+    params, data = tiny()
+    network = oracles.network_of(params)
+    expected, losses = [], []
+    for image, label in zip(*data, strict=True):
+        loss, _, grads = oracles.relu_backprop(network, image, label)
+        expected.append(np.linalg.norm(flat_of(grads)))
+        losses.append(loss)
+    norms = partial(gradients.gradient_norms, relu_softmax.loss_fn, chunk=chunk)
+    # rtol: float32, sums of 68 squares
+    np.testing.assert_allclose(jax.jit(norms)(params, data), expected, rtol=1e-5)
+    measured = jax.jit(partial(gradients.example_losses, relu_softmax.loss_fn))
+    np.testing.assert_allclose(measured(params, data), losses, rtol=1e-5)
 
 
-def test_the_combinations_can_be_recounted(finished):
-    # Oracle: SciPy's Wilson interval of the counts, and the experiment's own form.
-    rates = finished.results["control"]["rates"]
-    assert rates["rates"] == [[0.02, 0.02], [0.02, 0.1], [0.1, 0.02], [0.1, 0.1]]
-    assert rates["uniform"] == [0, 3]
-    assert rates["test_seen"] == 360
-    assert len(rates["sharpness"]) == EPOCHS + 1  # before training, and after each
-    assert rates["sharpness"][0][0] == rates["sharpness"][0][1]  # the same weights
-    assert rates["sharpness"][1][0] != rates["sharpness"][1][1]
-    low, high = binomtest(rates["test_correct"][3], 360).proportion_ci(method="wilson")
-    assert f"{low:.2%} to {high:.2%}" in finished.printed
-    lines = [line for line in finished.metrics if line["part"] == "rates"]
-    assert [line["rates"] for line in lines] == rates["rates"] * EPOCHS
-    assert lines[4]["train_loss"] < lines[0]["train_loss"]
+def test_the_largest_come_first_and_equals_in_order():
+    scores = np.array([1.0, 5.0, 5.0, 9.0, 0.0])
+    assert gradients.largest(scores, 4).tolist() == [3, 1, 2, 0]
 
 
-def test_the_ranking_is_that_of_the_examined_network(finished, digits):
-    # Oracle: the network trained by NumPy in float64, and its gradients.
-    init_key, data_key = recipes.run_keys(1)
-    network = oracles.network_of(relu_softmax.init(init_key, SIZES))
-    for epoch in range(EPOCHS):
-        order = np.asarray(training.epoch_order(data_key, epoch, 1198))
-        network, _, _ = oracles.sgd_epoch(
-            oracles.relu_backprop,
-            network,
-            *digits.train,
-            order,
-            batch_size=64,
-            rate=0.1,
+def test_planted_errors_are_wrong_and_nowhere_else():
+    labels = np.arange(1000, dtype=np.int32) % 10
+    before = labels.copy()
+    planted, rows = gradients.plant_errors(labels, 100, 10, seed=1)
+    assert (labels == before).all()  # the caller's labels are left alone
+    assert np.flatnonzero(planted != labels).tolist() == rows.tolist()
+    assert len(rows) == 100
+    assert planted.dtype == labels.dtype
+    assert set(planted[rows].tolist()) == set(range(10))
+
+
+def test_neighbours_are_scikit_learns(digits):
+    # Oracle: scikit-learn's search; ties in distance do not occur in these rows.
+    data = Batch(digits.train.image[:300], digits.train.label[:300])
+    rows = np.array([0, 17, 299])
+    vectors = data.image.reshape(300, -1).astype(float)
+    search = NearestNeighbors(n_neighbors=8).fit(vectors)
+    _, nearest = search.kneighbors(vectors[rows])
+    expected = [
+        sum(
+            data.label[other] == data.label[row]
+            for other in row_nearest
+            if other != row
         )
-    assert sorted(int(row["record"]) for row in finished.ranking) == list(range(1198))
-    norms = [float(row["gradient_norm"]) for row in finished.ranking]
-    assert norms == sorted(norms, reverse=True)
-    for row in [*finished.ranking[:5], *finished.ranking[-5:]]:
-        image, label = (array[int(row["record"])] for array in digits.train)
-        loss, logits, grads = oracles.relu_backprop(network, image, label)
-        length = math.sqrt(sum(np.sum(a**2) for pair in grads for a in pair))
-        # float32 through 95 updates
-        assert float(row["gradient_norm"]) == pytest.approx(length, rel=1e-3)
-        assert float(row["loss"]) == pytest.approx(loss, rel=1e-3)
-        assert int(row["answer"]) == logits.argmax()
-        assert int(row["label"]) == label
-    shown = finished.results["control"]["gradients"]["largest_norms"]
-    expected = [int(row["record"]) for row in finished.ranking[: len(shown)]]
-    assert [entry["record"] for entry in shown] == expected
-    assert len(shown) == surprise.SHOWN
-
-
-def test_planted_errors_are_found_better_than_by_chance(finished):
-    planted = finished.results["control"]["planted"]
-    assert planted["planted"] == 12  # a hundredth of 1,198
-    assert planted["found_by_chance"] == pytest.approx(0.12, rel=0.01)
-    assert 2 <= planted["found_by_norm"] <= 12  # by chance in 1 of 150 cases
-    assert 4 <= planted["found_by_loss"] <= 12
-
-
-def test_descent_is_recorded(finished):
-    descent = finished.results["control"]["descent"]
-    assert [record["step"] for record in descent["records"]] == [5, 10]
-    assert descent["images"] == 40
-    noted = [line for line in finished.metrics if line["part"] == "descent"]
-    assert [line["sharpness"] for line in noted] == [
-        record["sharpness"] for record in descent["records"]
+        for row, row_nearest in zip(rows, nearest, strict=True)
     ]
-    for place in (0, 1):  # both rates are small enough to descend
-        first, last = (record["loss"][place] for record in descent["records"])
-        assert last < first < 1.2 * math.log(10)  # log(10) is a guess's loss
-    assert finished.results["control"]["sharpness_on_all"]["images"] == 1198
+    computed = gradients.neighbours_with_label(data, rows, 7)
+    assert computed.tolist() == expected
 
 
-@pytest.mark.keras
-@pytest.mark.usefixtures("in_this_process")
-def test_keras_computes_the_same(digits):
-    # Oracle: tf.keras, on the same weights and images.
-    recipe = replace(recipes.RELU_SOFTMAX, layer_sizes=SIZES)
-    rates = layer_rates.combinations(RATES, 2)
-    study = Study(digits, recipe, seed=1, rates=rates, note=lambda line: None)
-    study.params = jax.device_get(relu_softmax.init(jax.random.key(5), SIZES))
-    counts = {"num_gradients": 30, "num_hessian": 40, "num_rates": 150}
-    lines = list(beside_keras.compare(study, **counts))
-    assert len(lines) == 7
-    parts = study.found["beside_keras"]
-    ways = {name: part["ways"] for name, part in parts.items()}
-    assert set(ways["gradients"]) == {"jax", "one_by_one", "in_a_graph", "vectorized"}
-    # Tolerance: float32, sums of 784 terms in another order.
-    for part, name in (
-        ("gradients", "one_by_one"),
-        ("gradients", "in_a_graph"),
-        ("gradients", "vectorized"),
-        ("product", "product"),
-        ("rates", "rates"),
-    ):
-        way = ways[part][name]
-        assert way["apart"] < 1e-4 * way["size"]
-        assert way["size"] > 0.01  # there is something to differ
-    # Here SciPy's Lanczos works on Keras's products.
-    sharp = parts["product"]["sharpness"]
-    assert sharp["keras"] == pytest.approx(sharp["jax"], rel=1e-3)
-    for part in parts.values():
-        rows = control_tables.keras_rows(part)
-        assert rows[0][0] == "JAX"
-        for row, way in zip(rows, part["ways"].values(), strict=True):
-            assert row[1:3] == (str(way["lines"]), str(way["logical_lines"]))
+@pytest.mark.parametrize("chunk", [4, 23])  # 4 leaves a short chunk of 3
+def test_hessian_vector_products_are_the_hessians(chunk):
+    # Oracle: the whole Hessian by finite differences in float64.
+    params, data = tiny()
+    hessian = hessian_of(params, data)
+    vector = relu_softmax.init(jax.random.key(8), TINY_SIZES)
+    product = curvature.make_product(relu_softmax.loss_fn, data, chunk)
+    computed = flat_of(jax.jit(product)(params, vector))
+    # atol: float32 against entries of up to 0.1, differences to 1e-8
+    np.testing.assert_allclose(computed, hessian @ flat_of(vector), atol=1e-6)
 
 
-@pytest.mark.drawn
-def test_a_run_cut_short_keeps_what_was_done(tmp_path, monkeypatch):
-    def interrupted(study):
-        raise KeyboardInterrupt
-        yield
+def test_sharpness_is_the_largest_eigenvalue():
+    # Oracle: SciPy's eigenvalues of the Hessian by finite differences.
+    params, data = tiny()
+    largest = scipy.linalg.eigvalsh(hessian_of(params, data))[-1]
 
-    monkeypatch.setattr(control.surprise, "rank", interrupted)
-    with console.capture(), pytest.raises(KeyboardInterrupt):
-        control.main(tiny(tmp_path / "run"))
-    results = json.loads((tmp_path / "run" / "results.json").read_text())
-    assert results["status"] == "interrupted"
-    assert results["ease"]["data_seconds"] == []  # no program to compare it with
-    assert len(results["control"]["rates"]["epochs"]) == EPOCHS
-    assert "gradients" not in results["control"]
-    assert (tmp_path / "run" / "report.html").is_file()
+    def measure(iterations):
+        return jax.jit(
+            lambda *args: curvature.sharpness(
+                relu_softmax.loss_fn, *args, iterations=iterations
+            )
+        )(params, data, jax.random.key(0))
+
+    good, poor = measure(20), measure(2)
+    np.testing.assert_allclose(good.eigenvalue, largest, rtol=1e-5)  # float32
+    assert good.residual < 1e-3 * largest
+    # Two products are not enough, and the residual says so.
+    assert poor.eigenvalue < 0.999 * largest
+    assert largest - poor.eigenvalue <= poor.residual
 
 
-def test_divergence_is_told_with_the_rate(digits):
-    recipe = replace(
-        recipes.RELU_SOFTMAX, layer_sizes=(784, 10), learning_rate=1e38, num_epochs=2
+def test_lanczos_finds_both_ends_of_a_spectrum():
+    # Oracle: the matrix is made from its eigenvalues.
+    rng = np.random.default_rng(0)
+    orthogonal = np.linalg.qr(rng.standard_normal((60, 60)))[0]
+    values = np.r_[-7.0, np.linspace(-1, 1, 58), 5.0]
+    matrix = jnp.float32(orthogonal * values @ orthogonal.T)
+    start = jnp.float32(rng.standard_normal(60))
+    diagonal, beside = curvature.lanczos(lambda v: matrix @ v, start, 25)
+    computed = scipy.linalg.eigvalsh_tridiagonal(diagonal, beside[:-1])
+    np.testing.assert_allclose(computed[[0, -1]], [-7, 5], rtol=1e-5)  # float32
+
+
+def test_descent_takes_the_steps_of_gradient_descent():
+    # Oracle: full-batch steps in float64.
+    params, data = tiny()
+    network = oracles.network_of(params)
+    for _ in range(4):
+        network = oracles.sgd_step(oracles.relu_backprop, network, *data, 0.5)
+    loss, _ = oracles.batch_gradients(oracles.relu_backprop, network, *data)
+    descent = jax.jit(curvature.make_descent(relu_softmax.loss_fn, 4))
+    stepped, reached, sharp = descent(params, 0.5, data, jax.random.key(0))
+    np.testing.assert_allclose(flat_of(stepped), flat_of(network), atol=1e-6)  # float32
+    np.testing.assert_allclose(reached, loss, rtol=1e-5)
+    largest = scipy.linalg.eigvalsh(hessian_of(stepped, data))[-1]
+    np.testing.assert_allclose(sharp.eigenvalue, largest, rtol=1e-4)  # it moved
+
+
+def test_the_optimizer_takes_each_layers_own_step():
+    # Oracle: the rule, by hand.
+    params = relu_softmax.init(jax.random.key(0), TINY_SIZES)
+    grads = jax.tree.map(jnp.ones_like, params)
+    tx = layer_rates.layerwise_sgd(jnp.float32([0.5, 2.0]))
+    updates, _ = tx.update(grads, tx.init(params), params)
+    assert {float(value) for value in np.ravel(updates[0].kernel)} == {-0.5}
+    assert {float(value) for value in updates[1].bias} == {-2.0}
+
+
+def test_divergence_names_epoch_and_rate(digits, monkeypatch):
+    totals = Totals(np.array([9]), np.array([np.nan]), np.array([90]))
+    state = TrainState(np.int32(1), relu_softmax.init(jax.random.key(0), (784, 10)), ())
+    epoch = training.Epoch(1, state, totals, (totals,), seconds=1.0)
+    flat = curvature.Sharpness(np.float32(0), np.float32(0))
+    monkeypatch.setattr(layer_rates, "fit_rates", lambda *_, **__: [epoch])
+    monkeypatch.setattr(curvature, "sharpness", lambda *_: flat)
+    recipe = replace(RECIPE, layer_sizes=(784, 10), learning_rate=1e38)
+    rows = layer_rates.train_all(
+        recipe, digits, [(1e38,)], seed=1, curved=digits.test, key=jax.random.key(0)
     )
-    rates = layer_rates.combinations((1e38,), 1)
-    study = Study(digits, recipe, seed=1, rates=rates, note=lambda line: None)
     with pytest.raises(NonFiniteLoss, match=r"in epoch 1 at learning rate 1e\+38"):
-        next(train_combinations(study, 10))
+        list(rows)
 
 
-def test_numbers_that_are_not_finite_stand_as_dashes():
-    diverged = (np.array([np.nan, 1.0]),)
-    way = beside_keras.apart(diverged, (np.array([2.0, 1.0]),), None)
-    assert way == {"apart": None, "size": 2.0}
-    ways = {
-        "jax": {"lines": 1, "logical_lines": 1, "seconds": 1.0, "first_seconds": 2.0},
-        "rates": {
-            **{"lines": 1, "logical_lines": 1, "seconds": 1.0, "first_seconds": None},
-            **way,
-        },
-    }
-    *_, row = control_tables.keras_rows({"ways": ways})
-    assert row[-2:] == ("-", "-")
+SOURCE = '''"""A docstring
+of two lines."""
+
+import os  # a comment behind code counts as code
+
+# a comment alone does not
 
 
-def test_the_shortest_program_is_named_only_where_it_ran():
-    def note(**lines):
-        programs = {name: {"lines": count} for name, count in lines.items()}
-        return control_tables.ease_note(
-            {"task": "a task", "data_seconds": [1.0], "programs": programs}
-        )
+def add(a, b):
+    """One line."""
 
-    said = "One call is the shortest"
-    assert said in note(flax_library=9, keras_fit=20)
-    assert said not in note(keras_fit=20, numpy_from_scratch=30)
-    assert said not in note(flax_library=21, keras_fit=20)
+    text = """a text
+    over three lines, one of them
+
+    blank"""
+    return (
+        a
+        + b
+    ), text
 
 
-@pytest.mark.keras
-@pytest.mark.usefixtures("in_this_process")
-def test_keras_is_compared_where_a_combination_diverges(digits):
-    recipe = replace(recipes.RELU_SOFTMAX, layer_sizes=SIZES)
-    rates = layer_rates.combinations((1e20, 0.1), 2)
-    study = Study(digits, recipe, seed=1, rates=rates, note=lambda line: None)
-    study.params = jax.device_get(relu_softmax.init(jax.random.key(5), SIZES))
-    counts = {"num_gradients": 30, "num_hessian": 40, "num_rates": 150}
-    list(beside_keras.compare(study, **counts))
-    parts = study.found["beside_keras"]
-    assert parts["rates"]["ways"]["rates"]["apart"] is None
-    json.dumps(parts, allow_nan=False)
+class Thing:
+    """Another."""; size = 3
+'''
+
+
+def test_lines_are_counted_by_hand():
+    # Oracle: counted by hand: import, def, 4 of the text, 4 of return, class.
+    # A docstring's line does not count, nor what shares it.
+    assert line_counts.count(SOURCE) == (11, 5)
+
+
+def test_comments_blanks_and_docstrings_change_nothing(tmp_path):
+    plain = "@staticmethod\ndef f(x):\n    return [\n        x,\n    ]\n"
+    dressed = (
+        '# note\n\n@staticmethod\ndef f(x):\n    """Doc.\n\n    More.\n    """\n'
+        "    # why\n\n    return [\n        x,  # this\n    ]\n"
+    )
+    assert line_counts.count(plain) == line_counts.count(dressed) == (5, 3)
+    file = tmp_path / "some.py"
+    file.write_text(f"import os\n\n\n{dressed}\n\nclass Other:\n    pass\n")
+    assert line_counts.count_definitions(file, ["f"]) == (5, 3)
+    assert line_counts.count_definitions(file, ["f", "Other"]) == (7, 5)
+    with pytest.raises(KeyError, match="g"):
+        line_counts.count_definitions(file, ["g"])
+
+
+def test_a_program_is_timed_to_the_line_it_prints(tmp_path, monkeypatch):
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "somewhere")
+    file = tmp_path / "program.py"
+    file.write_text(
+        "import os, sys, time\n"
+        "assert 'JAX_COMPILATION_CACHE_DIR' not in os.environ\n"
+        "time.sleep(0.3)\n"
+        "print(f'test accuracy {len(sys.argv[1])}.{os.environ[\"DIGIT\"]}')\n"
+        "time.sleep(0.6)\n"
+    )
+    line, seconds = programs.run_program([str(file), "x"], {"DIGIT": "25"})
+    assert programs.accuracy_in(line, "program") == 1.25
+    assert seconds >= 0.3
+    assert programs.imports_of(file) == "import os, sys, time"
+
+
+def test_a_program_that_fails_is_named_with_its_output():
+    with pytest.raises(ProcessFailed, match=r"exit code 1:[\s\S]*ValueError: broken"):
+        programs.run_program(["-c", "raise ValueError('broken')"], {})
+    with pytest.raises(ProcessFailed, match="keras_fit printed 'no result'"):
+        programs.accuracy_in("no result", "keras_fit")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.keras] if name == "keras_fit" else [])
+        for name in programs.PROGRAMS
+    ],
+)
+def test_every_program_learns(name, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", [f"{name}.py", "digits"])
+    runpy.run_path(str(programs.FOLDER / f"{name}.py"))
+    line = capsys.readouterr().out.splitlines()[-1]
+    # after one epoch of 38 steps; a guess has 0.1
+    assert programs.accuracy_in(line, name) > 0.6
+
+
+def test_every_program_of_the_folder_takes_part():
+    files = {file.stem for file in programs.FOLDER.glob("*.py")}
+    assert files - {"__init__"} == set(programs.PROGRAMS)
+
+
+def test_differences_are_unknown_where_a_number_is_not_finite():
+    finite, diverged = np.array([2.0, 1.0]), np.array([np.nan, np.inf])
+    for theirs in ((finite, diverged), (diverged, finite)):
+        numbers = beside_keras.differences(theirs, (finite, finite))
+        assert numbers == {"apart": None, "size": 2.0}
+    moved = beside_keras.differences((finite,), (finite - 0.5,), (finite - 3.0,))
+    assert moved == {"apart": 0.5, "size": 2.5}
 
 
 @pytest.mark.parametrize(
@@ -291,47 +342,281 @@ def test_keras_is_compared_where_a_combination_diverges(digits):
         ({"descent_rates": (0.0,)}, r"0\.0"),
         ({"descent_steps": 4}, "descent_steps=4"),
         ({"planted": 0.7}, r"planted=0\.7"),
+        ({"planted": math.nan}, "planted=nan"),
         ({"gradient_images": 0}, "gradient_images=0"),
         ({"batch_size": 1199}, "1199"),
         ({"layer_sizes": (784, 9)}, "must end with 10"),
-        ({"dataset": "mnits"}, "'mnits'"),
         ({"seed": -1}, "seed=-1"),
     ],
 )
-def test_bad_settings_are_refused_before_anything_is_written(
-    tmp_path, settings, message
-):
+def test_bad_settings_are_refused(digits, settings, message):
     with pytest.raises(InputError, match=message):
-        control.main(tiny(tmp_path / "run", **settings))
-    assert not (tmp_path / "run").exists()
+        control.validate(replace(control.Config(**TINY), **settings), digits)
 
 
-def test_programs_get_the_data_that_the_run_has_found(tmp_path):
-    config = tiny(tmp_path, data_dir=tmp_path / "data", mnist_dir=Path("files"))
-    assert control._variables(config) == {
+def test_programs_get_the_data_that_the_run_reads(tmp_path):
+    config = control.Config(data_dir=tmp_path / "data", mnist_dir=tmp_path / "files")
+    assert control.data_variables(config) == {
         "TFDS_DATA_DIR": str(tmp_path / "data"),
-        "JAXNETS_MNIST_DIR": "files",
+        "JAXNETS_MNIST_DIR": str(tmp_path / "files"),
     }
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=[pytest.mark.keras] if name == "keras_fit" else [])
-        for name in effort.PROGRAMS
-    ],
-)
-def test_every_program_learns(name, monkeypatch, capsys):
-    if name == "keras_fit":
-        pass
-    monkeypatch.setattr("sys.argv", [f"{name}.py", "digits"])
-    runpy.run_path(str(EASE / f"{name}.py"))
-    [accuracy] = re.findall(
-        r"^test accuracy (0\.\d{4})$", capsys.readouterr().out, re.M
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """One run on digits, what it left behind, and the keys that it drew with.
+
+    Keras runs in this process, where TensorFlow loads once for all tests.
+    """
+    output = tmp_path_factory.mktemp("control") / "run"
+    keys, precisions, calls = [], set(), []
+    normal = jax.random.normal
+
+    def recorded_normal(key, *args, **kwargs):
+        precisions.add(jax.config.jax_default_matmul_precision)
+        jax.debug.callback(lambda words: keys.append(words.tolist()), words_of(key))
+        return normal(key, *args, **kwargs)
+
+    def iterate(function, *args, **options):
+        calls.append(options)
+        sent = []
+        function(sent.append, *pickle.loads(pickle.dumps(args)))
+        yield from sent
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jax.random, "normal", recorded_normal)
+        patch.setattr(process, "iterate", iterate)
+        content = control.main(control.Config(**TINY, output=output))
+        jax.effects_barrier()
+    with open(output / "gradient_norms.csv", newline="") as stream:
+        ranking = list(csv.DictReader(stream))
+    lines = (output / "metrics.jsonl").read_text().splitlines()
+    return SimpleNamespace(
+        path=output,
+        content=content,
+        rows=[json.loads(line) for line in lines],
+        ranking=ranking,
+        keys=keys,
+        precisions=precisions,
+        calls=calls,
     )
-    assert float(accuracy) > 0.6  # after one epoch of 38 steps; a guess has 0.1
 
 
-def test_every_program_of_the_folder_takes_part():
-    files = {file.stem for file in EASE.glob("*.py")}
-    assert files == set(effort.PROGRAMS)
+@pytest.fixture(scope="module")
+def train(digits):
+    """What the run trains on."""
+    return Batch(digits.train.image[:EXAMPLES], digits.train.label[:EXAMPLES])
+
+
+def words_of(key):
+    return jax.random.key_data(jax.random.clone(key))
+
+
+def test_the_folder_holds_what_was_promised(finished):
+    names = {file.name for file in finished.path.iterdir()} - {".lock"}
+    pictures = {"ease.png", "rates.png", "sharpness.png", "surprising.png"}
+    files = {"config.json", "metrics.jsonl", "results.json", "report.html"}
+    assert names == {*files, *pictures, "gradient_norms.csv"}
+    assert json.loads((finished.path / "results.json").read_text())["seed"] == 1
+    html = (finished.path / "report.html").read_text()
+    assert html.count("data:image/png;base64,") == len(pictures)
+
+
+def test_no_key_is_drawn_from_twice(finished):
+    # Those of the initial weights and of the order of the images belong to others.
+    keys = training.run_keys(TINY["seed"])
+    others = [keys.init, keys.data, keys.extra, jax.random.key(TINY["seed"])]
+    others += list(jax.random.split(keys.init, 4))
+    others += [jax.random.fold_in(keys.data, epoch) for epoch in range(100)]
+    others = {tuple(words_of(key).tolist()) for key in others}
+    drawn = {tuple(words) for words in finished.keys}
+    assert not drawn & others
+    # sharpness before and after epochs, along descent, on all images, beside Keras
+    num_sharpness = EPOCHS + 1 + 2 + 1 + KERAS
+    num_leaves = 4 * KERAS  # of the vector
+    assert len(drawn) == len(finished.keys) == num_sharpness + num_leaves
+
+
+def test_what_is_compared_is_computed_in_float32(finished):
+    # An accelerator would round to fewer bits by default.
+    assert finished.precisions == {"highest"}
+
+
+def test_the_programs_ran_and_their_lines_were_counted(finished):
+    ease = finished.content["ease"]
+    [(name, entry)] = ease["programs"].items()
+    # Oracle: non-blank lines below the module's docstring that are no comment;
+    # the program's other docstrings are one line each.
+    text = (programs.FOLDER / f"{name}.py").read_text().split('"""', 2)[2]
+    lines = [line.strip() for line in text.splitlines()]
+    code = [line for line in lines if line and line[0] != "#" and '"""' not in line]
+    assert entry["lines"] == len(code)
+    assert entry["accuracy"][0] > 0.6  # of digits after one epoch; a guess has 0.1
+    assert entry["seconds_median"] == entry["seconds"][0] > 0
+    assert len(ease["data_seconds"]) == 1
+
+
+def test_the_combinations_can_be_recounted(finished):
+    rates = finished.content["control"]["rates"]
+    assert [list(choice) for choice in rates["rates"]] == CHOICES
+    assert rates["uniform"] == [0, 3]
+    assert rates["test_seen"] == 360
+    assert len(rates["sharpness"]) == EPOCHS + 1  # before training, and after each
+    assert rates["sharpness"][0][0] == rates["sharpness"][0][1]  # the same weights
+    assert rates["sharpness"][1][0] != rates["sharpness"][1][1]
+    rows = [row for row in finished.rows if row["part"] == "rates"]
+    assert [row["rates"] for row in rows] == CHOICES * EPOCHS
+    assert rows[4]["train_loss"] < rows[0]["train_loss"]
+    assert rates["epochs"][-1]["train_loss"] == [row["train_loss"] for row in rows[-4:]]
+    # Oracle: SciPy's Wilson interval.
+    test = binomtest(rates["test_correct"][3], 360).proportion_ci(method="wilson")
+    table = page.rates_table(rates, None)
+    assert table.rows[3][-1] == f"{test.low:.2%} to {test.high:.2%}"
+
+
+def test_every_network_learns_with_its_own_rates(finished, train):
+    # Oracle: backpropagation and SGD with a rate a layer, in float64, for an epoch.
+    keys = training.run_keys(TINY["seed"])
+    start = relu_softmax.init(keys.init, SIZES)
+    order = np.asarray(training.epoch_order(keys.data, 0, EXAMPLES))
+    rows = [row for row in finished.rows if row["part"] == "rates"]
+    for row in rows[1:3]:  # those with another rate in each layer
+        network, total = oracles.network_of(start), 0.0
+        for indices in np.split(order, EXAMPLES // BATCH_SIZE):
+            batch = Batch(train.image[indices], train.label[indices])
+            network, loss = step_with_rates(network, batch, row["rates"])
+            total += loss * BATCH_SIZE
+        # float32 rounding, carried through 15 updates
+        assert row["train_loss"] == pytest.approx(total / EXAMPLES, rel=1e-5)
+
+
+def step_with_rates(network, batch, rates):
+    loss, grads = oracles.batch_gradients(oracles.relu_backprop, network, *batch)
+    stepped = [
+        tuple(array - rate * grad for array, grad in zip(pair, pair_grads, strict=True))
+        for pair, pair_grads, rate in zip(network, grads, rates, strict=True)
+    ]
+    return stepped, loss
+
+
+def test_the_ranking_is_that_of_the_examined_network(finished, train):
+    # Oracle: the network trained by NumPy in float64, and its gradients.
+    keys = training.run_keys(TINY["seed"])
+    network = oracles.network_of(relu_softmax.init(keys.init, SIZES))
+    for epoch in range(EPOCHS):
+        order = np.asarray(training.epoch_order(keys.data, epoch, EXAMPLES))
+        sizes = {"batch_size": BATCH_SIZE, "rate": 0.1}
+        network, _, _ = oracles.sgd_epoch(
+            oracles.relu_backprop, network, *train, order, **sizes
+        )
+    records = [int(row["record"]) for row in finished.ranking]
+    assert sorted(records) == list(range(EXAMPLES))
+    norms = [float(row["gradient_norm"]) for row in finished.ranking]
+    assert norms == sorted(norms, reverse=True)
+    for row in [*finished.ranking[:5], *finished.ranking[-5:]]:
+        image, label = (array[int(row["record"])] for array in train)
+        loss, logits, grads = oracles.relu_backprop(network, image, label)
+        length = math.sqrt(sum(np.sum(a**2) for pair in grads for a in pair))
+        # float32 through 75 updates
+        assert float(row["gradient_norm"]) == pytest.approx(length, rel=1e-3)
+        assert float(row["loss"]) == pytest.approx(loss, rel=1e-3)
+        assert int(row["answer"]) == logits.argmax()
+        assert int(row["label"]) == label
+    shown = finished.content["control"]["gradients"]["largest_norms"]
+    expected = [int(row["record"]) for row in finished.ranking[: len(shown)]]
+    assert [entry["record"] for entry in shown] == expected
+    assert len(shown) == gradients.NUM_SHOWN
+
+
+def test_planted_errors_are_found_better_than_by_chance(finished):
+    planted = finished.content["control"]["planted"]
+    assert planted["planted"] == 9  # a hundredth of 900
+    assert planted["found_by_chance"] == pytest.approx(0.09)
+    assert 2 <= planted["found_by_norm"] <= 9  # by chance in 1 of 270 cases
+    assert 3 <= planted["found_by_loss"] <= 9
+
+
+def test_descent_is_recorded(finished):
+    descent = finished.content["control"]["descent"]
+    assert [record["step"] for record in descent["records"]] == [5, 10]
+    assert descent["images"] == EXAMPLES
+    for column in (0, 1):  # both rates are small enough to descend
+        first, last = (record["loss"][column] for record in descent["records"])
+        assert last < first < 1.2 * math.log(10)  # log(10) is a guess's loss
+    assert finished.content["control"]["sharpness_on_all"]["images"] == EXAMPLES
+
+
+@pytest.mark.keras
+def test_keras_computes_the_same(finished):
+    # Oracle: tf.keras, on the same weights and images.
+    [options] = finished.calls  # a process of its own, once
+    assert options == {"without": process.KERAS_DOES_WITHOUT}
+    tasks = finished.content["control"]["beside_keras"]
+    ways = {(name, way) for name, task in tasks.items() for way in task["ways"]}
+    assert ways == set(beside_keras.DEFINITIONS)
+    for task in tasks.values():
+        for way, entry in task["ways"].items():
+            if way != "jax":
+                # float32, sums of 784 terms in another order
+                assert entry["apart"] < 1e-4 * entry["size"]
+                assert entry["size"] > 0.01  # there is something to differ
+    # Here SciPy's Lanczos works on Keras's products.
+    sharp = tasks["product"]["sharpness"]
+    assert sharp["keras"] == pytest.approx(sharp["jax"], rel=1e-3)
+
+
+def test_a_run_is_redrawn_without_training(finished, tmp_path, monkeypatch):
+    shutil.copytree(finished.path, tmp_path / "run")
+    for name in ("results.json", "report.html", "rates.png"):
+        (tmp_path / "run" / name).unlink()
+    monkeypatch.setattr(control, "measure", untouched)
+    content = control.main(control.Config(redraw=tmp_path / "run"))
+    expected = json.loads(json.dumps(finished.content))
+    assert content["control"] == expected["control"]
+    assert content["ease"] == expected["ease"]
+    assert (tmp_path / "run" / "rates.png").read_bytes().startswith(b"\x89PNG")
+
+
+def untouched(run):
+    """Rows that nobody may ask for."""
+    pytest.fail(f"{run.name} is measured again")
+    yield
+
+
+def test_whatever_was_reached_can_be_shown(finished, train):
+    # A run may end after any row.
+    shown = []
+    for length in range(len(finished.rows) + 1):
+        content = results(finished.rows[:length])
+        json.dumps(content, allow_nan=False)
+        sections = list(page.sections(train.image, **content))
+        for section in sections:
+            is_new = section.title not in shown
+            if isinstance(section, Table):
+                assert {len(row) for row in section.rows} == {len(section.header)}
+            elif is_new:
+                assert section.figure().axes
+            if is_new:
+                shown.append(section.title)
+    assert sum(isinstance(section, Picture) for section in sections) == 4
+
+
+def test_numbers_that_are_not_finite_stand_as_dashes(finished):
+    rows = [dict(row) for row in finished.rows]
+    unknown = {"eigenvalue": None, "residual": None}
+    for row in rows:
+        if row["part"] == "descent":
+            row["sharpness"] = [unknown] * 2
+    table = page.descent_table(results(rows)["control"]["descent"])
+    assert [row[-2:] for row in table.rows] == [("-", "-")] * 2
+    ways = {
+        "jax": {"seconds": 1.0},
+        "keras": {"seconds": 2.0, "apart": None, "size": 1},
+    }
+    counts = {"lines": 1, "logical_lines": 1, "first_seconds": None}
+    task = {
+        "images": 9,
+        "ways": {name: {**counts, **way} for name, way in ways.items()},
+    }
+    table = page.keras_table("product", task, {})
+    assert table.rows[1][-2:] == ("-", "-")

@@ -100,8 +100,8 @@ def compare(
             first.compile_seconds,
         )
         ours = {**by_jax(task), "rates": rates}
-        largest = partial(sharpness, network.loss_fn)
-        sharp = timed(largest, params, curved, lanczos_key).value.eigenvalue
+    largest = jax.jit(partial(sharpness, network.loss_fn))
+    sharp = largest(params, jax.device_put(curved), lanczos_key).eigenvalue
     for name, result in ours.items():
         yield _row(task, name, "jax", result.seconds, result.compile_seconds)
     for name, way, value, *seconds in process.iterate(
