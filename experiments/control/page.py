@@ -144,8 +144,8 @@ def planted_table(planted: dict[str, Any]) -> Table:
     counts = {kind: planted[f"found_by_{key}"] for key, kind in kinds.items()}
     rows = [(kind, f"{n:,.0f}", f"{n / count:.0%}") for kind, n in counts.items()]
     caption = (
-        f"{count:,} of {planted['images']:,} labels were made wrong on purpose. So many "
-        f"of them are among the {count:,} largest; losses need no gradient."
+        f"{count:,} of {planted['images']:,} labels were made wrong on purpose. Found: "
+        f"they are among the {count:,} largest. Losses need no gradient."
     )
     return Table("Wrong labels found", caption, ("ranked by", "found", "share"), rows)
 
