@@ -88,9 +88,9 @@ def _measure_model(run: Run, plan: Plan, progress: Progress) -> Iterator[SeedEpo
             groups = ensemble.chunks(plan.seeds, 1)
         else:
             train, at_once = _train_together, plan.at_once
-            groups = ensemble.chunks(
-                plan.seeds, at_once or _num_at_once(plan, run.data)
-            )
+            if at_once is None:
+                at_once = ensemble.num_at_once(plan.init, **_work(plan, run.data))
+            groups = ensemble.chunks(plan.seeds, at_once)
             pauses = np.linspace(0, len(groups), plan.alone).round().tolist()
         for number, seeds in enumerate(groups):
             if number in pauses:
@@ -113,28 +113,20 @@ def _measure_model(run: Run, plan: Plan, progress: Progress) -> Iterator[SeedEpo
         run.keep(f"clock-{name}", clock._asdict())
 
 
-def _num_at_once(plan: Plan, data: Dataset) -> int:
-    return ensemble.num_at_once(
-        plan.init,
-        plan.model.network.loss_fn,
-        optimizers.make(plan.recipe),
-        data.train,
-        (data.validation, data.test),
-        batch_size=plan.recipe.batch_size,
-    )
+def _work(plan: Plan, data: Dataset) -> dict[str, Any]:
+    """What `num_at_once`, `fit_many` and `fit` are all given."""
+    return {
+        "loss_fn": plan.model.network.loss_fn,
+        "tx": optimizers.make(plan.recipe),
+        "train": data.train,
+        "held_out": (data.validation, data.test),
+        "batch_size": plan.recipe.batch_size,
+    }
 
 
 def _train_together(plan: Plan, data: Dataset, seeds: Sequence[int]) -> Iterator[Epoch]:
-    return ensemble.fit_many(
-        plan.init,
-        plan.model.network.loss_fn,
-        optimizers.make(plan.recipe),
-        data.train,
-        (data.validation, data.test),
-        seeds=seeds,
-        batch_size=plan.recipe.batch_size,
-        num_epochs=plan.recipe.num_epochs,
-    )
+    work, num_epochs = _work(plan, data), plan.recipe.num_epochs
+    return ensemble.fit_many(plan.init, **work, seeds=seeds, num_epochs=num_epochs)
 
 
 def _train_keras(plan: Plan, data: Dataset, seeds: Sequence[int]) -> Iterator[Epoch]:
@@ -154,20 +146,14 @@ def _train_keras(plan: Plan, data: Dataset, seeds: Sequence[int]) -> Iterator[Ep
 
 def _time_alone(plan: Plan, data: Dataset, seed: int) -> list[float]:
     """Seconds of the first epochs of one network, evaluations included."""
-    keys = training.run_keys(seed)
-    tx = optimizers.make(plan.recipe)
+    work, keys = _work(plan, data), training.run_keys(seed)
+    state = training.start(plan.init(keys.init), work["tx"])
+    num_epochs = min(ALONE_EPOCHS, plan.recipe.num_epochs)
     seconds = []
     # The clock has seen the epochs before a divergence; the results show the rest.
     with contextlib.suppress(NonFiniteLoss):
         for epoch in training.fit(
-            plan.model.network.loss_fn,
-            tx,
-            training.start(plan.init(keys.init), tx),
-            data.train,
-            (data.validation, data.test),
-            batch_size=plan.recipe.batch_size,
-            num_epochs=min(ALONE_EPOCHS, plan.recipe.num_epochs),
-            key=keys.data,
+            **work, state=state, num_epochs=num_epochs, key=keys.data
         ):
             seconds.append(epoch.seconds + epoch.evaluation_seconds)
     return seconds

@@ -82,8 +82,9 @@ def ranks(content: Content) -> Table:
         "Ranks",
         "A model's rank is the range of places that the pairwise tests leave it. Got "
         "stuck: accuracy after the last epoch more than three interquartile ranges "
-        f"below the lower quartile. With {fewest} common seeds no pair's p, before "
-        f"correction, can be below {2.0 ** (1 - fewest):.2g}.",
+        "below the lower quartile. Over n common seeds a pair's p, before correction, "
+        f"is at least 2 / 2^n; the fewest seeds here are {fewest}: "
+        f"{2.0 ** (1 - fewest):.2g}.",
         ("model", "last epoch", "chosen", "got stuck", "write-up"),
         rows,
     )
