@@ -256,9 +256,9 @@ def test_a_part_is_the_first_steps_of_each_epoch(digits):
     task = make_task(of_size(16, 1198, 32), Plan(20, 1, ""))
     assert task.num_epochs == 2
     step, tx = jitted_step(flax_dense, task.optimizer, task.learning_rate)
-    params = flax_dense.init(jax.random.key(1), task.layer_sizes)
+    params = learn(of_size(16, 150, 32)).before
     key = jax.random.key(2)
-    state = training.start(jax.tree.map(np.array, params), tx)
+    state = training.start(params, tx)
     setup = (flax_dense, tx, training.start(params, tx), digits.train, key)
     parts = jaxnets_scan.part_epochs(jaxnets_scan.Setup(*setup), task)
     for epoch, part in enumerate(parts):
@@ -488,7 +488,12 @@ def test_a_session_that_is_broken_off_leaves_no_process(monkeypatch):
 def made_rows(point, seconds, plan=(None, 1), rates=(1e9, 1e9, None), **fields):
     """Rows of contenders that took these seconds, the first one to warm up."""
     rows = [
-        {"row": "machine", "processor": "an abacus", "num_cores": 2},
+        {
+            "row": "machine",
+            "processor": "an abacus",
+            "num_cores": 2,
+            "versions": {},
+        },
         {"row": "rates", "num_params": point.num_params}
         | machine.Rates(*rates)._asdict(),
     ]

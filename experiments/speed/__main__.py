@@ -58,12 +58,18 @@ def main(config: Config) -> dict[str, Any]:
         "jax_device": config.device,
         "precision": config.precision,
         "quick": config.quick,
+        "versions": run.head["versions"] | summary.machine(run.rows)["versions"],
         **summary.results(run.rows, timed, sweeps),
     }
+    kind = "A try-out, whose figures mean little: " if config.quick else ""
     return run.publish(
         results,
         title="How long training takes",
-        lead=report.lead(config.rounds, quick=config.quick),
+        lead=(
+            f"{kind}{config.rounds} interleaved rounds a point after a first turn that "
+            "is not timed, each contender in a process of its own, one at work at a "
+            "time."
+        ),
         sections=report.sections(timed, sweeps),
         facts=report.facts(results),
     )

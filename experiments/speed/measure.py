@@ -4,10 +4,12 @@ All contenders of a point live at the same time, each in a process of its own, a
 one of them works at a time, so a drift of the machine's speed hits all alike.
 """
 
+import importlib.util
 import random
 import tempfile
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from statistics import median
 
@@ -33,6 +35,7 @@ from jaxnets.data import Dataset
 from jaxnets.devices import cpu_count
 from jaxnets.errors import InputError, NonFiniteLoss, ProcessFailed
 
+RIVALS = {"torch": "torch", "scikit-learn": "sklearn"}  # beside the head's versions
 PAUSE_SECONDS = 0.1  # between turns: threads of the last one may still spin
 
 
@@ -42,7 +45,16 @@ def measure(config: Config, dataset: Dataset, points: Sequence[Point]) -> Iterat
     Yields rows of the kinds "machine", "left_out", "rates", "turn" and "failure".
     What happens is printed in plain lines: a live display would slow the contenders.
     """
-    yield {"row": "machine", "processor": processor_name(), "num_cores": cpu_count()}
+    yield {
+        "row": "machine",
+        "processor": processor_name(),
+        "num_cores": cpu_count(),
+        "versions": {
+            name: metadata.version(name)
+            for name, package in RIVALS.items()
+            if importlib.util.find_spec(package)
+        },
+    }
     for name in dict.fromkeys(config.contenders):
         if missing := missing_packages(name):
             reason = f"{label(name)}: {', '.join(missing)} is not installed"
@@ -52,8 +64,9 @@ def measure(config: Config, dataset: Dataset, points: Sequence[Point]) -> Iterat
     with tempfile.TemporaryDirectory(prefix="jaxnets-speed-") as folder:
         write_data(Path(folder), Data(*dataset.train), Data(*dataset.test))
         for number, point in enumerate(points, start=1):
-            rates.append(_rates(point))
-            yield rates[-1]
+            if all(row["num_params"] != point.num_params for row in rates):
+                rates.append(_rates(point))
+                yield rates[-1]
             least = floor(point, best_rates(rates, point)).seconds
             plan = choose_plan(point, least, config.part_seconds, config.rounds)
             task = make_task(point, plan, config, Path(folder))

@@ -1,6 +1,6 @@
 """The tables and figures of a run, for the screen and the page."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -50,56 +50,44 @@ STEPS = (
     "takes above the machine's floor, and how much of it does not grow with the factor "
     "(the line through a step at the two lowest values, at 0)."
 )
+BARS = (
+    "Bars are medians, lines reach from the smallest to the largest value. The number "
+    "is how many times as long as jaxnets. The dashed line is the floor."
+)
+LINES = (
+    "One factor at a time; the others stay at those of the published Model 3. Lines "
+    "are medians, bands reach from the smallest to the largest value, the dashed line "
+    "is the floor. Of NumPy's threads the better count."
+)
+MEMORY = "Of each contender's process, fresh at every point."
 Points = Sequence[PointResult]
 Cell = Callable[[Entry], str]
 
 
-def lead(rounds: int, *, quick: bool) -> str:
-    """The page's first sentence."""
-    kind = "A try-out, whose figures mean little: " if quick else ""
-    return (
-        f"{kind}{rounds} interleaved rounds a point after a first turn that is not "
-        "timed, each contender in a process of its own, one at work at a time."
-    )
-
-
-def sections(timed: Timed, sweeps: Sweeps) -> list[Table | Picture]:
+def sections(timed: Timed, sweeps: Sweeps) -> Iterator[Table | Picture]:
     """Everything, in the order of the page."""
     models = [result for point, result in timed.items() if point.kind != SCALING]
     points = [result for point, result in timed.items() if point.kind == SCALING]
-    found: list[Table | Picture] = []
     if models:
-        bars = (
-            "Bars are medians, lines reach from the smallest to the largest value. The "
-            "number is how many times as long as jaxnets. The dashed line is the floor."
-        )
-        draw = partial(figures.bars, models)
-        found += [
-            Picture("benchmark", "Seconds per epoch", bars, draw),
-            *map(_point_table, models),
-            _families("Times jaxnets", RATIOS, models, _ratio, without="jaxnets"),
-        ]
+        bars = partial(figures.bars, models)
+        yield Picture("benchmark", "Seconds per epoch", BARS, bars)
+        yield from _point_tables(models)
+        if any("jaxnets" in model.best for model in models):
+            yield _families("Times jaxnets", RATIOS, models, _ratio, without="jaxnets")
     if points:
-        lines = (
-            "One factor at a time; the others stay at those of the published Model 3. "
-            "Lines are medians, bands reach from the smallest to the largest value, "
-            "the dashed line is the floor. Of NumPy's threads the better count."
-        )
         speed = partial(figures.speed, swept(timed, sweeps))
         memory = partial(figures.memory, swept(timed, sweeps))
-        processes = "Of each contender's process, fresh at every point."
         ours = REFERENCE[SCALING]
-        title = "Seconds per epoch and images per second"
-        found += [
-            Picture("scaling", title, lines, speed),
-            _families("Seconds per epoch", f"{SECONDS} {FLOOR}", points, _median),
-            _families(f"Times {ours}", RATIOS, points, _ratio, without=ours),
-            _fastest(points),
-            _steps(timed, sweeps),
-            Picture("scaling_memory", "Peak memory", processes, memory),
-            *(_point_table(point)._replace(on_screen=False) for point in points),
-        ]
-    return found
+        yield Picture("scaling", "Seconds and images per second", LINES, speed)
+        yield _families("Seconds per epoch", SECONDS, points, _median)
+        if any(ours in point.best for point in points):
+            yield _families(f"Times {ours}", RATIOS, points, _ratio, without=ours)
+        yield _fastest(points)
+        if any(len(sweep) > 1 for sweep in swept(timed, sweeps).values()):
+            yield _steps(timed, sweeps)
+        yield Picture("scaling_memory", "Peak memory", MEMORY, memory)
+        for table in _point_tables(points):
+            yield table._replace(on_screen=False)
 
 
 def facts(results: Mapping[str, Any]) -> dict[str, str]:
@@ -123,7 +111,15 @@ def facts(results: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _point_table(result: PointResult) -> Table:
+def _point_tables(points: Points) -> Iterator[Table]:
+    """A table a point; what is said of all of them stands above the first."""
+    words = f"{SECONDS} {POINT} {FLOOR} "
+    for result in points:
+        yield _point_table(result, f"{words}Measured: {result.measured.words}.")
+        words = ""
+
+
+def _point_table(result: PointResult, caption: str) -> Table:
     """A row a contender, the fastest first, and the floor at the end."""
     columns: dict[str, Cell] = {
         "s per epoch: median (min to max)": lambda e: _spread(e.epoch_seconds),
@@ -152,13 +148,7 @@ def _point_table(result: PointResult) -> Table:
     floor = [f"floor, {least.cores}", _seconds(least.seconds), "-", "1", per_step]
     rows.append(floor + ["-"] * (len(columns) + 1 - len(floor)))
     sizes = "-".join(map(str, result.point.layer_sizes))
-    measured = f"Measured: {result.measured.words}."
-    return Table(
-        f"{result.point.name}, {sizes}",
-        " ".join([SECONDS, measured, POINT, FLOOR]),
-        ["", *columns],
-        rows,
-    )
+    return Table(f"{result.point.name}, {sizes}", caption, ["", *columns], rows)
 
 
 def _families(

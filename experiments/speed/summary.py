@@ -102,18 +102,18 @@ Sweeps = Mapping[str, Sequence[Point]]
 
 def results(rows: Sequence[Row], timed: Timed, sweeps: Sweeps) -> dict[str, Any]:
     """The content of results.json beside the run's head and its settings."""
-    machine = next((row for row in rows if row["row"] == "machine"), {})
+    processor = machine(rows)
     failures = [row for row in rows if row["row"] == "failure"]
     left_out = [row for row in rows if row["row"] == "left_out"]
     of_sweeps = [point for point in timed if point.kind == SCALING]
     rates = {point: best_rates(rows, point) for point in timed}
     adam = {str(p.width): rate.bytes_per_second_adam for p, rate in rates.items()}
     return {
-        "device": machine.get("processor"),
+        "device": processor["processor"],
         "machine": {
             **(next(iter(rates.values()))._asdict() if rates else {}),
             "bytes_per_second_adam": {key: v for key, v in adam.items() if v},
-            "num_cores": machine.get("num_cores"),
+            "num_cores": processor["num_cores"],
         },
         "left_out": {row["contender"]: row["reason"] for row in left_out},
         "errors": {f"{r['point']}, {r['contender']}": r["error"] for r in failures},
@@ -137,6 +137,12 @@ def results(rows: Sequence[Row], timed: Timed, sweeps: Sweeps) -> dict[str, Any]
             ],
         },
     }
+
+
+def machine(rows: Sequence[Row]) -> Row:
+    """What was noted of the machine before anything was timed."""
+    unknown: Row = {"processor": "unknown", "num_cores": None, "versions": {}}
+    return next((row for row in rows if row["row"] == "machine"), unknown)
 
 
 def point_results(
