@@ -39,8 +39,9 @@ def keras_adam(
     """
 
     def init(params: Params) -> AdamState:
-        zeros = jax.tree.map(jnp.zeros_like, params)
-        return AdamState(jnp.int32(0), zeros, zeros)
+        # Arrays of their own, so that a step can be given them for good (donated).
+        mu, nu = (jax.tree.map(jnp.zeros_like, params) for _ in range(2))
+        return AdamState(jnp.int32(0), mu, nu)
 
     def update(
         grads: Params, state: AdamState, params: Params | None = None
@@ -49,7 +50,8 @@ def keras_adam(
         count = state.count + 1
         mu = jax.tree.map(lambda m, g: m + (1 - b1) * (g - m), state.mu, grads)
         nu = jax.tree.map(lambda v, g: v + (1 - b2) * (g * g - v), state.nu, grads)
-        correction = jnp.sqrt(1 - b2**count) / (1 - b1**count)
+        steps = jnp.asarray(count, float)
+        correction = jnp.sqrt(1 - b2**steps) / (1 - b1**steps)
 
         def step(m: jax.Array, v: jax.Array) -> jax.Array:
             rate = jnp.asarray(learning_rate * correction, m.dtype)
