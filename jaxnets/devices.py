@@ -4,13 +4,12 @@ import contextlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 import jax
 
 from jaxnets.errors import InputError
 
-Args = ParamSpec("Args")
 Result = TypeVar("Result")
 
 # LLVM prefers 256-bit vectors even where a processor has 512-bit ones. Where it has
@@ -20,20 +19,19 @@ EVENTS = "/jax/compilation_cache"  # of JAX's persistent cache
 
 
 def compile_ahead(
-    function: Callable[Args, Result],
-    *args: Args.args,
+    function: Callable[..., Result],
+    *args: Any,
     donate_argnums: int | tuple[int, ...] = (),
-    **kwargs: Args.kwargs,
-) -> Callable[Args, Result]:
+) -> Callable[..., Result]:
     """The program of `function` for arguments of these shapes and dtypes.
 
     Compiling before the clock starts keeps it out of an epoch's time. The program
     refuses other shapes instead of compiling again. Under `jax.disable_jit`, which
     people debug with, there is no program: the function itself comes back.
     """
-    if jax.config.jax_disable_jit:
+    if jax.config.jax_disable_jit:  # type: ignore[attr-defined]
         return function
-    lowered = jax.jit(function, donate_argnums=donate_argnums).lower(*args, **kwargs)
+    lowered = jax.jit(function, donate_argnums=donate_argnums).lower(*args)
     if jax.default_backend() == "cpu":
         try:
             return lowered.compile(compiler_options=CPU_OPTIONS)
