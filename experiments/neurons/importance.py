@@ -6,6 +6,7 @@ import numpy as np
 
 from experiments.kit.run import Row
 from experiments.neurons.logic import all_inputs
+from experiments.neurons.random_neurons import normal_neurons, uniform_inputs
 from jaxnets.neurons.perceptron import Neuron, fire
 from jaxnets.types import Array
 
@@ -61,18 +62,10 @@ def measure(key: jax.Array, num_neurons: int, num_inputs: int) -> Row:
 
     Weights and bias are normal; the other inputs' probabilities are uniform.
     """
-
-    def draw(key: jax.Array) -> tuple[Neuron, jax.Array]:
-        weight_key, bias_key, probability_key = jax.random.split(key, 3)
-        shape = (num_neurons, num_inputs)
-        weights = jax.random.normal(weight_key, shape, jnp.float32)
-        bias = jax.random.normal(bias_key, (num_neurons,), jnp.float32)
-        return Neuron(weights, bias), jax.random.uniform(
-            probability_key, shape, jnp.float32
-        )
-
-    neurons, uniform = jax.device_get(jax.jit(draw)(key))
-    weights = neurons.weights
+    neuron_key, probability_key = jax.random.split(key)
+    neurons = normal_neurons(neuron_key, num_neurons, num_inputs)
+    uniform = np.asarray(uniform_inputs(probability_key, num_neurons, num_inputs))
+    weights = np.asarray(neurons.weights)
     chances = {
         "equally often 1": np.full_like(uniform, 0.5),
         "some often 1, some rarely": uniform,

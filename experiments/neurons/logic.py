@@ -79,7 +79,9 @@ def learn_gates(max_passes: int) -> dict[str, dict[str, object]]:
     learned: dict[str, dict[str, object]] = {}
     for name, truth in TRUTH.items():
         targets = np.array([truth(a, b) for a, b in inputs.tolist()], np.int32)
-        neuron, mistakes, states = silent(2), [], []
+        neuron = silent(2)
+        mistakes: list[int] = []
+        states: list[tuple[float, ...]] = []
         while len(mistakes) < max_passes and 0 not in mistakes[-1:]:
             neuron, wrong = learn(neuron, inputs, targets)
             mistakes.append(int(wrong))

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.kit.run import Row
+from experiments.neurons.random_neurons import normal_neurons, uniform_inputs
 from jaxnets.neurons import sigmoid
 from jaxnets.neurons.perceptron import Neuron, fire, step, weighted_sum
 
@@ -22,7 +23,13 @@ def measure(key: jax.Array, num_neurons: int, num_inputs: int) -> Row:
     neurons' uniform in [0, 1]. A change of size s moves weights and bias together
     by a vector of length s.
     """
-    drawn = jax.jit(_draw, static_argnums=(1, 2))(key, num_neurons, num_inputs)
+    shape = (num_neurons, num_inputs)
+    neuron_key, change_key, bits_key, greys_key = jax.random.split(key, 4)
+    neurons = normal_neurons(neuron_key, *shape)
+    directions = normal_neurons(change_key, *shape)
+    bits = uniform_inputs(bits_key, *shape) < 0.5
+    greys = uniform_inputs(greys_key, *shape)
+    drawn = (neurons, directions, bits, greys)
     changed = jax.jit(jax.vmap(_change, in_axes=(0, 0, 0, 0, None)))
     gap = jax.jit(jax.vmap(_gap_to_step, in_axes=(0, 0, None)))
     sizes = [
@@ -32,13 +39,12 @@ def measure(key: jax.Array, num_neurons: int, num_inputs: int) -> Row:
     small = np.log(
         [[r["size"], r["median_error"]] for r in sizes if r["size"] <= SMALL]
     )
-    neurons, _, _, greys = drawn
     gaps = {n: np.asarray(gap(neurons, greys, np.float32(n))) for n in FACTORS}
     return {
         "neurons": num_neurons,
         "inputs": num_inputs,
         "sizes": sizes,
-        "order_of_error": float(np.polyfit(*small.T, 1)[0]),
+        "order_of_error": float(np.polyfit(small[:, 0], small[:, 1], 1)[0]),
         "approach": [
             {
                 "factor": factor,
@@ -52,33 +58,20 @@ def measure(key: jax.Array, num_neurons: int, num_inputs: int) -> Row:
     }
 
 
-def _draw(
-    key: jax.Array, num_neurons: int, num_inputs: int
-) -> tuple[Neuron, Neuron, jax.Array, jax.Array]:
-    """Neurons, changes of length 1, bits and grey inputs, each [neurons, ...]."""
-    neuron_key, change_key, bits_key, greys_key = jax.random.split(key, 4)
-    shape = (num_neurons, num_inputs)
-
-    def normal(key: jax.Array) -> Neuron:
-        values = jax.random.normal(key, (num_neurons, num_inputs + 1), jnp.float32)
-        return Neuron(values[:, :-1], values[:, -1])
-
-    change = normal(change_key)
-    length = jnp.sqrt(jnp.sum(change.weights**2, axis=1) + change.bias**2)
-    change = Neuron(change.weights / length[:, None], change.bias / length)
-    bits = jax.random.bernoulli(bits_key, shape=shape)
-    greys = jax.random.uniform(greys_key, shape, jnp.float32)
-    return normal(neuron_key), change, bits, greys
-
-
 def _change(
-    neuron: Neuron, change: Neuron, bits: jax.Array, greys: jax.Array, size: jax.Array
+    neuron: Neuron,
+    direction: Neuron,
+    bits: jax.Array,
+    greys: jax.Array,
+    size: jax.Array,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Of the perceptron's output, of the sigmoid neuron's, and what is predicted."""
-    after = jax.tree.map(lambda value, delta: value + size * delta, neuron, change)
+    length = jnp.sqrt(jnp.sum(direction.weights**2) + direction.bias**2)
+    change = jax.tree.map(lambda value: size / length * value, direction)
+    after = jax.tree.map(jnp.add, neuron, change)
     jumped = fire(after, bits) - fire(neuron, bits)
     actual = sigmoid.output(after, greys) - sigmoid.output(neuron, greys)
-    return jumped, actual, size * sigmoid.predicted_change(neuron, greys, change)
+    return jumped, actual, sigmoid.predicted_change(neuron, greys, change)
 
 
 def _summary(
