@@ -36,19 +36,19 @@ def sigmoid_backprop(network, image, label):
     loss = 0.5 * sum(value**2 for value in error)
     delta = error * activations[-1] * (1 - activations[-1])  # BP1
     gradients = []
-    for place in reversed(range(len(network))):
-        gradients.insert(0, (np.outer(activations[place], delta), delta))  # BP4, BP3
-        slope = activations[place] * (1 - activations[place])
-        delta = (network[place][0] @ delta) * slope  # BP2
+    for index in reversed(range(len(network))):
+        gradients.insert(0, (np.outer(activations[index], delta), delta))  # BP4, BP3
+        slope = activations[index] * (1 - activations[index])
+        delta = (network[index][0] @ delta) * slope  # BP2
     return loss, activations[-1], gradients
 
 
 def relu_backprop(network, image, label):
     """Softmax cross-entropy of ReLU layers with logits at the end."""
     activations = [pixels_of(image)]
-    for place, (kernel, bias) in enumerate(network):
+    for index, (kernel, bias) in enumerate(network):
         z = kernel.T @ activations[-1] + bias
-        is_last = place == len(network) - 1
+        is_last = index == len(network) - 1
         activations.append(z if is_last else np.where(z > 0, z, 0))
     logits = activations[-1]
     weights = np.exp(logits - logits.max())
@@ -56,9 +56,9 @@ def relu_backprop(network, image, label):
     loss = logits.max() + np.log(weights.sum()) - logits[label]
     delta = probability - target_of(label, len(logits))
     gradients = []
-    for place in reversed(range(len(network))):
-        gradients.insert(0, (np.outer(activations[place], delta), delta))
-        delta = (network[place][0] @ delta) * (activations[place] > 0)
+    for index in reversed(range(len(network))):
+        gradients.insert(0, (np.outer(activations[index], delta), delta))
+        delta = (network[index][0] @ delta) * (activations[index] > 0)
     return loss, logits, gradients
 
 

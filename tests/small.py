@@ -3,11 +3,13 @@
 With the same shapes everywhere, what one test compiles the others find in the cache.
 """
 
+import itertools
+
 import jax
 import numpy as np
 
 from jaxnets import flax_dense, relu_softmax, row_rnn, sigmoid_mse, training
-from jaxnets.types import Batch
+from jaxnets.types import Batch, Dense
 
 NETWORKS = {
     "sigmoid_mse": sigmoid_mse,
@@ -25,6 +27,18 @@ def random_batch(num_examples, seed=0):
     rng = np.random.default_rng(seed)
     image = rng.integers(256, size=(num_examples, HEIGHT, WIDTH), dtype=np.uint8)
     return Batch(image, rng.integers(10, size=num_examples, dtype=np.int32))
+
+
+def random_layers(layer_sizes, seed=7):
+    """Dense layers whose biases are not 0, so that a lost one shows."""
+    rng = np.random.default_rng(seed)
+    return tuple(
+        Dense(
+            rng.normal(size=shape, scale=0.5).astype(np.float32),
+            rng.normal(size=shape[1], scale=0.5).astype(np.float32),
+        )
+        for shape in itertools.pairwise(layer_sizes)
+    )
 
 
 TRAIN, VALIDATION = random_batch(23), random_batch(11, seed=1)  # 23: a short batch

@@ -8,25 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.test_util import check_grads
+from small import BATCH_SIZE, NETWORKS, TRAIN, random_batch, sizes_for
 
-from jaxnets import flax_dense, relu_softmax, row_rnn, sigmoid_mse
-from jaxnets.training import make_train_step, start
-from jaxnets.types import Batch, Dense, layer_sizes_of
+from jaxnets import optimizers, row_rnn, training
+from jaxnets.types import Batch, Dense
 
-each_network = pytest.mark.parametrize(
-    "network",
-    [sigmoid_mse, relu_softmax, flax_dense, row_rnn],
-    ids=["sigmoid_mse", "relu_softmax", "flax_dense", "row_rnn"],
-)
+each_network = pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
 HIDDEN = (7, 6)
-
-
-def sizes_for(network, *later, height=4, width=5):
-    """Layer sizes for images of 4 x 5 pixels: row_rnn takes a row at a time."""
-    return (width if network is row_rnn else height * width, *later)
 
 
 def kernel_shapes(network, layer_sizes):
@@ -37,15 +28,12 @@ def kernel_shapes(network, layer_sizes):
     return shapes
 
 
-def random_batch(seed=0, num_examples=5):
+def random_params(network, seed=0, *, dtype=np.float32):
     rng = np.random.default_rng(seed)
-    image = rng.integers(256, size=(num_examples, 4, 5), dtype=np.uint8)
-    label = rng.integers(10, size=num_examples, dtype=np.int32)
-    return Batch(jnp.asarray(image), jnp.asarray(label))
-
-
-def fresh(network, seed=0):
-    return network.init(jax.random.key(seed), sizes_for(network, *HIDDEN, 10))
+    return tuple(
+        Dense(*(rng.normal(size=s, scale=0.5).astype(dtype) for s in (shape, shape[1])))
+        for shape in kernel_shapes(network, sizes_for(network, *HIDDEN, 10))
+    )
 
 
 def abstract_params(network, layer_sizes):
@@ -54,6 +42,7 @@ def abstract_params(network, layer_sizes):
 
 
 @each_network
+@settings(max_examples=8)
 @given(
     hidden=st.lists(st.integers(1, 900), max_size=3),
     num_classes=st.integers(1, 11),
@@ -74,7 +63,6 @@ def test_shapes_and_types_for_any_sizes(
         for shape in kernel_shapes(network, layer_sizes)
     )
     chex.assert_trees_all_equal_shapes_and_dtypes(params, expected)
-    assert layer_sizes_of(params)[1:] == layer_sizes[1:]
     images = jax.ShapeDtypeStruct((num_examples, height, 3), jnp.uint8)
     labels = jax.ShapeDtypeStruct((num_examples,), jnp.int32)
     outputs = jax.eval_shape(network.apply, params, images)
@@ -91,41 +79,46 @@ def test_shapes_and_types_for_any_sizes(
 def test_many_layers_keep_their_order(network):
     # More than ten: "10" sorts before "2".
     layer_sizes = sizes_for(network, *range(30, 42), 10)
-    sizes = layer_sizes_of(abstract_params(network, layer_sizes))
-    assert sizes[1:] == layer_sizes[1:]
+    params = abstract_params(network, layer_sizes)
+    assert tuple(len(layer.bias) for layer in params) == layer_sizes[1:]
 
 
 @each_network
 def test_loss_is_the_mean_of_what_totals_sum_up(network):
-    params, batch = fresh(network), random_batch()
+    params, batch = random_params(network), random_batch(5)
     loss, totals = jax.jit(network.loss_fn)(params, batch)
     assert totals.seen == len(batch.label)
-    guesses = network.predict(params, batch.image).label
-    assert totals.correct == np.sum(np.asarray(guesses) == np.asarray(batch.label))
+    outputs = jax.jit(network.apply)(params, batch.image)
+    assert totals.correct == np.sum(np.argmax(outputs, axis=-1) == batch.label)
     # float32, five terms
     np.testing.assert_allclose(totals.loss, loss * len(batch.label), rtol=1e-6)
 
 
 @each_network
 def test_init_depends_on_the_key_alone(network):
-    one, same, other = (fresh(network, seed) for seed in (1, 1, 2))
+    init = jax.jit(network.init, static_argnums=1)
+    sizes = sizes_for(network, 7, 7, 7)  # the last two layers have the same shape
+    one, same, other = (init(jax.random.key(seed), sizes) for seed in (1, 1, 2))
     chex.assert_trees_all_equal(one, same)
-    sizes = sizes_for(network, *HIDDEN)
-    for layer, changed, num_in in zip(one, other, sizes, strict=True):
-        # The weights on the inputs: those on row_rnn's state begin as the identity.
-        weights, others = (np.asarray(a.kernel[:num_in]) for a in (layer, changed))
-        assert not np.any(weights == others)
-    twins = network.init(jax.random.key(1), (7, 7, 7))  # layers of the same shape
-    first, second = (np.asarray(layer.kernel[:7]) for layer in twins)
-    assert not np.any(first == second)
+    # The weights on the inputs: those on row_rnn's state begin as the identity.
+    kernels, others = (
+        [
+            np.asarray(layer.kernel[:num_in])
+            for layer, num_in in zip(params, sizes, strict=False)
+        ]
+        for params in (one, other)
+    )
+    for kernel, changed in zip(kernels, others, strict=True):
+        assert not np.any(kernel == changed)
+    assert not np.any(kernels[1] == kernels[2])
 
 
 @each_network
 def test_predict_gives_the_largest_output_and_probabilities(network):
-    batch = random_batch(num_examples=8)
-    params = fresh(network)
-    prediction = network.predict(params, batch.image)
-    outputs = np.asarray(network.apply(params, batch.image))
+    batch = random_batch(8)
+    params = random_params(network)
+    prediction = jax.jit(network.predict)(params, batch.image)
+    outputs = np.asarray(jax.jit(network.apply)(params, batch.image))
     np.testing.assert_array_equal(prediction.label, outputs.argmax(axis=-1))
     chex.assert_shape(prediction.probability, (8, 10))
     chex.assert_tree_all_finite(prediction.probability)
@@ -138,14 +131,9 @@ def test_predict_gives_the_largest_output_and_probabilities(network):
 
 @each_network
 def test_gradient_agrees_with_finite_differences_in_float64(network):
-    batch = random_batch()
+    batch = random_batch(5)
     with jax.enable_x64(True):
-        rng = np.random.default_rng(0)
-        params = tuple(
-            Dense(jnp.asarray(rng.normal(size=shape)), jnp.asarray(rng.normal(size=n)))
-            for shape in kernel_shapes(network, sizes_for(network, *HIDDEN, 10))
-            for n in shape[1:]
-        )
+        params = jax.tree.map(jnp.asarray, random_params(network, dtype=np.float64))
         chex.assert_type(jax.tree.leaves(params), jnp.float64)
         # Oracle: central differences of step 1e-5, whose own error is about 1e-9.
         check_grads(
@@ -164,7 +152,7 @@ def test_jit_gives_the_same_and_compiles_once(network):
     chex.clear_trace_counter()
     jitted = jax.jit(chex.assert_max_traces(network.loss_fn, n=1))
     for seed in (0, 1):
-        params, batch = fresh(network, seed), random_batch(seed)
+        params, batch = random_params(network, seed), random_batch(5, seed)
         plain = network.loss_fn(params, batch)
         chex.assert_trees_all_equal_shapes_and_dtypes(jitted(params, batch), plain)
         # float32: compiled sums may round differently
@@ -172,29 +160,54 @@ def test_jit_gives_the_same_and_compiles_once(network):
 
 
 @each_network
-def test_seeds_train_side_by_side_under_vmap(network):
-    tx = optax.sgd(0.5)
-    batch, seeds = random_batch(), jnp.arange(2)
-    sizes = sizes_for(network, 10)
-
-    def train(seed):
-        state = start(network.init(jax.random.key(seed), sizes), tx)
-        return make_train_step(network.loss_fn, tx)(state, batch)
-
-    together, alone = jax.jit(jax.vmap(train))(seeds), jax.jit(train)
-    for place, seed in enumerate(seeds):
+def test_networks_train_side_by_side_under_vmap(network):
+    batch, tx = random_batch(5), optax.sgd(0.5)
+    train_step = training.make_train_step(network.loss_fn, tx)
+    alone = [training.start(random_params(network, seed), tx) for seed in (0, 1)]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *alone)
+    together = jax.jit(jax.vmap(train_step, in_axes=(0, None)))(stacked, batch)
+    step = jax.jit(train_step)
+    for index, state in enumerate(alone):
         # vmap batches the products: equal statistically, not bit by bit (float32).
         chex.assert_trees_all_close(
-            jax.tree.map(lambda leaf: leaf[place], together),  # noqa: B023
-            alone(seed),
+            jax.tree.map(lambda leaf: leaf[index], together),  # noqa: B023
+            step(state, batch),
             rtol=1e-4,
             atol=1e-6,
         )
+    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 3))
+    sizes = sizes_for(network, *HIDDEN, 10)
+    many = jax.eval_shape(jax.vmap(lambda key: network.init(key, sizes)), keys)
+    chex.assert_tree_shape_prefix(many, (3,))
 
 
 @each_network
 @pytest.mark.parametrize("num_pixels", [19, 21])
 def test_images_of_another_size_are_refused(network, num_pixels):
-    params = fresh(network)
+    params = random_params(network)
     with pytest.raises((TypeError, ValueError)):
         network.apply(params, jnp.zeros((2, 1, num_pixels), jnp.uint8))
+
+
+@each_network
+@pytest.mark.parametrize(
+    "tx", [optax.sgd(0.1), optimizers.keras_adam(0.1)], ids=["sgd", "adam"]
+)
+def test_nothing_relies_on_implicit_dtype_promotion(network, tx):
+    tx_step = training.make_train_step(network.loss_fn, tx)
+    key, order = jax.random.key(0), np.arange(23, dtype=np.int32)
+    with jax.numpy_dtype_promotion("strict"):  # it is found while tracing
+        params = abstract_params(network, sizes_for(network, *HIDDEN, 10))
+        state = jax.eval_shape(lambda params: training.start(params, tx), params)
+        train_epoch = training.make_train_epoch(tx_step, BATCH_SIZE)
+        run_epoch = training.make_run_epoch(network.loss_fn, tx, BATCH_SIZE)
+        after, _ = jax.eval_shape(train_epoch, state, TRAIN, order)
+        chex.assert_trees_all_equal_shapes_and_dtypes(after, state)
+        after, *_ = jax.eval_shape(run_epoch, state, key, np.int32(0), TRAIN)
+        chex.assert_trees_all_equal_shapes_and_dtypes(after, state)
+        evaluate = training.make_evaluate(network.loss_fn, 10)
+        totals = jax.eval_shape(evaluate, params, TRAIN)
+        chex.assert_type(totals, [jnp.int32, jnp.float32, jnp.int32])
+        predict_all = training.make_predict(network.predict, 10)
+        prediction = jax.eval_shape(predict_all, params, TRAIN.image)
+        chex.assert_type(prediction, [jnp.int32, jnp.float32])

@@ -2,33 +2,23 @@
 
 import chex
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 import oracles
 import pytest
 import scipy.special
 import scipy.stats
+from small import SIZES, TRAIN, random_layers
 
 from jaxnets import relu_softmax
-from jaxnets.training import make_train_epoch, make_train_step, start
-from jaxnets.types import Batch
+from jaxnets.training import epoch_order, fit, make_train_epoch, make_train_step, start
 
 RATE = 0.1  # of the recipe
 
 
 @pytest.fixture(scope="module", params=[(20, 10), (20, 6, 8, 10)], ids=str)
 def params(request):
-    """Weights with biases that are not 0, so that a lost bias shows."""
-    fresh = relu_softmax.init(jax.random.key(7), request.param)
-    return jax.tree.map(lambda leaf: leaf + 0.05, fresh)
-
-
-@pytest.fixture(scope="module")
-def data():
-    rng = np.random.default_rng(1)
-    image = rng.integers(256, size=(23, 4, 5), dtype=np.uint8)
-    return Batch(image, rng.integers(10, size=23, dtype=np.int32))
+    return random_layers(request.param)
 
 
 def assert_close(params, network, rtol, atol):
@@ -37,9 +27,9 @@ def assert_close(params, network, rtol, atol):
     chex.assert_trees_all_close(params, pairs, rtol=rtol, atol=atol)
 
 
-def test_the_oracle_agrees_with_finite_differences(params, data):
-    network = oracles.network_of(params)
-    image, label = data.image[0], data.label[0]
+def test_the_oracle_agrees_with_finite_differences():
+    network = oracles.network_of(random_layers((20, 3, 4, 10)))
+    image, label = TRAIN.image[0], TRAIN.label[0]
     _, _, gradients = oracles.relu_backprop(network, image, label)
     differences = oracles.finite_differences(
         oracles.relu_backprop, network, image, label
@@ -48,68 +38,59 @@ def test_the_oracle_agrees_with_finite_differences(params, data):
     chex.assert_trees_all_close(gradients, differences, rtol=1e-6, atol=1e-9)
 
 
-def test_logits_and_probabilities(params, data):
+def test_logits_and_probabilities(params):
     network = oracles.network_of(params)
     logits = np.array(
-        [oracles.relu_backprop(network, image, 0)[1] for image in data.image]
+        [oracles.relu_backprop(network, image, 0)[1] for image in TRAIN.image]
     )
-    outputs = relu_softmax.apply(params, jnp.asarray(data.image))
+    outputs = jax.jit(relu_softmax.apply)(params, TRAIN.image)
     # float32, three layers of 20-term sums of about 1
     np.testing.assert_allclose(outputs, logits, rtol=1e-5, atol=2e-6)
-    prediction = relu_softmax.predict(params, jnp.asarray(data.image))
+    prediction = jax.jit(relu_softmax.predict)(params, TRAIN.image)
     np.testing.assert_allclose(
         prediction.probability, scipy.special.softmax(logits, axis=-1), rtol=1e-5
     )
 
 
-def test_loss_and_gradient_of_every_parameter(params, data):
+def test_loss_and_gradient_of_every_parameter(params):
     grad_fn = jax.value_and_grad(relu_softmax.loss_fn, has_aux=True)
-    (loss, _), grads = jax.jit(grad_fn)(params, data)
+    (loss, _), grads = jax.jit(grad_fn)(params, TRAIN)
     expected_loss, gradients = oracles.batch_gradients(
-        oracles.relu_backprop, oracles.network_of(params), *data
+        oracles.relu_backprop, oracles.network_of(params), *TRAIN
     )
     np.testing.assert_allclose(loss, expected_loss, rtol=1e-6)  # float32, 23-term mean
     assert_close(grads, gradients, rtol=1e-4, atol=1e-6)  # float32, sums that cancel
 
 
-def test_one_step_of_gradient_descent(params, data):
-    tx = optax.sgd(RATE)
-    train_step = jax.jit(make_train_step(relu_softmax.loss_fn, tx))
-    state, _ = train_step(start(params, tx), data)
-    network = oracles.sgd_step(
-        oracles.relu_backprop, oracles.network_of(params), *data, RATE
-    )
-    assert_close(state.params, network, rtol=1e-5, atol=1e-6)  # float32 weights near 1
-    assert state.step == 1
-
-
-def test_one_epoch_in_a_given_order_with_a_short_last_batch(params, data):
-    tx, batch_size = optax.sgd(RATE), 5  # 23 examples: the last batch has 3
-    order = np.random.default_rng(2).permutation(23)
+def test_one_epoch_in_a_given_order_with_a_short_last_batch():
+    params = random_layers(SIZES)
+    # Both the plain epoch and what `fit` makes of it on this device.
+    tx, batch_size, key = optax.sgd(RATE), 5, jax.random.key(2)  # 23: the last has 3
+    order = epoch_order(key, 0, 23)
     network, correct, loss = oracles.sgd_epoch(
         oracles.relu_backprop,
         oracles.network_of(params),
-        *data,
-        order,
+        *TRAIN,
+        np.asarray(order),
         batch_size=batch_size,
         rate=RATE,
     )
-    train_epoch = jax.jit(make_train_epoch(relu_softmax.loss_fn, tx, batch_size))
-    state, totals = train_epoch(start(params, tx), data, jnp.asarray(order))
-    assert_close(state.params, network, rtol=1e-4, atol=1e-5)  # five float32 steps
-    assert (state.step, totals.correct, totals.seen) == (5, correct, 23)
-    np.testing.assert_allclose(totals.loss, loss, rtol=1e-5)  # float32, 23 terms
+    state, step = start(params, tx), make_train_step(relu_softmax.loss_fn, tx)
+    plain = jax.jit(make_train_epoch(step, batch_size))(state, TRAIN, order)
+    options = {"batch_size": batch_size, "num_epochs": 1, "key": key}
+    (epoch,) = fit(relu_softmax.loss_fn, tx, state, TRAIN, **options)
+    for after, totals in (plain, (epoch.state, epoch.train)):
+        assert_close(after.params, network, rtol=1e-4, atol=1e-5)  # 5 float32 steps
+        assert (after.step, totals.correct, totals.seen) == (5, correct, 23)
+        np.testing.assert_allclose(totals.loss, loss, rtol=1e-5)  # float32, 23 terms
 
 
 def test_kernels_start_from_glorots_normal_distribution_and_biases_from_0():
-    layer_sizes = (784, 100, 200, 10)
-    params = relu_softmax.init(jax.random.key(0), layer_sizes)
-    for layer, num_in, num_out in zip(
-        params, layer_sizes, layer_sizes[1:], strict=False
-    ):
-        sample = np.asarray(layer.kernel, float).ravel()
-        # Glorot and Bengio 2010, equation 12. Oracle: Kolmogorov and Smirnov's test
-        # by SciPy; the key is fixed, so the result is too.
-        normal = scipy.stats.norm(scale=np.sqrt(2 / (num_in + num_out)))
-        assert scipy.stats.kstest(sample, normal.cdf).pvalue > 0.01
-        np.testing.assert_array_equal(layer.bias, 0)
+    num_in, num_out = 784, 60
+    init = jax.jit(relu_softmax.init, static_argnums=1)
+    (layer,) = init(jax.random.key(0), (num_in, num_out))
+    # Glorot and Bengio 2010, equation 12. Oracle: Kolmogorov and Smirnov's test by
+    # SciPy; the key is fixed, so the result is too.
+    normal = scipy.stats.norm(scale=np.sqrt(2 / (num_in + num_out)))
+    assert scipy.stats.kstest(np.ravel(layer.kernel), normal.cdf).pvalue > 0.01
+    np.testing.assert_array_equal(layer.bias, 0)
