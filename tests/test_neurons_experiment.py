@@ -58,8 +58,8 @@ def test_all_inputs_are_all_of_them():
     assert len({tuple(row) for row in logic.all_inputs(5).tolist()}) == 32
 
 
-def test_the_check_notices_a_wrong_gate(monkeypatch):
-    checked = logic.check_circuits(2)
+def test_the_check_notices_a_wrong_gate(monkeypatch, finished):
+    checked = finished.results["logic"]
     assert all(c["right"] == c["inputs"] for c in checked.values())
     assert checked["2-bit adder"]["inputs"] == 16
     wrong = Neuron(np.full(2, 2, np.float32), np.float32(-3))  # it is AND
