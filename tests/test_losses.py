@@ -6,14 +6,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.special
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss
 
 from jaxnets.losses import quadratic_cost, softmax_cross_entropy
 
 SEEDS = st.integers(0, 2**32 - 1)
-SIZES = (SEEDS, st.sampled_from([1, 2, 13]), st.sampled_from([2, 10]))
+SIZES = (SEEDS, st.sampled_from([1, 13]), st.sampled_from([2, 10]))
 
 
 def random_case(seed, num_examples, num_classes, scale=1.0):
@@ -23,6 +23,7 @@ def random_case(seed, num_examples, num_classes, scale=1.0):
     return outputs.astype(np.float32), labels
 
 
+@settings(max_examples=8)
 @given(*SIZES)
 def test_quadratic_cost_is_half_the_squared_distance(seed, num_examples, num_classes):
     outputs, labels = random_case(seed, num_examples, num_classes)
@@ -43,6 +44,7 @@ def test_quadratic_cost_by_hand():
     assert losses.tolist() == [0.75, 0.0]
 
 
+@settings(max_examples=8)
 @given(*SIZES, st.sampled_from([0.1, 1.0, 30.0]))
 def test_cross_entropy_agrees_with_scipy(seed, num_examples, num_classes, scale):
     logits, labels = random_case(seed, num_examples, num_classes, scale)

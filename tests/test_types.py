@@ -7,18 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score
 
-from jaxnets.types import Dense, Totals, count, layer_sizes_of, num_params
-
-
-def dense_zeros(layer_sizes):
-    return tuple(
-        Dense(np.zeros((num_in, num_out), np.float32), np.zeros(num_out, np.float32))
-        for num_in, num_out in itertools.pairwise(layer_sizes)
-    )
+from jaxnets.types import Dense, Totals, count, num_params
 
 
 @pytest.mark.parametrize(
@@ -30,10 +23,13 @@ def dense_zeros(layer_sizes):
         ((784, 1024, 10), 814_090),
     ],
 )
-def test_sizes_and_number_of_parameters(layer_sizes, published):
-    params = dense_zeros(layer_sizes)
-    assert layer_sizes_of(params) == layer_sizes
+def test_number_of_parameters(layer_sizes, published):
+    params = tuple(
+        Dense(np.zeros((num_in, num_out), np.float32), np.zeros(num_out, np.float32))
+        for num_in, num_out in itertools.pairwise(layer_sizes)
+    )
     assert num_params(params) == published
+    assert num_params({"any": params, "tree": np.zeros((2, 3))}) == published + 6
 
 
 def outputs_and_labels(seed, num_examples, num_classes):
@@ -42,6 +38,7 @@ def outputs_and_labels(seed, num_examples, num_classes):
     return outputs, rng.integers(num_classes, size=num_examples, dtype=np.int32)
 
 
+@settings(max_examples=8)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1, 2, 33]), st.sampled_from([1, 10]))
 def test_count_agrees_with_scikit_learn(seed, num_examples, num_classes):
     outputs, labels = outputs_and_labels(seed, num_examples, num_classes)
@@ -85,3 +82,11 @@ def test_totals_add_up_field_by_field():
     total = Totals.zeros() + Totals(3, 1.5, 5) + Totals(2, 0.25, 7)
     assert tuple(total) == (5, 1.75, 12)  # by hand; all exact in binary
     chex.assert_type(Totals.zeros(), [jnp.int32, jnp.float32, jnp.int32])
+
+
+def test_totals_divide_once_whether_of_one_network_or_many():
+    one = Totals(3, 1.5, 4)
+    assert (one.accuracy, one.mean_loss) == (0.75, 0.375)
+    many = Totals(np.array([3, 1]), np.array([1.5, 3.0]), np.array([4, 4]))
+    assert many.accuracy.tolist() == [0.75, 0.25]
+    assert many.mean_loss.tolist() == [0.375, 0.75]

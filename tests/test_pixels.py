@@ -5,13 +5,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as np_st
+from small import SIZES, TRAIN, random_layers
 
+from jaxnets import pixels, relu_softmax
 from jaxnets.pixels import to_vectors
 
 
+@settings(max_examples=8)
 @given(
     np_st.arrays(
         np.uint8, st.sampled_from([(1, 1, 1), (1, 28, 28), (3, 2, 5), (7, 8, 1)])
@@ -62,3 +65,24 @@ def test_jit_gives_the_same_and_compiles_once():
         np.testing.assert_allclose(
             jitted(images), to_vectors(jnp.asarray(images)), rtol=2e-7
         )
+
+
+def test_raw_pixels_are_255_times_as_large():
+    params = random_layers(SIZES)
+    raw = TRAIN.image.reshape(23, 20).astype(float)  # Oracle: NumPy in float64
+    first, last = pixels.for_bytes(params)
+    np.testing.assert_allclose(first.kernel, 255 * params[0].kernel, rtol=1e-7)
+    assert last is params[1] and first.bias is params[0].bias
+
+    def loss_of_raw(params):
+        (kernel, bias), output = params
+        hidden = np.maximum(raw @ kernel.astype(float) + bias, 0)
+        logits = hidden @ output.kernel + output.bias
+        chosen = logits[np.arange(23), TRAIN.label]
+        return np.mean(np.log(np.sum(np.exp(logits), axis=-1)) - chosen)
+
+    small = (params[0]._replace(kernel=params[0].kernel / 255), params[1])
+    loss, totals = jax.jit(pixels.on_bytes(relu_softmax.loss_fn))(small, TRAIN)
+    # float32, sums of 20 terms
+    np.testing.assert_allclose(loss, loss_of_raw(small), rtol=1e-5)
+    assert totals.seen == 23
