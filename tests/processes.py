@@ -11,7 +11,7 @@ PATIENCE = 180  # seconds; on a busy machine a start takes a minute
 
 
 def start(
-    *command: object, stdin: bool = False, **environment: str
+    *command: object, stdin: bool = False, cwd: Path | None = None, **environment: str
 ) -> subprocess.Popen:
     """A Python process with its output in pipes, and its input where that is asked."""
     return subprocess.Popen(
@@ -19,6 +19,7 @@ def start(
         stdin=subprocess.PIPE if stdin else None,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        cwd=cwd,
         env={**os.environ, **environment},
         text=True,
     )

@@ -1,19 +1,19 @@
-"""`experiments/compare.py`: what it prints, writes, refuses and survives."""
+"""`experiments.compare`: what it prints, writes, refuses and survives."""
 
-import base64
 import csv
 import itertools
 import json
 import math
 import os
-import re
-import subprocess
+import shutil
+import signal
 import sys
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 
+import jax
 import numpy as np
 import processes
 import pytest
@@ -22,18 +22,22 @@ import sklearn.linear_model
 from PIL import Image
 
 from experiments.compare import __main__ as compare
-from experiments.compare import results
-from jaxnets import data, running, types
-from jaxnets import models as recipes
+from experiments.compare import figures, results, sections, tables
+from experiments.compare.results import Answers
+from experiments.kit import folder, page
+from jaxnets import models
 from jaxnets.errors import InputError, NonFiniteLoss
+from jaxnets.models import MODELS
+from jaxnets.training import Epoch
+from jaxnets.types import Batch, Dense, Prediction, Totals, TrainState
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
-PROGRAM = Path(__file__).parents[1] / "experiments" / "compare.py"
-JAX_MODELS = ("sigmoid_mse", "relu_softmax", "flax_dense")
-EPOCHS = 3
+ROOT = Path(__file__).parents[1]
+PROGRAM = ("-m", "experiments.compare")
+IN_64_BITS = {"JAX_ENABLE_X64": "1"}  # nothing may depend on JAX's default
+TWO = ("relu_softmax", "sigmoid_mse")
 FIGURES = ("curves", "confusion", "gallery", "first_layer")
-TINY = replace(recipes.SIGMOID_MSE, layer_sizes=(784, 10))
+SMALL = (784, 30, 10)  # the sizes of sigmoid_mse: what compiles for it serves others
+TINY = replace(MODELS["sigmoid_mse"].recipe, layer_sizes=(784, 10))
 
 
 def quick(output: Path, **settings) -> compare.Config:
@@ -42,27 +46,34 @@ def quick(output: Path, **settings) -> compare.Config:
         "models": ("sigmoid_mse",),
         "dataset": "digits",
         "epochs": 1,
-        "sigmoid_mse": TINY,
+        "relu_softmax": replace(MODELS["relu_softmax"].recipe, layer_sizes=SMALL),
     }
     return compare.Config(**{**standard, "output": output, **settings})
 
 
-def start(*arguments: object) -> subprocess.Popen:
-    """The program as a user starts it."""
-    return processes.start(PROGRAM, *arguments)
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Pictures are not drawn."""
+    monkeypatch.setattr(
+        page, "draw", lambda picture, _: page.Drawn(*picture[:3], png=b"")
+    )
+
+
+def files_of(path: Path) -> dict[str, bytes]:
+    """The content of every file, but the lock, which is empty."""
+    return {
+        str(file.relative_to(path)): file.read_bytes()
+        for file in path.rglob("*")
+        if file.is_file() and file.name != folder.LOCK
+    }
 
 
 def lines_of(file: Path) -> list[dict]:
     return [json.loads(line) for line in file.read_text().splitlines()]
 
 
-def weights_of(file: Path) -> types.Params:
-    with np.load(file) as arrays:
-        depth = sum(name.startswith("kernel_") for name in arrays)
-        return tuple(
-            types.Dense(arrays[f"kernel_{place}"], arrays[f"bias_{place}"])
-            for place in range(depth)
-        )
+def results_of(path: Path) -> dict:
+    return json.loads((path / "results.json").read_text())
 
 
 def predictions_of(file: Path) -> list[dict[str, str]]:
@@ -70,136 +81,110 @@ def predictions_of(file: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
+def weights_of(path: Path, name: str) -> tuple[Dense, ...]:
+    with np.load(path / "weights" / f"{name}.npz") as arrays:
+        depth = sum(key.startswith("kernel_") for key in arrays)
+        assert all(arrays[key].dtype == np.float32 for key in arrays if "_" in key)
+        pairs = [(arrays[f"kernel_{i}"], arrays[f"bias_{i}"]) for i in range(depth)]
+    return tuple(Dense(*pair) for pair in pairs)
+
+
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory, digits):
-    """One run of the three JAX networks, and everything it left behind."""
-    output = tmp_path_factory.mktemp("compare") / "run"
-    config = compare.Config(
-        models=JAX_MODELS, epochs=EPOCHS, seed=1, dataset="digits", output=output
+def finished(tmp_path_factory):
+    """One run as a user with an unlucky environment starts it, and what it left.
+
+    Files of the working folder have the names of Python's modules, the output is a
+    pipe that cannot encode the folder's name, the variables suit a notebook, and JAX
+    computes in 64 bits where nobody says otherwise.
+    """
+    base = tmp_path_factory.mktemp("compare")
+    for name in ("random.py", "queue.py"):
+        (base / name).write_text("raise SystemExit('the wrong module')")
+    process = processes.start(
+        *(*PROGRAM, "--models", *TWO, "--epochs", 1, "--seed", 1),
+        *("--dataset", "digits", "--output=~/run ✓"),
+        *("--relu-softmax.layer-sizes", *SMALL),
+        cwd=base,
+        HOME=str(base / "home"),
+        PYTHONPATH=str(ROOT),
+        PYTHONIOENCODING="cp1252",
+        MPLBACKEND="module://no_such_module",
+        FORCE_COLOR="1",
+        **IN_64_BITS,
     )
-    with compare.console.capture() as capture:
-        returned = compare.main(config)
+    printed, complaint = process.communicate()
+    assert process.returncode == 0, complaint
+    path = base / "home" / "run ✓"
     return SimpleNamespace(
-        path=output,
-        returned=returned,
-        printed=capture.get(),
-        results=json.loads((output / "results.json").read_text()),
-        rows=predictions_of(output / "predictions.csv"),
-        metrics=lines_of(output / "metrics.jsonl"),
+        base=base,
+        path=path,
+        printed=printed,
+        complaint=complaint,
+        results=results_of(path),
+        rows=predictions_of(path / "predictions.csv"),
+        metrics=lines_of(path / "metrics.jsonl"),
     )
 
 
 def test_the_folder_holds_what_was_promised(finished):
-    names = sorted(
-        str(file.relative_to(finished.path))
-        for file in finished.path.rglob("*")
-        if file.is_file()
-    )
-    assert names == sorted(
-        [
-            "config.json",
-            "metrics.jsonl",
-            "predictions.csv",
-            "report.html",
-            "results.json",
-            *(f"{figure}.png" for figure in FIGURES),
-            *(f"weights/{model}.npz" for model in JAX_MODELS),
-        ]
-    )
+    names = set(files_of(finished.path))
+    assert names == {
+        *("config.json", "metrics.jsonl", "baselines.json", "results.json"),
+        *("predictions.csv", "report.html"),
+        *(f"{figure}.png" for figure in FIGURES),
+        *(f"weights/{model}.npz" for model in TWO),
+    }
+    assert not (finished.base / "~").exists()
+
+
+def test_the_screen_is_plain_lines_without_a_terminal(finished):
+    # In spite of FORCE_COLOR; and what cannot be encoded is escaped.
+    for line in finished.metrics:
+        accuracy = f"{line['validation_accuracy']:.2%}"
+        assert any(
+            line["model"] in printed and accuracy in printed
+            for printed in finished.printed.splitlines()
+        )
+    assert "run \\u2713" in finished.printed
+    assert "Traceback" not in finished.complaint
 
 
 def test_results_say_how_they_came_about(finished):
     # Oracles: the published schema, the installed packages, the dataset's sizes.
     results = finished.results
-    assert finished.returned == results
-    assert results["status"] == "complete"
-    assert results["dataset"] == "digits"
-    assert results["notice"] is None
+    assert (results["experiment"], results["status"]) == ("compare", "complete")
+    assert (results["dataset"], results["notice"]) == ("digits", None)
     sizes = [results[f"{part}_examples"] for part in ("train", "validation", "test")]
     assert sizes == [1198, 239, 360]
     assert results["seed"] == 1
     assert results["versions"]["jax"] == metadata.version("jax")
     assert results["versions"]["python"] == sys.version.split()[0]
-    assert results["device"]
-    assert 1 <= results["cpu_count"] <= os.cpu_count()
-    assert list(results["models"]) == list(JAX_MODELS)
-
-
-def test_what_looks_wrong_is_on_screen_and_page(tmp_path, capsys):
-    # A rate below float32's resolution moves no parameter.
-    still = replace(TINY, learning_rate=1e-30)
-    results = compare.main(quick(tmp_path / "run", sigmoid_mse=still))
-    kinds = [found["kind"] for found in results["diagnosis"]["sigmoid_mse"]]
-    assert kinds[0] == "untrained"
-    said = "training moved no parameter"
-    assert said in capsys.readouterr().out
-    assert said in (tmp_path / "run" / "report.html").read_text()
+    assert results["device"] and 1 <= results["cpu_count"] <= os.cpu_count()
+    assert list(results["models"]) == list(TWO)
+    config = json.loads((finished.path / "config.json").read_text())
+    assert (config["seed"], config["dataset"]) == (1, "digits")
+    assert list(config["recipes"]) == list(TWO)
+    assert config["recipes"]["relu_softmax"]["num_epochs"] == 1
 
 
 def test_the_zero_line_is_below_the_table(finished, digits):
     # Oracles: NumPy's counts, and scikit-learn's perceptron, which is no average.
-    found = finished.results["zero_line"]
+    baselines = finished.results["zero_line"]
     frequent = np.bincount(digits.train.label).argmax()
-    assert found["most_frequent_class"] == frequent
+    assert baselines["most_frequent_class"] == frequent
     share = np.mean(digits.test.label == frequent)
-    assert found["most_frequent_accuracy"] == pytest.approx(share)
+    assert baselines["most_frequent_accuracy"] == pytest.approx(share)
     train, test = (
         part.image.reshape(len(part.label), -1) / 255
         for part in (digits.train, digits.test)
     )
     theirs = sklearn.linear_model.Perceptron(random_state=0)
     expected = theirs.fit(train, digits.train.label).score(test, digits.test.label)
-    assert found["perceptron_accuracy"] == pytest.approx(expected, abs=0.05)
-    assert f"on {found['perceptron_accuracy']:.2%}." in finished.printed
+    assert baselines["perceptron_accuracy"] == pytest.approx(expected, abs=0.05)
+    assert f"{baselines['perceptron_accuracy']:.2%}" in finished.printed
 
 
-def test_where_nothing_looks_wrong_nothing_is_said(finished):
-    # 360 test images, after 3 epochs: the ReLU networks learned, Model 1 hardly.
-    diagnosis = finished.results["diagnosis"]
-    assert list(diagnosis) == list(JAX_MODELS)
-    assert diagnosis["relu_softmax"] == diagnosis["flax_dense"] == []
-    found = [entry["text"] for entry in diagnosis["sigmoid_mse"]]
-    assert ("What looks wrong" in finished.printed) == bool(found)
-
-
-@pytest.mark.parametrize("name", JAX_MODELS)
-def test_a_models_entry_is_complete(finished, name):
-    # Oracle: the published schema; parameters counted from the layer sizes.
-    entry = finished.results["models"][name]
-    assert set(entry) >= {
-        "layer_sizes",
-        "num_params",
-        "epochs",
-        "batch_size",
-        "learning_rate",
-        "test_correct",
-        "test_seen",
-        "test_accuracy",
-        "test_interval_95",
-        "validation_accuracy",
-        "compile_seconds",
-        "train_seconds",
-        "epoch_seconds_median",
-        "reported_accuracy",
-    }
-    recipe = recipes.RECIPES[name]
-    sizes = entry["layer_sizes"]
-    assert tuple(sizes) == recipe.layer_sizes
-    assert entry["num_params"] == sum(
-        (num_in + 1) * num_out for num_in, num_out in itertools.pairwise(sizes)
-    )
-    assert entry["epochs"] == EPOCHS
-    assert entry["batch_size"] == recipe.batch_size
-    assert entry["learning_rate"] == recipe.learning_rate
-    assert entry["reported_accuracy"] is None  # the write-up speaks of MNIST
-    assert entry["compile_seconds"] > 0
-
-    seconds = [line["seconds"] for line in finished.metrics if line["model"] == name]
-    assert entry["train_seconds"] == pytest.approx(sum(seconds))
-    assert entry["epoch_seconds_median"] == sorted(seconds)[1]
-
-
-@pytest.mark.parametrize("name", JAX_MODELS)
+@pytest.mark.parametrize("name", TWO)
 def test_the_test_score_can_be_recounted(finished, name):
     # Oracles: scikit-learn's own labels, and Wilson's (1927) formula.
     labels = sklearn.datasets.load_digits().target[-360:]
@@ -208,187 +193,231 @@ def test_the_test_score_can_be_recounted(finished, name):
     assert {row["dataset"] for row in finished.rows} == {"digits"}
     guesses = np.array([int(row[name]) for row in finished.rows])
     correct = int(np.sum(guesses == labels))
-
     entry = finished.results["models"][name]
-    assert entry["test_correct"] == correct
-    assert entry["test_seen"] == 360
+    assert (entry["test_correct"], entry["test_seen"]) == (correct, 360)
     share = entry["test_accuracy"]
-    assert share == correct / 360 > 0.5  # 0.1 is chance
+    assert share == correct / 360 > 0.3  # 0.1 is chance
     z = 1.959963984540054  # the normal distribution's 97.5 % point
     middle = (share + z**2 / 720) / (1 + z**2 / 360)
     half = z / (1 + z**2 / 360) * math.sqrt(share * (1 - share) / 360 + (z / 720) ** 2)
     assert entry["test_interval_95"] == pytest.approx([middle - half, middle + half])
-    assert f"{correct} / 360" in finished.printed
+    for shown in (finished.printed, (finished.path / "report.html").read_text()):
+        assert f"{correct} / 360" in shown
 
 
-@pytest.mark.parametrize("name", JAX_MODELS)
+@pytest.mark.parametrize("name", TWO)
+def test_a_models_entry_follows_from_its_recipe_and_rows(finished, name):
+    # Oracle: the published schema; parameters counted from the layer sizes.
+    entry, recipe = finished.results["models"][name], MODELS[name].recipe
+    sizes = entry["layer_sizes"]
+    assert tuple(sizes) == SMALL
+    assert entry["num_params"] == sum(
+        (num_in + 1) * num_out for num_in, num_out in itertools.pairwise(sizes)
+    )
+    assert entry["epochs"] == 1
+    for setting in ("batch_size", "optimizer", "learning_rate"):
+        assert entry[setting] == getattr(recipe, setting)
+    assert entry["reported_accuracy"] is None  # the write-up speaks of MNIST
+    [row] = [line for line in finished.metrics if line["model"] == name]
+    assert (row["epoch"], row["dataset"], row["validation_seen"]) == (1, "digits", 239)
+    assert row["validation_accuracy"] == row["validation_correct"] / 239
+    assert entry["train_seconds"] == entry["epoch_seconds_median"] == row["seconds"]
+    assert entry["compile_seconds"] == row["compile_seconds"] > 0
+    assert {"compile_cached", "validation_accuracy"} < set(entry)
+
+
+@pytest.mark.parametrize("name", TWO)
 def test_the_weights_give_the_predictions_again(finished, digits, name):
     # Oracle: the network itself on the saved weights, without any of the run's state.
-    params = weights_of(finished.path / "weights" / f"{name}.npz")
-    assert types.layer_sizes_of(params) == recipes.RECIPES[name].layer_sizes
-    network = recipes.NETWORKS[name]
+    params = weights_of(finished.path, name)
+    network = MODELS[name].network
     again = network.predict(params, digits.test.image)
     assert [int(row[name]) for row in finished.rows] == again.label.tolist()
     written = [float(row[f"{name}_probability"]) for row in finished.rows]
     # atol: rounding to six decimals, and float32 sums of 784 terms in two orders
     np.testing.assert_allclose(written, again.probability.max(axis=1), atol=1e-5)
-
     validated = network.predict(params, digits.validation.image).label
     correct = int(np.sum(validated == digits.validation.label))
     assert finished.results["models"][name]["validation_accuracy"] == correct / 239
-    last = [line for line in finished.metrics if line["model"] == name][-1]
-    assert (last["validation_correct"], last["validation_seen"]) == (correct, 239)
-
-
-def test_metrics_have_a_line_per_model_and_epoch(finished):
-    expected = [(name, epoch) for name in JAX_MODELS for epoch in range(1, EPOCHS + 1)]
-    assert [(line["model"], line["epoch"]) for line in finished.metrics] == expected
-    for line in finished.metrics:
-        assert line["dataset"] == "digits"
-        correct, seen = line["validation_correct"], line["validation_seen"]
-        assert line["validation_accuracy"] == correct / seen
-    for name in JAX_MODELS:
-        losses = [
-            line["train_loss"] for line in finished.metrics if line["model"] == name
-        ]
-        assert losses == sorted(losses, reverse=True)
-        assert losses[-1] < losses[0]
-
-
-def test_the_screen_shows_nielsens_lines(finished):
-    # Oracle: the form his program prints; the numbers from metrics.jsonl.
-    for line in finished.metrics[:EPOCHS]:
-        said = f"Epoch {line['epoch']}: {line['validation_correct']} / 239"
-        assert said in finished.printed
-    assert str(finished.path) in finished.printed
-
-
-def test_config_holds_the_settings_as_applied(finished):
-    config = json.loads((finished.path / "config.json").read_text())
-    assert config["seed"] == 1
-    assert config["dataset"] == "digits"
-    assert list(config["recipes"]) == list(JAX_MODELS)
-    applied = config["recipes"]["flax_dense"]
-    assert applied["num_epochs"] == EPOCHS
-    assert applied["layer_sizes"] == [784, 1024, 10]
 
 
 def test_the_figures_show_something(finished):
+    html = (finished.path / "report.html").read_text()
+    assert html.count("<img ") == len(FIGURES)
     for figure in FIGURES:
         with Image.open(finished.path / f"{figure}.png") as image:
             image.load()
-            assert min(image.size) > 200
             grey = np.asarray(image.convert("L"))
         # A blank page or an empty frame has next to no ink.
         assert np.mean(grey < 200) > 0.01, figure
 
 
-def test_the_page_stands_alone(finished):
-    page = (finished.path / "report.html").read_text()
-    assert not re.search(r"https?://|src=\"(?!data:)|<link|<script", page)
-    assert page.count("<img ") == len(FIGURES)
-    for figure in FIGURES:
-        png = (finished.path / f"{figure}.png").read_bytes()
-        assert base64.b64encode(png).decode() in page
-    for name, entry in finished.results["models"].items():
-        assert f"<th>{name}</th>" in page
-        assert f"<td>{entry['test_correct']} / 360</td>" in page
+def test_a_redrawn_run_is_the_same_without_training(finished, monkeypatch, capsys):
+    monkeypatch.setattr(models, "train_and_test", None)
+    monkeypatch.setattr(compare, "find_spec", lambda name: None)  # no TensorFlow either
+    path = finished.base / "copy"
+    shutil.copytree(finished.path, path)
+    for name in ("report.html", *(f"{figure}.png" for figure in FIGURES)):
+        (path / name).unlink()
+    assert compare.main(compare.Config(redraw=path)) == finished.results
+    before, after = files_of(finished.path), files_of(path)
+    assert after.keys() == before.keys()
+    for name in before:
+        assert after[name] == before[name], name
+    printed = capsys.readouterr().out
+    for entry in finished.results["models"].values():
+        assert f"{entry['test_correct']} / 360" in printed
+
+
+def test_weights_that_are_gone_are_named(finished, tmp_path):
+    path = tmp_path / "copy"
+    shutil.copytree(finished.path, path)
+    (path / "weights" / "sigmoid_mse.npz").unlink()
+    with pytest.raises(InputError, match="no weights of sigmoid_mse"):
+        compare.main(compare.Config(redraw=path))
+
+
+# ---- runs that end otherwise
+
+
+def children_of(pid: int) -> list[int]:
+    """Process numbers, where the system tells them."""
+    file = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in file.read_text().split()] if file.exists() else []
 
 
 @pytest.mark.keras
-def test_keras_trains_in_a_process_of_its_own(tmp_path, digits):
-    # Oracle: the saved Keras weights in the Flax mirror, which must agree.
-    output = tmp_path / "run"
-    small = replace(recipes.KERAS_DENSE, layer_sizes=(784, 64, 10))
-    config = quick(output, models=("keras_dense",), epochs=3, keras_dense=small)
-    entry = compare.main(config)["models"]["keras_dense"]
-    assert entry["num_params"] == 784 * 64 + 64 + 64 * 10 + 10
-    assert entry["test_seen"] == 360
-    assert entry["test_accuracy"] > 0.5  # 0.1 is chance
-    assert entry["epoch_seconds_median"] > 0
-
-    params = weights_of(output / "weights" / "keras_dense.npz")
-    mirrored = recipes.NETWORKS["flax_dense"].predict(params, digits.test.image).label
-    rows = predictions_of(output / "predictions.csv")
-    assert [int(row["keras_dense"]) for row in rows] == mirrored.tolist()
-    assert np.sum(mirrored == digits.test.label) == entry["test_correct"]
-    assert [line["epoch"] for line in lines_of(output / "metrics.jsonl")] == [1, 2, 3]
-
-
-def test_an_only_epoch_of_keras_has_no_steady_state(tmp_path, digits):
-    # Its compilation is in that epoch, so a speed would be wrong.
-    record = running.EpochRecord(1, 2.0, 0.1, None, None, 0, 3.0, ())
-    prediction = types.Prediction(digits.test.label, np.eye(10)[digits.test.label])
-    run = results.ModelRun("keras_dense", recipes.KERAS_DENSE, [record])
-    run.trained = running.Trained(prediction, None)
-    entry = results.model_result(run, digits.test.label, "digits")
-    assert entry["epoch_seconds_median"] is None
-    assert entry["compile_seconds"] is None
-    run.epochs += [record._replace(seconds=1.0), record._replace(seconds=1.5)]
-    run.trained = running.Trained(prediction, 1.75)  # 3 - median(1, 1.5)
-    entry = results.model_result(run, digits.test.label, "digits")
-    assert entry["epoch_seconds_median"] == 1.25
-    assert entry["train_seconds"] == 3.75
-
-
-def test_an_unforeseen_error_keeps_the_finished_models(tmp_path, monkeypatch):
-    def train(name, *arguments):
-        if name == "relu_softmax":
-            raise MemoryError("no room for 10**11 neurons")
-        yield from running.train(name, *arguments)
-
-    monkeypatch.setattr(compare, "train", train)
-    config = quick(tmp_path / "run", models=("sigmoid_mse", "relu_softmax"))
-    with pytest.raises(MemoryError):
-        compare.main(config)
-    results = json.loads((tmp_path / "run" / "results.json").read_text())
-    assert results["status"] == "failed"
-    assert list(results["models"]) == ["sigmoid_mse"]
-    assert results["unfinished"]["relu_softmax"]["epochs_done"] == 0
-    assert (tmp_path / "run" / "weights" / "sigmoid_mse.npz").is_file()
-
-
-def test_keras_is_refused_early_where_tensorflow_is_not(tmp_path, monkeypatch):
-    monkeypatch.setattr(compare, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match="keras_dense needs tensorflow"):
-        compare.main(quick(tmp_path / "run", models=("keras_dense",)))
-    assert not (tmp_path / "run").exists()
-
-
-def test_a_reader_that_leaves_does_not_cost_the_folder(tmp_path):
-    arguments = ("--models", "sigmoid_mse", "--dataset", "digits", "--epochs", 3)
-    with start(*arguments, "--output", tmp_path / "run [best]") as process:
-        process.stdout.close()
-        complaint = process.stderr.read()
-    assert process.returncode == 0, complaint
-    results = json.loads((tmp_path / "run [best]" / "results.json").read_text())
-    assert results["status"] == "complete"
-
-
-@pytest.mark.drawn
-def test_no_validation_examples(tmp_path):
-    results = compare.main(quick(tmp_path / "run", validation_examples=0))
-    assert results["train_examples"] == 1437
-    assert results["models"]["sigmoid_mse"]["validation_accuracy"] is None
-    [line] = lines_of(tmp_path / "run" / "metrics.jsonl")
-    assert line["validation_seen"] == 0
-    assert line["validation_accuracy"] is line["validation_loss"] is None
-
-
-def test_a_substitute_dataset_is_said_everywhere(tmp_path, digits, monkeypatch):
-    notice = "no MNIST, <digits> instead"
-    substitute = digits._replace(notice=notice)
-    monkeypatch.setattr(data, "load", lambda *args, **kwargs: substitute)
-    with compare.console.capture() as capture:
-        results = compare.main(quick(tmp_path / "run", dataset=None))
-    assert results["notice"] == notice
-    assert (
-        "no MNIST, &lt;digits&gt; instead"
-        in (tmp_path / "run" / "report.html").read_text()
+def test_sigterm_while_keras_trains(tmp_path, digits):
+    path = tmp_path / "run"
+    process = processes.start(
+        *(*PROGRAM, "--models", "keras_dense", "--dataset", "digits"),
+        *("--keras-dense.layer-sizes", 784, 16, 10),
+        *("--epochs", 1_000_000, "--output", path),
     )
-    printed = capture.get()
-    assert printed.startswith(f"NOTICE: {notice}")
-    assert printed.count(notice) == 2  # before the training and after the tables
+    processes.wait_for_line(process, path / "metrics.jsonl")
+    children = children_of(process.pid)
+    assert children or sys.platform != "linux"
+    complaint = processes.interrupt(process, signal.SIGTERM)
+    assert process.returncode == 143
+    assert complaint.splitlines()[-1] == "error: stopped by SIGTERM"
+    assert "Traceback" not in complaint
+    for child in children:
+        processes.wait_for_end(child)
+
+    rows = lines_of(path / "metrics.jsonl")
+    assert [row["epoch"] for row in rows] == list(range(1, len(rows) + 1))
+    written = results_of(path)
+    assert (written["status"], written["models"]) == ("interrupted", {})
+    assert written["unfinished"]["keras_dense"]["epochs_done"] == len(rows)
+    # Oracle: the Flax mirror with the weights that Keras had reached.
+    params = weights_of(path, "keras_dense")
+    answers = MODELS["flax_dense"].network.predict(params, digits.validation.image)
+    correct = np.sum(answers.label == digits.validation.label)
+    assert correct == rows[-1]["validation_correct"]
+    assert compare.main(compare.Config(redraw=path)) == written
+
+
+def test_sighup_leaves_a_readable_folder(tmp_path):
+    path = tmp_path / "run"
+    process = processes.start(
+        *(*PROGRAM, "--dataset", "digits", "--epochs", 1_000_000, "--output", path),
+        *("--models", "sigmoid_mse", "relu_softmax"),
+        **IN_64_BITS,
+    )
+    processes.wait_for_line(process, path / "metrics.jsonl")
+    complaint = processes.interrupt(process, signal.SIGHUP)  # the terminal was closed
+    assert process.returncode == 129
+    assert complaint.splitlines()[-1] == "error: stopped by SIGHUP"
+    written = results_of(path)
+    assert (written["status"], written["models"]) == ("interrupted", {})
+    assert list(written["unfinished"]) == ["sigmoid_mse", "relu_softmax"]
+    assert os.listdir(path / "weights") == ["sigmoid_mse.npz"]
+    assert weights_of(path, "sigmoid_mse")[0].kernel.shape == (784, 30)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_an_error_keeps_the_finished_models(tmp_path, monkeypatch):
+    train_and_test = models.train_and_test
+
+    def with_a_defect(name, *args):
+        events = train_and_test(name, *args)
+        yield from events if name == "sigmoid_mse" else itertools.islice(events, 1)
+        if name == "relu_softmax":
+            raise jax.errors.JaxRuntimeError("INTERNAL: no kernel")
+
+    monkeypatch.setattr(models, "train_and_test", with_a_defect)
+    path = tmp_path / "run"
+    with pytest.raises(jax.errors.JaxRuntimeError):
+        compare.main(quick(path, models=("sigmoid_mse", "relu_softmax")))
+    written = results_of(path)
+    assert (written["status"], list(written["models"])) == ("failed", ["sigmoid_mse"])
+    assert written["unfinished"]["relu_softmax"]["epochs_done"] == 1
+    assert "INTERNAL: no kernel" in (path / "traceback.txt").read_text()
+    assert sorted(os.listdir(path / "weights")) == [f"{name}.npz" for name in TWO]
+    assert "relu_softmax" not in predictions_of(path / "predictions.csv")[0]
+    assert (path / "report.html").is_file()
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_diverging_run_keeps_what_it_reached(tmp_path):
+    # At this rate one step of one batch gives weights near 1e14, whose loss is still
+    # finite; the second step overflows.
+    diverging = replace(
+        MODELS["relu_softmax"].recipe,
+        layer_sizes=SMALL,
+        batch_size=1198,
+        learning_rate=1e15,
+    )
+    config = quick(
+        tmp_path / "run", models=("relu_softmax",), relu_softmax=diverging, epochs=4
+    )
+    message = r"relu_softmax: .* in epoch 2 at learning rate 1e\+15"
+    with pytest.raises(NonFiniteLoss, match=message):
+        compare.main(config)
+    assert results_of(tmp_path / "run")["status"] == "failed"
+    [row] = lines_of(tmp_path / "run" / "metrics.jsonl")
+    assert row["epoch"] == 1
+    for layer in weights_of(tmp_path / "run", "relu_softmax"):
+        assert np.isfinite(layer.kernel).all()
+
+
+def test_a_full_disk_ends_with_one_line(small_disk):
+    # 64 KiB hold the configuration, not the 94 KiB of the weights.
+    process = processes.start(
+        *(*PROGRAM, "--models", "sigmoid_mse", "--dataset", "digits", "--epochs", 1),
+        *("--output", small_disk / "run"),
+        **IN_64_BITS,
+    )
+    _, complaint = process.communicate()
+    assert process.returncode == 1
+    [line] = complaint.splitlines()
+    assert line.startswith("error: No space left on device")
+    assert_whole(small_disk / "run")
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_disk_that_fills_up_leaves_no_half_line(small_disk):
+    path = small_disk / "run"
+    with pytest.raises(OSError, match="No space left"):
+        compare.main(quick(path, epochs=1000))
+    assert len(lines_of(path / "metrics.jsonl")) > 50
+    assert_whole(path)
+
+
+def assert_whole(path: Path) -> None:
+    """No file of the folder is cut short, and none is a leftover."""
+    for file in path.rglob("*"):
+        assert not file.name.startswith(".") or file.name == folder.LOCK, file
+        if file.suffix == ".json":
+            json.loads(file.read_text())
+        elif file.suffix == ".jsonl":
+            lines_of(file)
+            assert file.read_text().endswith("\n")
+        elif file.suffix == ".npz":
+            weights_of(path, file.stem)
+
+
+# ---- settings
 
 
 @pytest.mark.parametrize(
@@ -414,6 +443,7 @@ def test_a_substitute_dataset_is_said_everywhere(tmp_path, digits, monkeypatch):
         ({"dataset": "mnist", "mnist_dir": Path("no-such")}, "no-such lacks"),
         ({"validation_examples": 1437}, "leaves nothing to train on"),
         ({"validation_examples": -1}, "0 or more"),
+        ({"examples": 0}, "examples=0 must be between 1 and 1198"),
     ],
 )
 def test_bad_settings_are_refused_before_anything_is_written(
@@ -425,188 +455,296 @@ def test_bad_settings_are_refused_before_anything_is_written(
     assert not output.parent.exists()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--models", "perceptron"], "error: unknown model 'perceptron'"),
-        (
-            ["--dataset", "digits", "--sigmoid-mse.batch-size", "5000"],
-            "batch size 5000",
-        ),
-    ],
-)
-def test_bad_input_is_one_line_and_exit_code_1(tmp_path, arguments, message):
-    output = tmp_path / "run"
-    process = start(*arguments, "--output", output)
+def test_keras_is_refused_early_where_tensorflow_is_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(compare, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match="keras_dense needs tensorflow"):
+        compare.main(quick(tmp_path / "run", models=("keras_dense",)))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_device_that_is_not_there_is_one_line(tmp_path):
+    process = processes.start(
+        *(*PROGRAM, "--dataset", "digits", "--models", "relu_softmax"),
+        *("--output", tmp_path / "run"),
+        JAX_PLATFORMS="cuda",
+    )
     printed, complaint = process.communicate()
-    assert process.returncode == 1
-    assert printed == ""
-    [line] = complaint.splitlines()
-    assert line.startswith("error: ")
-    assert message in line
-    assert not output.exists()
-
-
-def test_an_output_that_is_taken_is_left_alone(tmp_path):
-    file = tmp_path / "file"
-    file.write_text("mine")
-    with pytest.raises(InputError, match="is a file"):
-        compare.main(quick(file, overwrite=True))
-    assert file.read_text() == "mine"
-
-    with pytest.raises(InputError, match="not empty; name another or add --overwrite"):
-        compare.main(quick(tmp_path))
-    with pytest.raises(InputError, match="not the folder of a run"):
-        compare.main(quick(tmp_path, overwrite=True))
-    assert os.listdir(tmp_path) == ["file"]
-
-
-@pytest.mark.parametrize("content", ["{}", '{"name": "thesis"}', "[]", "not JSON"])
-def test_overwrite_spares_a_foreign_folder_with_its_own_config(tmp_path, content):
-    (tmp_path / "config.json").write_text(content)
-    (tmp_path / "thesis.txt").write_text("precious")
-    with pytest.raises(InputError, match="not the folder of a run"):
-        compare.main(quick(tmp_path, overwrite=True))
-    assert sorted(os.listdir(tmp_path)) == ["config.json", "thesis.txt"]
-    assert (tmp_path / "config.json").read_text() == content
-
-
-def test_overwrite_replaces_an_earlier_run_and_only_then(tmp_path):
-    output = tmp_path / "run"
-    compare.main(quick(output, seed=1))
-    (output / "weights" / "stray.npz").write_text("of the earlier run")
-    with pytest.raises(InputError):  # found after the data is loaded, before training
-        compare.main(
-            quick(output, overwrite=True, sigmoid_mse=replace(TINY, batch_size=5000))
-        )
-    assert json.loads((output / "results.json").read_text())["seed"] == 1
-
-    compare.main(quick(output, seed=2, overwrite=True))
-    assert json.loads((output / "results.json").read_text())["seed"] == 2
-    assert os.listdir(output / "weights") == ["sigmoid_mse.npz"]
-    assert len(lines_of(output / "metrics.jsonl")) == 1
-
-
-def test_an_empty_folder_may_be_used_through_a_link(tmp_path):
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "link").symlink_to("folder")
-    compare.main(quick(tmp_path / "link"))
-    assert (tmp_path / "folder" / "report.html").is_file()
-
-
-def test_ctrl_c_leaves_a_readable_folder(tmp_path):
-    output = tmp_path / "run"
-    process = start(
-        *("--dataset", "digits", "--epochs", 1_000_000, "--output", output),
-        *("--models", "sigmoid_mse", "relu_softmax"),
-    )
-    metrics = output / "metrics.jsonl"
-    processes.wait_for_line(process, metrics)
-    complaint = processes.interrupt(process)
-    assert process.returncode == 130
-    assert complaint.splitlines()[-1] == "error: interrupted"
+    assert (process.returncode, printed) == (1, "")
+    assert complaint.splitlines()[-1].startswith("error: JAX finds no device for ")
     assert "Traceback" not in complaint
-    results = json.loads((output / "results.json").read_text())
-    assert results["status"] == "interrupted"
-    assert results["models"] == {}  # none finished
-    epochs = [line["epoch"] for line in lines_of(metrics)]
-    assert epochs == list(range(1, len(epochs) + 1))
-    sizes = types.layer_sizes_of(weights_of(output / "weights" / "sigmoid_mse.npz"))
-    assert sizes == (784, 30, 10)
-    assert os.listdir(output / "weights") == ["sigmoid_mse.npz"]
+    assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.drawn
-def test_a_diverging_run_keeps_what_it_reached(tmp_path):
-    # At this rate one step of one batch gives weights near 1e14, whose loss is still
-    # finite; the second step overflows.
-    output = tmp_path / "run"
-    diverging = replace(
-        recipes.RELU_SOFTMAX,
-        layer_sizes=(784, 30, 10),
-        batch_size=1198,
-        learning_rate=1e15,
-    )
+def test_without_hidden_layers_and_validation_all_is_drawn(tmp_path, capsys):
+    # A rate below float32's resolution moves no parameter: something looks wrong.
     config = quick(
-        output, models=("sigmoid_mse", "relu_softmax"), relu_softmax=diverging, epochs=4
+        tmp_path / "run",
+        models=("sigmoid_mse", "row_rnn"),
+        validation_examples=0,
+        sigmoid_mse=replace(TINY, learning_rate=1e-30),
+        row_rnn=replace(MODELS["row_rnn"].recipe, layer_sizes=(28, 10)),
     )
-    with pytest.raises(
-        NonFiniteLoss, match=r"relu_softmax: .* in epoch 2 at learning rate 1e\+15"
-    ):
-        compare.main(config)
-    results = json.loads((output / "results.json").read_text())
-    assert results["status"] == "failed"
-    assert list(results["models"]) == ["sigmoid_mse"]
-    lines = [
-        (line["model"], line["epoch"]) for line in lines_of(output / "metrics.jsonl")
-    ]
-    assert lines == [
-        *(("sigmoid_mse", epoch) for epoch in (1, 2, 3, 4)),
-        ("relu_softmax", 1),
-    ]
-    for layer in weights_of(output / "weights" / "relu_softmax.npz"):
-        assert np.isfinite(layer.kernel).all()
-    assert "relu_softmax" not in predictions_of(output / "predictions.csv")[0]
+    written = compare.main(config)
+    assert (written["status"], written["train_examples"]) == ("complete", 1437)
+    assert all((tmp_path / "run" / f"{figure}.png").exists() for figure in FIGURES)
+    findings = written["diagnosis"]["sigmoid_mse"]
+    [finding] = [each for each in findings if each["kind"] == "untrained"]
+    assert finding["text"] in capsys.readouterr().out
+    for row in lines_of(tmp_path / "run" / "metrics.jsonl"):
+        assert row["validation_seen"] == 0
+        assert row["validation_accuracy"] is row["validation_loss"] is None
 
 
-def assert_whole(folder: Path) -> None:
-    """No file of the folder is cut short, and none is a leftover."""
-    for file in folder.rglob("*"):
-        assert not file.name.startswith("."), file
-        if file.suffix == ".json":
-            json.loads(file.read_text())
-        elif file.suffix == ".jsonl":
-            lines_of(file)
-            assert file.read_text().endswith("\n")
-        elif file.suffix == ".npz":
-            weights_of(file)
+# ---- tables and figures from stored rows
 
 
-def test_a_full_disk_ends_with_one_line(small_disk):
-    # 64 KiB hold the configuration, not the 94 KiB of the weights.
-    output = small_disk / "run"
-    process = start(
-        *("--models", "sigmoid_mse", "--dataset", "digits", "--epochs", 1),
-        *("--output", output),
+LABELS = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2, 4])
+SURE = np.full(10, 0.6, np.float32)
+ANSWERS = {  # class 3 has no image; relu_softmax never answers 1
+    "sigmoid_mse": Answers(np.array([0, 0, 1, 1, 1, 2, 2, 0, 2, 4]), SURE),
+    "relu_softmax": Answers(np.array([0, 2, 2, 2, 0, 2, 2, 2, 2, 3]), SURE),
+}
+
+
+def epoch_row(number, loss, correct, *, seconds=0.25, seen=50):
+    train = Totals(np.int32(30), np.float32(40 * loss), np.int32(40))
+    held_out = Totals(
+        np.int32(correct), np.float32(seen * (loss + 0.1)), np.int32(seen)
     )
-    _, complaint = process.communicate()
-    assert process.returncode == 1
-    [line] = complaint.splitlines()
-    assert line.startswith("error: No space left on device")
-    assert_whole(output)
-    results = output / "results.json"
-    assert not results.exists() or json.loads(results.read_text())["status"] == "failed"
+    state = TrainState(np.int32(1), (), ())
+    epoch = Epoch(number, state, train, (held_out,), seconds, 0.1, 1.25)
+    return results.epoch_row("sigmoid_mse", epoch, "digits")
 
 
-def test_a_disk_that_fills_up_leaves_no_half_line(small_disk):
-    output = small_disk / "run"
-    with pytest.raises(OSError, match="No space left") as caught:
-        compare.main(quick(output, epochs=1000))
-    assert caught.type is OSError
-    assert len(lines_of(output / "metrics.jsonl")) > 50
-    assert_whole(output)
+ROWS = [epoch_row(1, 0.9, 40), epoch_row(2, 0.5, 45)]
+
+
+def test_a_row_is_strict_json_with_means():
+    assert json.loads(json.dumps(ROWS[0], allow_nan=False)) == {
+        "dataset": "digits",
+        "model": "sigmoid_mse",
+        "epoch": 1,
+        "train_loss": pytest.approx(0.9),
+        "train_accuracy": 0.75,
+        "validation_loss": pytest.approx(1.0),
+        "validation_correct": 40,
+        "validation_seen": 50,
+        "validation_accuracy": 0.8,
+        "seconds": 0.25,
+        "evaluation_seconds": 0.1,
+        "compile_seconds": 1.25,
+        "compile_cached": False,
+    }
+    assert "80.00%" in results.in_words(ROWS[0])
+    unchecked = epoch_row(1, 0.9, 0, seen=0)
+    assert unchecked["validation_loss"] is unchecked["validation_correct"] is None
+    assert "75.00%" in results.in_words(unchecked)
+
+
+def test_predictions_are_read_back(tmp_path, digits):
+    rng = np.random.default_rng(0)
+    few = digits._replace(test=Batch(digits.test.image[:7], digits.test.label[:7]))
+    probability = rng.dirichlet(np.ones(10), 7).astype(np.float32)
+    answers = probability.argmax(axis=1).astype(np.int32)
+    run = SimpleNamespace(
+        path=tmp_path,
+        data=few,
+        write_csv=lambda name, *table: folder.write_csv(tmp_path / name, *table),
+    )
+    assert results.read_predictions(run) == {}
+    results.write_predictions(run, {"row_rnn": Prediction(answers, probability)})
+    [(name, read)] = results.read_predictions(run).items()
+    assert name == "row_rnn"
+    np.testing.assert_array_equal(read.label, answers)
+    largest = probability.max(axis=1)
+    np.testing.assert_allclose(read.probability, largest, atol=5e-7)  # six decimals
+
+
+def test_keras_compiles_within_its_first_epoch(monkeypatch):
+    # Oracle: by hand; without a later epoch nothing can be told of the first.
+    run = SimpleNamespace(data=SimpleNamespace(name="mnist"))
+    monkeypatch.setattr(
+        results, "read_params", lambda *a: (np.zeros((3, 4)), np.ones(4))
+    )
+
+    def entry(*seconds):
+        rows = [
+            epoch_row(i, 0.5, 40, seconds=s) for i, s in enumerate(seconds, start=1)
+        ]
+        recipe, right = MODELS["keras_dense"].recipe, np.array([True, False])
+        return results.model_result("keras_dense", recipe, rows, right, run)
+
+    only = entry(3.0)
+    assert only["epoch_seconds_median"] is only["compile_seconds"] is None
+    assert (only["train_seconds"], only["num_params"]) == (3.0, 16)
+    assert only["reported_accuracy"] == 0.972  # the write-up's Model 3
+    three = entry(3.0, 1.0, 1.5)
+    assert three["epoch_seconds_median"] == 1.25
+    assert three["compile_seconds"] == 1.75  # 3 - 1.25
+    assert three["train_seconds"] == 3.75
+    assert entry(1.0, 1.0, 1.5)["compile_seconds"] is None  # no slower than the later
+
+
+def result(**changes) -> dict:
+    """A model's entry in results.json."""
+    return {
+        "num_params": 23860,
+        "test_correct": 9501,
+        "test_seen": 10000,
+        "test_accuracy": 0.9501,
+        "test_interval_95": [0.9457, 0.9542],
+        "validation_accuracy": None,
+        "compile_seconds": 1.25,
+        "train_seconds": 3.0,
+        "compile_cached": False,
+        "epoch_seconds_median": 0.5,
+        "reported_accuracy": 0.1041,
+        **changes,
+    }
+
+
+def comparison_rows(entries, ties=None):
+    baselines = {
+        "most_frequent_class": 1,
+        "most_frequent_accuracy": 0.1135,
+        "perceptron_accuracy": 0.87,
+        "perceptron_epochs": 3,
+    }
+    ties = ties or dict.fromkeys(entries, ())
+    content = {"models": entries, "ties": ties, "zero_line": baselines}
+    table = tables.comparison(content, "mnist", 50_000)
+    assert table.header == ("", *entries)
+    assert "11.35%" in table.caption and "87.00%" in table.caption
+    return {row[0]: row[1:] for row in table.rows}
+
+
+def test_the_comparison_as_a_table():
+    # Oracle: the entries, and 50,000 / 0.5 images per second; 2 s / 0.5 s is 4.
+    entries = {
+        "sigmoid_mse": result(),
+        "keras_dense": result(epoch_seconds_median=2.0, compile_seconds=None),
+        "flax_dense": result(epoch_seconds_median=5.0, validation_accuracy=0.98),
+    }
+    ties = {
+        "sigmoid_mse": [],
+        "keras_dense": ["flax_dense", "sigmoid_mse"],
+        "flax_dense": ["keras_dense"],
+    }
+    rows = comparison_rows(entries, ties)
+    assert rows["write-up reported"][0] == "0.1041"
+    assert rows["test correct / seen"][0] == "9,501 / 10,000"
+    assert rows["test accuracy"][0] == "0.9501"
+    assert rows["95 % interval"][0] == "0.9457 to 0.9542"
+    assert rows["ties with"][0] == "-"
+    assert rows["ties with"][1].split() == ["flax_dense", "sigmoid_mse"]
+    assert rows["validation accuracy"] == ("-", "-", "0.9800")
+    assert rows["parameters"][0] == "23,860"
+    assert rows["compile time"][1] == "-"
+    assert rows["images per second"] == ("100,000", "25,000", "10,000")
+    assert rows["epoch vs tf.keras"] == ("4.0x faster", "1", "2.5x slower")
+
+    entries["sigmoid_mse"]["compile_cached"] = True
+    entries["keras_dense"]["epoch_seconds_median"] = None  # its only epoch compiled
+    rows = comparison_rows(entries)
+    assert "cached" in rows["compile time"][0]
+    assert rows["median epoch"][1] == rows["images per second"][1] == "-"
+    assert rows["epoch vs tf.keras"] == ("-", "-", "-")
+    del entries["keras_dense"]
+    assert comparison_rows(entries)["epoch vs tf.keras"] == ("-", "-")
+
+
+def test_precision_and_recall_of_each_class():
+    # Oracle: counted by hand from LABELS and ANSWERS.
+    assert tables.per_class(ANSWERS, LABELS).rows == [
+        ("0", "3", "0.667 / 0.667", "0.500 / 0.333"),
+        ("1", "2", "0.667 / 1.000", "0.000 / 0.000"),
+        ("2", "4", "1.000 / 0.750", "0.571 / 1.000"),
+        ("4", "1", "1.000 / 1.000", "0.000 / 0.000"),
+    ]
+
+
+def test_the_first_images_are_right_or_wrong():
+    assert tables.first_images(ANSWERS, LABELS, count=3).rows == [
+        ("0", "0", "0 right 60%", "0 right 60%"),
+        ("1", "0", "0 right 60%", "2 WRONG 60%"),
+        ("2", "0", "1 WRONG 60%", "2 WRONG 60%"),
+    ]
+
+
+def test_curves_show_the_epochs():
+    left, right = figures.curves(dict.fromkeys(ANSWERS, ROWS)).axes
+    assert [line.get_label() for line in left.lines] == list(ANSWERS)
+    for line in left.lines:
+        np.testing.assert_allclose(line.get_xydata(), [[1, 40 / 50], [2, 45 / 50]])
+    losses = [list(line.get_ydata()) for line in right.lines]
+    np.testing.assert_allclose(losses, 2 * [[0.9, 0.5], [1.0, 0.6]], rtol=1e-6)
+    assert "validation" in left.get_ylabel()
+
+
+def test_the_confusion_matrix_counts():
+    # Oracle: counted by hand; rows are labels, columns answers.
+    one = {"sigmoid_mse": ANSWERS["sigmoid_mse"]}
+    axes = figures.confusion(one, LABELS).axes[0]
+    cells = {
+        (round(text.get_position()[1]), round(text.get_position()[0])): text.get_text()
+        for text in axes.texts
+    }
+    # The classes are 0, 1, 2 and 4.
+    assert cells == {
+        (0, 0): "2", (0, 1): "1", (1, 1): "2", (2, 0): "1", (2, 2): "3", (3, 3): "1",
+    }  # fmt: skip
+    assert "2 errors" in axes.get_title()
+
+
+def test_the_gallery_begins_with_what_most_models_miss():
+    # Oracle: by hand. Both models miss image 2, one of them five others; the two
+    # agree on the rest.
+    images = np.zeros((len(LABELS), 4, 4), np.uint8)
+    axes = figures.gallery(ANSWERS, Batch(images, LABELS)).axes[0]
+    words = [text.get_text() for text in axes.texts]
+    numbers = [int(text.split(",")[0].removeprefix("no. ")) for text in words]
+    assert numbers == [2, 1, 3, 4, 7, 9]
+    assert len(axes.images) == 6
+    assert words[1] == "no. 1, label 0\nsigmoid_mse: 0\nrelu_softmax: 2  wrong"
+    assert "6 of 10" in axes.get_title()
+    assert axes.get_title().endswith("1 by all")
+
+
+def test_figures_of_models_without_errors():
+    right = {"sigmoid_mse": Answers(LABELS, SURE)}
+    images = np.zeros((len(LABELS), 4, 4), np.uint8)
+    assert "0 errors" in figures.confusion(right, LABELS).axes[0].get_title()
+    gallery = figures.gallery(right, Batch(images, LABELS))
+    gallery.canvas.draw()  # the layout of a figure without images must hold
+    assert not gallery.axes[0].texts
+
+
+def test_nothing_is_drawn_where_no_model_was_tested(capsys):
+    unfinished = {"epochs_done": 1, "epochs": 5, "validation_accuracy": None}
+    content = {"models": {}, "unfinished": {"row_rnn": unfinished}}
+    assert list(sections.of(None, {}, content)) == []
+    assert "row_rnn stopped after 1 of 5 epochs" in capsys.readouterr().out
+
+
+# ---- on MNIST
 
 
 @pytest.mark.mnist
-@pytest.mark.usefixtures("mnist", "optimized")
+@pytest.mark.usefixtures("mnist", "undrawn")
 def test_relu_softmax_on_mnist(tmp_path):
-    # Oracle: MNIST's published size, and the accuracy of such networks after two
-    # epochs, 96 % (LeCun's table lists 95.3 % for 300 hidden units).
-    results = compare.main(
-        compare.Config(
-            models=("relu_softmax",), epochs=2, dataset="mnist", output=tmp_path / "run"
-        )
+    # Oracle: MNIST's published size, and the accuracy of such networks after an
+    # epoch or two (LeCun's table lists 95.3 % for 300 hidden units).
+    config = compare.Config(
+        models=("relu_softmax",), epochs=1, dataset="mnist", output=tmp_path / "run"
     )
-    entry = results["models"]["relu_softmax"]
-    assert (results["train_examples"], results["validation_examples"]) == (
-        50_000,
-        10_000,
-    )
+    written = compare.main(config)
+    entry = written["models"]["relu_softmax"]
+    sizes = [written[f"{part}_examples"] for part in ("train", "validation")]
+    assert sizes == [50_000, 10_000]
     assert entry["test_seen"] == 10_000
     assert entry["reported_accuracy"] == 0.971  # the write-up's Model 2
-    assert entry["test_accuracy"] > 0.94
-    labels = [
-        int(row["label"]) for row in predictions_of(tmp_path / "run/predictions.csv")
-    ]
+    assert entry["test_accuracy"] > 0.9
+    rows = predictions_of(tmp_path / "run" / "predictions.csv")
     counts = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
-    assert np.bincount(labels).tolist() == counts  # of the published test set
+    # Oracle: the published test set.
+    assert np.bincount([int(row["label"]) for row in rows]).tolist() == counts

@@ -129,14 +129,18 @@ class Run(Generic[Config]):
         self._begin()
         threading.Thread(target=_load_what_draws, daemon=True).start()
         try:
-            for row in rows:
-                self.rows.append(row)
-                folder.append_row(self.path, row)
+            self._keep(rows)
         except KeyboardInterrupt as error:  # `Stopped` too
             self.status, self._error = "interrupted", error
         except Exception as error:
             self.status, self._error = "failed", error
             self._keep_traceback(error)
+
+    def _keep(self, rows: Iterable[Row]) -> None:
+        try:
+            for row in rows:
+                self.rows.append(row)
+                folder.append_row(self.path, row)
         finally:
             self._until_published.enter_context(uninterrupted())
             if isinstance(rows, Generator):
