@@ -1,16 +1,19 @@
-"""What importing costs, and what works without TensorFlow."""
+"""What importing costs and leaves alone, and what works without TensorFlow."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from jaxnets.process import KERAS_DOES_WITHOUT
+import jaxnets
 
-HEAVY = ("tensorflow", "keras", "tensorflow_datasets", "matplotlib", "torch")
-BLOCK = """
-import sys
+# One process answers everything: starting Python and JAX is what takes the time.
+PROGRAM = """
+import importlib, json, logging, os, pkgutil, signal, sys, warnings
+
+answers = {}
 
 class Blocker:
     def find_spec(self, name, path=None, target=None):
@@ -18,90 +21,126 @@ class Blocker:
             raise ImportError(f"{name} is blocked", name=name)
 
 sys.meta_path.insert(0, Blocker())
-"""
-LEARN = """
+try:
+    import tensorflow
+except ImportError as error:
+    answers["blocked"] = str(error)
+
+import jaxnets
+answers["jax with the package"] = "jax" in sys.modules
+
+# What others may do at import is not what is asked.
+import flax.nnx, jax, optax, chex, scipy
+import jax.monitoring
+
+def state():
+    config = {name: repr(value) for name, value in jax.config.values.items()}
+    handlers = {str(number): repr(signal.getsignal(number)) for number in (2, 15)}
+    return {
+        "environment": dict(os.environ),
+        "config": config,
+        "signals": handlers,
+        "logging": [repr(handler) for handler in logging.getLogger().handlers],
+        "filters": len(warnings.filters),
+        "hooks": repr((sys.excepthook, warnings.showwarning)),
+        "directory": os.getcwd(),
+    }
+
+class Bare:
+    \"\"\"A stream that has nothing, not even isatty.\"\"\"
+
+registered = []
+monitoring = vars(jax.monitoring).items()
+registrars = {name: f for name, f in monitoring if name.startswith("register_")}
+for name in registrars:
+    setattr(jax.monitoring, name, lambda *_, **__: registered.append(name))
+before, streams = state(), (sys.stdout, sys.stderr)
+sys.stdout = sys.stderr = Bare()
+names = [m.name for m in pkgutil.walk_packages(jaxnets.__path__, "jaxnets.")]
+for name in names:
+    importlib.import_module(name)
+answers["untouched streams"] = isinstance(sys.stdout, Bare)
+sys.stdout, sys.stderr = streams
+vars(jax.monitoring).update(registrars)
+answers["modules"] = names
+answers["registered"] = registered
+answers["changed"] = [key for key, value in state().items() if value != before[key]]
+heavy = ("matplotlib", "sklearn", "torch", "tyro", "experiments")
+answers["heavy"] = [name for name in heavy if name in sys.modules]
+
+# Training needs no TensorFlow either, Flax's network included.
+import numpy as np
 from dataclasses import replace
 from jaxnets import data
-from jaxnets import models as recipes
-from jaxnets.running import train
+from jaxnets.models import MODELS, train_and_test
 
 digits = data.load("digits")
-for name in ("sigmoid_mse", "relu_softmax", "flax_dense"):
-    recipe = replace(recipes.RECIPES[name], layer_sizes=(784, 30, 10), num_epochs=2)
-    first, second, tested = train(name, recipe, digits, seed=1)
-    right = (tested.prediction.label == digits.test.label).mean()
-    print(name, second.train_loss < first.train_loss, right > 0.3)
+recipe = replace(MODELS["flax_dense"].recipe, layer_sizes=(784, 10), num_epochs=2)
+*epochs, prediction = train_and_test("flax_dense", recipe, digits, seed=1)
+answers["accuracy"] = float(np.mean(prediction.label == digits.test.label))
+answers["losses"] = [float(epoch.train.mean_loss) for epoch in epochs]
+
+# The modules that travel to Keras's processes, with what these go without.
+from jaxnets.process import KERAS_DOES_WITHOUT
+for name in [n for n in sys.modules if n.split(".")[0] in KERAS_DOES_WITHOUT]:
+    del sys.modules[name]
+sys.modules.update(dict.fromkeys(KERAS_DOES_WITHOUT))
+for name in ("bugs.keras_model", "parity.keras_sides"):
+    importlib.import_module(f"experiments.{name}")
+answers["travel"] = True
+print(json.dumps(answers))
 """
 
 
-def run(program):
-    """What a fresh interpreter prints."""
-    command = [sys.executable, "-c", program]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "import jaxnets",
-        "from jaxnets import data, flax_dense, recipes, running, training, worker",
-    ],
-)
-def test_imports_load_neither_tensorflow_nor_matplotlib(statement):
-    loaded = f"[name for name in {HEAVY} if name in sys.modules]"
-    assert run(f"import sys; {statement}; print({loaded})") == "[]\n"
-
-
-def test_scripts_begin_without_what_only_their_ends_need():
-    statement = (
-        "from experiments.kit import parity, progress, results, statistics, table"
+@pytest.fixture(scope="module")
+def answers():
+    result = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[1],
     )
-    later = ("matplotlib", "scipy.stats", "sklearn")
-    loaded = f"[name for name in {later} if name in sys.modules]"
-    assert run(f"import sys; {statement}; print({loaded})") == "[]\n"
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
 
 
-def test_what_trains_keras_does_without_what_its_processes_lack():
-    # As `worker.iterate` has it, before it loads the function.
-    lacking = f"import sys; sys.modules.update(dict.fromkeys({KERAS_DOES_WITHOUT}))"
-    modules = "bugs.pixels control.keras_process keras_process parity.keras_sides"
-    loads = [f"import jaxnets.{name}" for name in modules.split()]
-    assert run("; ".join([lacking, *loads, "print(1)"])) == "1\n"
+def test_importing_every_module_changes_nothing(answers):
+    assert answers["changed"] == [] and answers["registered"] == []
+    assert answers["untouched streams"]
 
 
-def test_import_jaxnets_alone_does_not_load_jax():
-    program = "import sys, jaxnets; print('jax' in sys.modules); jaxnets.types"
-    assert run(f"{program}; print('jax' in sys.modules)") == "False\nTrue\n"
+def test_importing_every_module_loads_nothing_heavy(answers):
+    assert answers["blocked"] == "tensorflow is blocked"  # or it would mean nothing
+    assert not answers["jax with the package"]
+    assert answers["heavy"] == []
 
 
-def test_an_unknown_attribute_is_an_ordinary_error():
-    import jaxnets
+def test_networks_train_and_improve_without_tensorflow(answers):
+    first, second = answers["losses"]
+    assert second < first
+    assert (
+        answers["accuracy"] > 0.3
+    )  # ten classes: a guess is right in 0.1 of the cases
 
-    with pytest.raises(AttributeError, match="'jaxnets' has no attribute 'nothing'"):
-        _ = jaxnets.nothing
+
+def test_what_trains_keras_does_without_what_its_processes_lack(answers):
+    assert answers["travel"]
 
 
-def test_every_module_is_named_and_loads_when_it_is_used():
-    import jaxnets
-
+def test_every_module_is_named_and_loads_when_it_is_used(answers):
     # Oracle: the files of the package.
     [folder] = map(Path, jaxnets.__path__)
     files = {file.stem for file in folder.glob("*.py")} - {"__init__"}
     packages = {file.parent.name for file in folder.glob("*/__init__.py")}
-    assert {"data", "neurons", "training", "worker"} < files | packages
-    assert set(dir(jaxnets)) == {"__version__", *files, *packages}
-    assert set(jaxnets.__all__) == set(dir(jaxnets))
+    assert {"data", "neurons", "training", "process"} < files | packages
+    assert set(dir(jaxnets)) == {"__version__", *jaxnets.__all__}
+    assert set(jaxnets.__all__) <= files | packages
     assert jaxnets.row_rnn.__name__ == "jaxnets.row_rnn"
-    assert experiments.kit.__name__ == "experiments.kit"
+    imported = {name.split(".")[1] for name in answers["modules"]}
+    assert imported == files | packages
 
 
-def test_networks_train_and_improve_without_tensorflow():
-    # The blocker works, or the test would mean nothing:
-    with pytest.raises(AssertionError, match="tensorflow is blocked"):
-        run(BLOCK + "import tensorflow")
-    # Ten classes: a guess is right in 0.1 of the cases.
-    lines = run(BLOCK + LEARN).splitlines()
-    names = ("sigmoid_mse", "relu_softmax", "flax_dense")
-    assert lines == [f"{name} True True" for name in names]
+def test_an_unknown_attribute_is_an_ordinary_error():
+    with pytest.raises(AttributeError, match="'jaxnets' has no attribute 'nothing'"):
+        _ = jaxnets.nothing

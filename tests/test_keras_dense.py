@@ -1,5 +1,8 @@
 """Model 3 and its mirror: tf.keras is the oracle of `flax_dense`."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import chex
@@ -7,124 +10,267 @@ import jax
 import numpy as np
 import optax
 import pytest
+from small import TRAIN
 
-from jaxnets import flax_dense, training
-from jaxnets import models as recipes
-from jaxnets.types import Batch, num_params
+from jaxnets import flax_dense, keras_dense, models, optimizers, row_rnn, training
+from jaxnets.errors import InputError, NonFiniteLoss
+from jaxnets.keras_network import build, load_keras
+from jaxnets.training import Epoch
+from jaxnets.types import Batch, Prediction, num_params
 
 pytestmark = pytest.mark.keras
-RECIPE = replace(recipes.KERAS_DENSE, layer_sizes=(784, 64, 10), num_epochs=2)
+RECIPE = replace(
+    models.KERAS_DENSE.recipe, layer_sizes=(784, 64, 10), batch_size=25, num_epochs=2
+)
+
+
+def first(count, data):
+    return Batch(*(rows[:count] for rows in data))
 
 
 @pytest.fixture(scope="module")
-def keras_dense():
-    from jaxnets import keras_dense
-
-    return keras_dense
+def small_digits(digits):
+    """300, 100 and 100 of the digits."""
+    return digits._replace(
+        train=first(300, digits.train),
+        validation=first(100, digits.validation),
+        test=first(100, digits.test),
+    )
 
 
 @pytest.fixture
-def model(keras_dense):
-    model = keras_dense.build(RECIPE.layer_sizes, (28, 28), seed=3)
+def model():
+    model = build(RECIPE.layer_sizes, (28, 28), seed=3)
     keras_dense.compile_model(model, RECIPE)
     return model
 
 
-def batches(digits, count):
+def first_batches(data, count):
     size = RECIPE.batch_size
     for start in range(0, count * size, size):
-        rows = slice(start, start + size)
-        yield Batch(digits.train.image[rows], digits.train.label[rows])
+        yield Batch(*(rows[start : start + size] for rows in data))
 
 
-def test_weights_travel_to_dense_and_back_without_loss(keras_dense, model):
+def test_weights_travel_to_dense_and_back_without_loss(model):
     params = keras_dense.to_dense(model)
     chex.assert_shape([params[0].kernel, params[1].kernel], [(784, 64), (64, 10)])
-    other = keras_dense.build(RECIPE.layer_sizes, (28, 28), seed=4)
+    other = build(RECIPE.layer_sizes, (28, 28), seed=4)
     assert not np.array_equal(other.get_weights()[0], model.get_weights()[0])
     keras_dense.from_dense(other, jax.device_put(params))
-    for found, expected in zip(other.get_weights(), model.get_weights(), strict=True):
-        assert found.dtype == expected.dtype == np.float32
-        np.testing.assert_array_equal(found, expected)
+    for weights, expected in zip(other.get_weights(), model.get_weights(), strict=True):
+        assert weights.dtype == expected.dtype == np.float32
+        np.testing.assert_array_equal(weights, expected)
     chex.assert_trees_all_equal(keras_dense.to_dense(other), params)
 
 
-def test_the_same_weights_give_the_same_outputs_and_loss(keras_dense, model, digits):
+def test_the_same_weights_give_the_same_outputs_and_loss(model, digits):
     params = keras_dense.to_dense(model)
     expected = keras_dense.predict(model, digits.test.image)
-    found = flax_dense.predict(params, digits.test.image)
-    np.testing.assert_array_equal(found.label, expected.label)
+    prediction = jax.jit(flax_dense.predict)(params, digits.test.image)
+    np.testing.assert_array_equal(prediction.label, expected.label)
     # float32, 784-term sums
     np.testing.assert_allclose(
-        found.probability, expected.probability, rtol=1e-4, atol=1e-6
+        prediction.probability, expected.probability, rtol=1e-4, atol=1e-6
     )
     images = keras_dense.scaled(digits.test.image)
     loss, accuracy = model.evaluate(images, digits.test.label, verbose=0)
-    mean, totals = flax_dense.loss_fn(params, digits.test)
+    mean, totals = jax.jit(flax_dense.loss_fn)(params, digits.test)
     np.testing.assert_allclose(mean, loss, rtol=1e-5)  # float32, 360 terms
-    np.testing.assert_allclose(totals.correct / totals.seen, accuracy, rtol=1e-6)
+    np.testing.assert_allclose(totals.accuracy, accuracy, rtol=1e-6)
 
 
-def steps_apart(keras_dense, model, digits, tx, count):
-    """Largest weight difference between Keras and Flax after each step."""
-    state = training.start(jax.device_put(keras_dense.to_dense(model)), tx)
-    step = jax.jit(training.make_train_step(flax_dense.loss_fn, tx))
-    for batch in batches(digits, count):
-        state, _ = step(state, batch)
+def test_ten_adam_steps_agree_with_keras_adam_and_not_with_optaxs(model, digits):
+    txs = {"keras": optimizers.make(RECIPE), "optax": optax.adam(1e-3)}
+    params = jax.device_put(keras_dense.to_dense(model))
+    states = {name: training.start(params, tx) for name, tx in txs.items()}
+    steps = {
+        name: jax.jit(training.make_train_step(flax_dense.loss_fn, tx))
+        for name, tx in txs.items()
+    }
+    apart = {name: [] for name in txs}  # the largest difference after each step
+    for batch in first_batches(digits.train, 10):
         model.train_on_batch(keras_dense.scaled(batch.image), batch.label)
         theirs = keras_dense.to_dense(model)
-        apart = jax.tree.map(lambda a, b: np.abs(a - b).max(), state.params, theirs)
-        yield max(jax.tree.leaves(apart))
-
-
-def test_1_and_10_adam_steps_agree(keras_dense, model, digits):
-    tx = recipes.optimizer(RECIPE)
-    apart = list(steps_apart(keras_dense, model, digits, tx, 10))
+        for name, step in steps.items():
+            states[name], _ = step(states[name], batch)
+            ours = states[name].params
+            apart[name].append(
+                max(
+                    np.abs(a - b).max()
+                    for one, two in zip(ours, theirs, strict=True)
+                    for a, b in zip(one, two, strict=True)
+                )
+            )
     # float32. A step moves a weight by up to 1e-3, and where a gradient is about as
     # small as its rounding, Adam divides by it: 1e-6 was measured, 3e-6 allowed.
-    assert len(apart) == 10
-    assert apart[0] < 3e-6 and apart[-1] < 3e-6
+    assert len(apart["keras"]) == 10
+    assert apart["keras"][0] < 3e-6 and apart["keras"][-1] < 3e-6
+    # The control: this test can tell the two forms of Adam apart.
+    assert apart["optax"][-1] > 1e-4
 
 
-def test_adam_of_optax_alone_does_not_agree(keras_dense, model, digits):
-    # The control: the test above can tell the two forms of Adam apart.
-    *_, apart = steps_apart(keras_dense, model, digits, optax.adam(1e-3), 10)
-    assert apart > 1e-4
-
-
-def test_the_model_is_the_write_ups(keras_dense):
-    model = keras_dense.build((784, 1024, 10), (28, 28), seed=0)
+def test_the_model_is_the_write_ups():
+    model = build((784, 1024, 10), (28, 28), seed=0)
     assert model.count_params() == 814_090 == num_params(keras_dense.to_dense(model))
     kernel, bias = keras_dense.to_dense(model)[0]
     limit = np.sqrt(6 / (784 + 1024))  # Glorot uniform, Keras's default
     assert 0.999 * limit < np.abs(kernel).max() <= limit
     assert not bias.any()
-    again = keras_dense.build((784, 1024, 10), (28, 28), seed=0)
+    again = build((784, 1024, 10), (28, 28), seed=0)
     np.testing.assert_array_equal(again.get_weights()[0], kernel)
 
 
-@pytest.mark.parametrize("with_validation", [True, False])
-def test_fit_tells_of_every_epoch_and_learns(
-    keras_dense, model, digits, with_validation
-):
-    seen = []
-    validation = digits.validation
-    if not with_validation:
-        validation = Batch(validation.image[:0], validation.label[:0])
+def test_the_last_layer_may_give_logits():
+    logits, softmax = (
+        build((784, 10), (28, 28), seed=0, softmax=softmax) for softmax in (False, True)
+    )
+    outputs = [
+        np.asarray(model(np.ones((2, 28, 28), np.float32)))
+        for model in (logits, softmax)
+    ]
+    np.testing.assert_allclose(jax.nn.softmax(outputs[0]), outputs[1], rtol=1e-5)
+    params = [keras_dense.to_dense(model) for model in (logits, softmax)]
+    chex.assert_trees_all_equal(*params)
 
-    def on_epoch(number, logs, seconds):
-        seen.append((number, dict(logs)))
-        assert seconds > 0
 
-    keras_dense.fit(model, RECIPE, digits.train, validation, on_epoch)
-    assert [number for number, _ in seen] == [1, 2]
-    assert seen[1][1]["loss"] < 0.7 * seen[0][1]["loss"]
-    assert all(("val_loss" in logs) == with_validation for _, logs in seen)
-    if with_validation:
-        # Oracle: the mirror's own evaluation of the same weights. float32.
-        totals = flax_dense.loss_fn(keras_dense.to_dense(model), validation)[1]
-        logs = seen[-1][1]
-        np.testing.assert_allclose(logs["val_loss"], totals.loss / 239, rtol=1e-4)
-        np.testing.assert_allclose(
-            logs["val_accuracy"], totals.correct / 239, rtol=1e-5
-        )
+def foreign_model(layers_of):
+    keras = load_keras()
+    layers = layers_of(keras.layers)
+    return keras.Sequential([keras.Input((28, 28)), keras.layers.Flatten(), *layers])
+
+
+@pytest.mark.parametrize(
+    ("layers_of", "message"),
+    [
+        (
+            lambda layers: [
+                layers.Dense(10, activation="relu", use_bias=False, name="first"),
+                layers.Dense(10, activation="softmax", use_bias=False),
+            ],
+            "'first' has no bias",
+        ),
+        (
+            lambda layers: [
+                layers.Dense(10, activation="relu"),
+                layers.BatchNormalization(name="norm"),
+                layers.Dense(10),
+            ],
+            "'norm' is BatchNormalization",
+        ),
+        (
+            lambda layers: [
+                layers.Dense(10, activation="tanh", name="first"),
+                layers.Dense(10),
+            ],
+            "'first' has the activation tanh",
+        ),
+        (
+            lambda layers: [layers.Dense(10, name="first"), layers.Dense(10)],
+            "'first' has the activation linear",
+        ),
+        (
+            lambda layers: [layers.Dense(10, activation="sigmoid", name="last")],
+            "'last' has the activation sigmoid",
+        ),
+        (
+            lambda layers: [layers.Dropout(0.5, name="drop"), layers.Dense(10)],
+            "'drop' is Dropout",
+        ),
+        (lambda layers: [], "no Dense layer"),
+    ],
+    ids=["use_bias", "BatchNorm", "tanh", "linear", "sigmoid", "Dropout", "empty"],
+)
+def test_foreign_models_are_refused_by_name(layers_of, message):
+    model = foreign_model(layers_of)
+    with pytest.raises(InputError, match=message):
+        keras_dense.to_dense(model)
+
+
+def test_keras_on_another_backend_is_refused():
+    # Keras chooses its backend once a process, so this asks for one of its own.
+    program = """if True:
+        import keras
+        from jaxnets import keras_dense
+        keras_dense.build((784, 10), (28, 28))
+    """
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+    )
+    error = result.stderr.splitlines()[-1]
+    assert "InputError: Keras was imported before and runs on jax" in error
+    assert "KERAS_BACKEND=tensorflow" in error
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_keras_gives_the_events_that_other_models_give(small_digits):
+    *epochs, prediction = models.train_and_test("keras_dense", RECIPE, small_digits, 1)
+    assert [type(epoch) for epoch in epochs] == [Epoch] * 2
+    assert isinstance(prediction, Prediction)
+    assert [epoch.number for epoch in epochs] == [1, 2]
+    assert [epoch.state.step for epoch in epochs] == [12, 24]
+    assert epochs[1].train.mean_loss < 0.8 * epochs[0].train.mean_loss
+    # Oracle: the mirror, fed Keras's weights. float32, 784-term sums.
+    loss_fn = jax.jit(flax_dense.loss_fn)
+    for epoch in epochs:
+        assert epoch.seconds > 0 and epoch.evaluation_seconds > 0
+        assert epoch.train.seen == 300
+        (held_out,) = epoch.held_out
+        _, totals = loss_fn(epoch.state.params, small_digits.validation)
+        assert (held_out.correct, held_out.seen) == (totals.correct, 100)
+        np.testing.assert_allclose(held_out.loss, totals.loss, rtol=1e-4)
+    tested = flax_dense.predict(epochs[-1].state.params, small_digits.test.image)
+    np.testing.assert_array_equal(prediction.label, tested.label)
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_keras_diverging_in_its_last_step_without_a_validation_set(small_digits):
+    # One batch an epoch: its loss is taken before the weights become infinite.
+    validation = first(0, small_digits.validation)
+    recipe = replace(
+        RECIPE,
+        layer_sizes=(784, 10),
+        batch_size=len(small_digits.train.label),
+        learning_rate=1e300,
+        num_epochs=1,
+    )
+    message = (
+        r"^keras_dense: a weight is not finite .* epoch 1 at learning rate 1e\+300"
+    )
+    epochs = models.train_and_test(
+        "keras_dense", recipe, small_digits._replace(validation=validation), 1
+    )
+    with pytest.raises(NonFiniteLoss, match=message):
+        next(epochs)
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_keras_without_a_validation_set_says_that_it_saw_none(small_digits):
+    validation = first(0, small_digits.validation)
+    recipe = replace(RECIPE, layer_sizes=(784, 10), num_epochs=1)
+    epoch, _ = models.train_and_test(
+        "keras_dense", recipe, small_digits._replace(validation=validation), 1
+    )
+    (held_out,) = epoch.held_out
+    assert (held_out.correct, held_out.loss, held_out.seen) == (0, 0, 0)
+
+
+def test_kerass_simple_rnn_computes_what_row_rnn_does():
+    keras = load_keras()
+    rng = np.random.default_rng(4)
+    weights = [rng.normal(0, 0.4, s) for s in ((5, 8), (8, 8), (8,), (8, 10), (10,))]
+    weights = [np.asarray(array, np.float32) for array in weights]
+    model = keras.Sequential([keras.Input((4, 5))])
+    model.add(keras.layers.SimpleRNN(8, activation="relu"))
+    model.add(keras.layers.Dense(10))
+    model.set_weights(weights)
+    expected = model(TRAIN.image.astype(np.float32) / 255)
+    from_input, from_state, bias, *output = weights
+    kernel = np.concatenate([from_input, from_state])
+    layers = (flax_dense.Dense(kernel, bias), flax_dense.Dense(*output))
+    # float32, four rows of sums of 13 terms
+    logits = jax.jit(row_rnn.apply)(layers, TRAIN.image)
+    np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-5)

@@ -1,0 +1,135 @@
+"""What people set in JAX, to debug or for accelerators, changes no result."""
+
+import chex
+import jax
+import numpy as np
+import optax
+import pytest
+from jax import lax
+from small import (
+    BATCH_SIZE,
+    TRAIN,
+    VALIDATION,
+    loop_of_steps,
+    make_plain_step,
+    random_layers,
+    rows_of,
+)
+
+from jaxnets import ensemble, optimizers, relu_softmax, training
+from jaxnets.types import Dense
+
+
+def fit(
+    data=TRAIN,
+    held_out=(VALIDATION,),
+    *,
+    loss_fn=relu_softmax.loss_fn,
+    tx=None,
+    num_epochs=1,
+    batch_size=BATCH_SIZE,
+):
+    """Epochs of softmax regression, which compiles soon."""
+    tx = tx or optimizers.keras_adam(1e-2)  # which counts, and divides
+    state = training.start(random_layers((data.image[0].size, 10)), tx)
+    options = {"batch_size": batch_size, "num_epochs": num_epochs}
+    key = jax.random.key(9)
+    return list(training.fit(loss_fn, tx, state, data, held_out, key=key, **options))
+
+
+@pytest.fixture(scope="module")
+def usual():
+    return fit()
+
+
+def assert_same(epochs, expected):
+    for one, two in zip(epochs, expected, strict=True):
+        arrays = [jax.device_get(epoch[1:4]) for epoch in (one, two)]
+        chex.assert_trees_all_equal_shapes_and_dtypes(*arrays)
+        # float32 operations, compiled in another way or not at all; Adam divides by
+        # numbers that are small.
+        chex.assert_trees_all_close(*arrays, rtol=1e-4, atol=1e-5)
+
+
+def test_64_bits_are_there_for_others(usual):
+    with jax.enable_x64(True):
+        epochs = fit()
+    assert_same(epochs, usual)
+    chex.assert_type(jax.tree.leaves(epochs[0].state.params), np.float32)
+
+
+def test_many_networks_where_64_bits_are_there_for_others():
+    def init(key):
+        kernel = jax.random.uniform(key, (20, 10), np.float32)
+        return (Dense(kernel, np.zeros(10, np.float32)),)
+
+    with jax.enable_x64(True):
+        (epoch,) = ensemble.fit_many(
+            init,
+            relu_softmax.loss_fn,
+            optax.sgd,
+            TRAIN,
+            seeds=(1, 2),
+            batch_size=BATCH_SIZE,
+            num_epochs=1,
+            learning_rates=np.array([0.1, 0.2]),
+        )
+    # Oracle: plain steps of 32 bits for one of them.
+    keys, tx = training.run_keys(2), optax.sgd(0.2)
+    step = make_plain_step(relu_softmax.loss_fn, tx)
+    expected = loop_of_steps(step, training.start(init(keys.init), tx), keys.data)
+    state = jax.tree.map(lambda array: array[1], epoch.state)
+    chex.assert_trees_all_equal_dtypes(state, expected)
+    # float32, where products round differently
+    chex.assert_trees_all_close(state, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_without_jit_it_is_slow_and_the_same():
+    data, tx = rows_of(TRAIN, slice(8)), optax.sgd(0.1)
+    with jax.disable_jit():
+        epochs = fit(data, (), tx=tx, batch_size=8)
+    assert_same(epochs, fit(data, (), tx=tx, batch_size=8))
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        jax.debug_nans(True),
+        jax.check_tracer_leaks(True),
+        jax.numpy_dtype_promotion("strict"),
+        jax.default_matmul_precision("highest"),
+    ],
+    ids=["debug_nans", "tracer leaks", "strict promotion", "highest precision"],
+)
+def test_settings_that_only_check(usual, setting):
+    with setting:
+        epochs = fit()
+    assert_same(epochs, usual)
+
+
+def test_accuracy_is_near_in_an_accelerators_products(digits):
+    # float32 products are bfloat16's on a TPU and TF32's on a GPU. A processor does
+    # not take the setting's word, so weights and gradients are rounded here as well.
+    def rounded(params):
+        return jax.tree.map(
+            lambda leaf: lax.reduce_precision(leaf, exponent_bits=8, mantissa_bits=7),
+            params,
+        )
+
+    def rough_loss(params, batch):
+        return relu_softmax.loss_fn(rounded(params), batch)
+
+    data = rows_of(digits.train, slice(1000))
+    options = {"batch_size": 25, "num_epochs": 3}
+    fine = fit(data, (), **options)[-1]
+    with jax.default_matmul_precision("bfloat16"):
+        rough = fit(data, (), loss_fn=rough_loss, **options)[-1]
+    predict = jax.jit(relu_softmax.predict)
+    accuracies = [
+        np.mean(predict(params, digits.test.image).label == digits.test.label)
+        for params in (fine.state.params, rounded(rough.state.params))
+    ]
+    assert min(accuracies) > 0.8
+    assert abs(accuracies[0] - accuracies[1]) < 0.03  # 360 images: 1.5 % is one sigma
+    kernels = [epoch.state.params[0].kernel for epoch in (fine, rough)]
+    assert not np.allclose(*kernels, rtol=1e-3)  # the rounding is there
