@@ -4,6 +4,7 @@ Healthy, the pieces together are `sigmoid_mse` with its recipe's optimizer and a
 evaluation that counts every image. Model 3 in Flax is put together likewise.
 """
 
+import functools
 import itertools
 from collections.abc import Callable
 from typing import NamedTuple
@@ -92,13 +93,13 @@ def labels_shuffled_apart(train: Batch) -> Batch:
 
 def mean_over_outputs(outputs: jax.Array, labels: jax.Array) -> jax.Array:
     """A library's mean squared error: a fifth of the quadratic cost of ten outputs."""
-    targets = jax.nn.one_hot(labels, outputs.shape[-1])
+    targets = jax.nn.one_hot(labels, outputs.shape[-1], dtype=outputs.dtype)
     return jnp.mean((outputs - targets) ** 2, axis=-1)
 
 
 def integers_as_targets(outputs: jax.Array, labels: jax.Array) -> jax.Array:
     """The quadratic cost with the label's number as target of every output."""
-    targets = jnp.broadcast_to(labels[:, None], outputs.shape)
+    targets = jnp.asarray(labels, outputs.dtype)[:, None]  # implicit in NumPy
     return 0.5 * jnp.sum((outputs - targets) ** 2, axis=-1)
 
 
@@ -130,8 +131,9 @@ def used_up(train: Batch) -> Batch:
 
 def all_equal(value: float, layer_sizes: tuple[int, ...]) -> Layers:
     """Every weight and bias the same."""
+    full = functools.partial(jnp.full, fill_value=value, dtype=jnp.float32)
     return tuple(
-        Dense(jnp.full((num_in, num_out), value), jnp.full(num_out, value))
+        Dense(full((num_in, num_out)), full(num_out))
         for num_in, num_out in itertools.pairwise(layer_sizes)
     )
 

@@ -136,15 +136,14 @@ def _epochs(
 def untrained_rows(recipe: Recipe, test: Batch, num_networks: int) -> Iterator[Row]:
     """A row of each of the healthy program's networks as they start, seeds 0, 1, ..."""
 
-    def accuracy(seed: jax.Array, test: Batch) -> jax.Array:
-        init_key = training.split_keys(jax.random.key(seed)).init
-        params = HEALTHY.init(init_key, recipe.layer_sizes)
-        return HEALTHY.loss_fn(params, test)[1].accuracy
-
     @jax.jit
-    def one_by_one(seeds: jax.Array, test: Batch) -> jax.Array:
-        return jax.lax.map(lambda seed: accuracy(seed, test), seeds)
+    def accuracies(params: Layers, test: Batch) -> jax.Array:
+        def accuracy(network: Layers) -> jax.Array:
+            return HEALTHY.loss_fn(network, test)[1].accuracy
 
-    accuracies = one_by_one(np.arange(num_networks, dtype=np.uint32), test)
-    for seed, value in enumerate(np.asarray(accuracies)):
+        return jax.lax.map(accuracy, params)
+
+    seeds = range(num_networks)
+    values = np.asarray(accuracies(initial_params(HEALTHY, recipe, seeds), test))
+    for seed, value in zip(seeds, values, strict=True):
         yield epoch_row(UNTRAINED, seed, 0, None, value)
