@@ -13,14 +13,18 @@ PATIENCE = 180  # seconds; on a busy machine a start takes a minute
 def start(
     *command: object, stdin: bool = False, cwd: Path | None = None, **environment: str
 ) -> subprocess.Popen:
-    """A Python process with its output in pipes, and its input where that is asked."""
+    """A Python process with its output in pipes, and its input where that is asked.
+
+    It has as many devices as the tests' own process, and so the same compiled programs.
+    """
+    environment = {**os.environ, "JAX_NUM_CPU_DEVICES": "2", **environment}
     return subprocess.Popen(
         [sys.executable, *map(str, command)],
         stdin=subprocess.PIPE if stdin else None,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=cwd,
-        env={**os.environ, **environment},
+        env=environment,
         text=True,
     )
 

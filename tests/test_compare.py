@@ -475,24 +475,20 @@ def test_a_device_that_is_not_there_is_one_line(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_without_hidden_layers_and_validation_all_is_drawn(tmp_path, capsys):
+@pytest.mark.usefixtures("undrawn")
+def test_a_network_without_hidden_layer_and_without_validation(tmp_path, capsys):
     # A rate below float32's resolution moves no parameter: something looks wrong.
-    config = quick(
-        tmp_path / "run",
-        models=("sigmoid_mse", "row_rnn"),
-        validation_examples=0,
-        sigmoid_mse=replace(TINY, learning_rate=1e-30),
-        row_rnn=replace(MODELS["row_rnn"].recipe, layer_sizes=(28, 10)),
+    still = replace(TINY, learning_rate=1e-30)
+    written = compare.main(
+        quick(tmp_path / "run", validation_examples=0, sigmoid_mse=still)
     )
-    written = compare.main(config)
     assert (written["status"], written["train_examples"]) == ("complete", 1437)
-    assert all((tmp_path / "run" / f"{figure}.png").exists() for figure in FIGURES)
     findings = written["diagnosis"]["sigmoid_mse"]
     [finding] = [each for each in findings if each["kind"] == "untrained"]
     assert finding["text"] in capsys.readouterr().out
-    for row in lines_of(tmp_path / "run" / "metrics.jsonl"):
-        assert row["validation_seen"] == 0
-        assert row["validation_accuracy"] is row["validation_loss"] is None
+    [row] = lines_of(tmp_path / "run" / "metrics.jsonl")
+    assert row["validation_seen"] == 0
+    assert row["validation_accuracy"] is row["validation_loss"] is None
 
 
 # ---- tables and figures from stored rows
@@ -679,6 +675,32 @@ def test_curves_show_the_epochs():
     losses = [list(line.get_ydata()) for line in right.lines]
     np.testing.assert_allclose(losses, 2 * [[0.9, 0.5], [1.0, 0.6]], rtol=1e-6)
     assert "validation" in left.get_ylabel()
+
+
+def test_curves_without_a_validation_set_show_the_training():
+    rows = [epoch_row(1, 0.9, 0, seen=0), epoch_row(2, 0.5, 0, seen=0)]
+    left, right = figures.curves({"row_rnn": rows}).axes
+    assert list(left.lines[0].get_ydata()) == [0.75, 0.75]
+    assert len(right.lines) == 1
+    assert "training" in left.get_ylabel()
+
+
+@pytest.mark.parametrize(
+    ("shape", "tiles"),
+    [((784, 10), True), ((784, 1), True), ((28, 10), False), ((29, 1), False)],
+)
+def test_first_layers_of_any_size_are_drawn(shape, tiles):
+    # (28, 10) is row_rnn without a hidden layer, (29, 1) with one of a single neuron.
+    kernel = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    params = (Dense(kernel, np.zeros(shape[1], np.float32)),)
+    [axes] = figures.first_layer({"a model": params}, (28, 28)).axes
+    [image] = axes.images
+    drawn = image.get_array().compressed()
+    if tiles:  # every weight, as a share of its neuron's largest
+        expected = (kernel / np.abs(kernel).max(axis=0)).ravel()
+        np.testing.assert_allclose(np.sort(drawn), np.sort(expected), rtol=1e-6)
+    else:
+        assert drawn.size == kernel.size
 
 
 def test_the_confusion_matrix_counts():

@@ -1,0 +1,127 @@
+"""`experiments.everything`: every experiment in turn, and one page for all."""
+
+import importlib
+import json
+import signal
+from pathlib import Path
+
+import processes
+import pytest
+import tyro
+
+from experiments import everything
+from experiments.kit import index
+from experiments.kit.command import PartFailed
+from experiments.kit.index import Entry
+from jaxnets.errors import InputError
+
+ROOT = Path(__file__).parents[1]
+
+
+# The program itself, with one experiment that is soon done and one that is not.
+PROGRAM = """
+from experiments import everything
+from experiments.kit.command import run_command
+
+everything.FULL["compare"] = (
+    *("--models", "sigmoid_mse", "--sigmoid-mse.layer-sizes", "784", "10"),
+    *("--epochs", "1"),
+)
+run_command(everything.main, everything.Config)
+"""
+
+
+def test_pages_are_gathered_up_to_a_stop_signal(tmp_path):
+    # The working folder has a file called as one of Python's own modules.
+    (tmp_path / "random.py").write_text("raise SystemExit('the wrong module')")
+    (tmp_path / "program").mkdir()
+    (tmp_path / "program" / "everything.py").write_text(PROGRAM)
+    path = tmp_path / "run"
+    process = processes.start(
+        *(tmp_path / "program" / "everything.py", "--dataset", "digits"),
+        *("--experiments", "compare", "seeds", "bugs", "--output", path),
+        cwd=tmp_path,
+        PYTHONPATH=str(ROOT),
+    )
+    processes.wait_for_line(process, path / "seeds" / "config.json")
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    numbers = children.read_text().split() if children.exists() else []
+    complaint = processes.interrupt(process, signal.SIGTERM)
+    assert process.returncode == 143
+    assert complaint.splitlines()[-1] == "error: stopped by SIGTERM"
+    assert not any(processes.is_running(int(number)) for number in numbers)
+
+    entries = json.loads((path / "results.json").read_text())["experiments"]
+    ends = [(entry["name"], entry["exit_code"]) for entry in entries]
+    assert ends == [("compare", 0), ("seeds", 143)]
+    assert entries[0]["command"] == (
+        "python -m experiments.compare --models sigmoid_mse "
+        "--sigmoid-mse.layer-sizes 784 10 --epochs 1 --dataset digits"
+    )
+    for entry, status in zip(entries, ("complete", "interrupted"), strict=True):
+        inner = json.loads((path / entry["name"] / "results.json").read_text())
+        assert (inner["status"], inner["dataset"]) == (status, "digits")
+    page = (path / "index.html").read_text()
+    assert 'href="compare/report.html"' in page
+    assert 'src="compare/curves.png"' in page
+    assert page.count('class="failed"') == 1 and "exit code 143" in page
+
+
+def test_one_that_fails_is_named_and_does_not_stop_the_others(
+    tmp_path, monkeypatch, capfd
+):
+    monkeypatch.chdir(ROOT)
+    for name in ("compare", "seeds"):
+        monkeypatch.setitem(everything.FULL, name, ("--models", "perceptron"))
+    config = everything.Config(
+        experiments=("compare", "seeds"), dataset="digits", output=tmp_path / "run"
+    )
+    with pytest.raises(PartFailed, match="failed: compare, seeds"):
+        everything.main(config)
+    assert capfd.readouterr().err.count("unknown model 'perceptron'") == 2
+    page = (tmp_path / "run" / "index.html").read_text()
+    assert page.count("exit code 1") == 2
+
+
+def test_every_experiment_is_among_them():
+    folders = {path.parent.name for path in ROOT.glob("experiments/*/__main__.py")}
+    assert set(everything.FULL) == set(everything.QUICK) == folders
+
+
+@pytest.mark.parametrize("name", everything.FULL)
+def test_every_experiment_takes_its_options(name, digits):
+    # Oracle: the experiment's own command line, and the smallest data set's size.
+    experiment = importlib.import_module(f"experiments.{name}.__main__")
+    options = [*everything.FULL[name], *everything.QUICK[name], "--dataset", "digits"]
+    config = tyro.cli(experiment.Config, args=options)
+    assert config.dataset == "digits"
+    assert config.examples is None or config.examples <= len(digits.train.label)
+    assert everything.question(name)
+
+
+@pytest.mark.parametrize("experiments", [(), ("no_such",)])
+def test_unknown_experiments_are_refused(tmp_path, experiments):
+    config = everything.Config(experiments=experiments, output=tmp_path / "run")
+    with pytest.raises(InputError, match="must be of: compare"):
+        everything.main(config)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_index_shows_each_end_and_other_data(tmp_path):
+    for name, picture in (("compare", "curves.png"), ("bugs", None)):
+        (tmp_path / name).mkdir()
+        if picture:
+            (tmp_path / name / picture).write_bytes(b"")
+    (tmp_path / "bugs" / "results.json").write_text('{"notice": "only <digits>"}')
+    assert everything.notice(tmp_path / "bugs") == "only <digits>"
+    assert everything.notice(tmp_path / "compare") is None
+    notice = everything.notice(tmp_path / "bugs")
+    entries = [
+        Entry("compare", "Which?", "python", 0, "ended with exit code 0", 1.0, None),
+        Entry("bugs", "Why?", "python", -9, "was killed (signal 9)", 1.0, notice),
+    ]
+    page = index.render(tmp_path, entries)
+    assert page.count('class="failed"') == 1 and "It was killed (signal 9)." in page
+    assert '<p class="notice">only &lt;digits&gt;</p>' in page
+    assert 'src="compare/curves.png"' in page
+    assert "report.html" not in page  # there is none to link

@@ -1,0 +1,188 @@
+"""The lessons, end to end on scikit-learn's digits."""
+
+import importlib
+import math
+import re
+from dataclasses import replace
+
+import jax
+import numpy as np
+import processes
+import pytest
+import small
+
+from jaxnets import data, models, sigmoid_mse, training
+from jaxnets.data import Dataset
+from jaxnets.errors import InputError, NonFiniteLoss
+from jaxnets.models import MODELS
+from jaxnets.types import Prediction
+from lessons import keras_vs_flax, relu_softmax, row_rnn
+from lessons import sigmoid_mse as sigmoid_lesson
+
+TEST_IMAGES = 360  # scikit-learn's last fifth of 1,797
+CHANCE = TEST_IMAGES // 10
+LESSONS = {
+    "sigmoid_mse": sigmoid_lesson,
+    "relu_softmax": relu_softmax,
+    "row_rnn": row_rnn,
+}
+
+
+def by_models(name, digits, **settings):
+    """Epochs and right answers of the same recipe and seed by `models`."""
+    recipe = replace(MODELS[name].recipe, **settings)
+    *epochs, prediction = models.train_and_test(name, recipe, digits, 1)
+    assert isinstance(prediction, Prediction)
+    return epochs, prediction.label
+
+
+def test_sigmoid_mse_learns_and_prints_nielsens_lines(digits, capsys):
+    # Oracle: `models.train_and_test`.
+    lesson = sigmoid_lesson
+    results = lesson.main(lesson.Config(dataset="digits", epochs=10, seed=1))
+    epochs, answers = by_models("sigmoid_mse", digits, num_epochs=10)
+    right = int(np.sum(answers == digits.test.label))
+    assert results["test_seen"] == TEST_IMAGES
+    assert results["test_correct"] == right > 5 * CHANCE
+    expected = [epoch.held_out[0].correct for epoch in epochs]
+    assert results["validation_correct"] == expected
+    # Oracle: the form of the line that Nielsen's program prints.
+    printed = capsys.readouterr().out
+    lines = re.findall(r"^Epoch (\d+): ([\d,]+) / 239$", printed, re.MULTILINE)
+    assert [int(number) for number, _ in lines] == list(range(1, 11))
+    assert [int(count) for _, count in lines] == expected
+    assert f"{right} / 360" in printed
+
+
+def test_sigmoid_mse_names_the_digits_that_it_never_answers(digits, capsys):
+    # Oracle: the forward pass in float64 NumPy. At this rate nothing is learned.
+    config = sigmoid_lesson.Config(dataset="digits", epochs=1, learning_rate=1e-12)
+    results = sigmoid_lesson.main(config)
+    activations = digits.test.image.reshape(TEST_IMAGES, -1) / 255
+    key = training.run_keys(config.seed).init
+    for kernel, bias in sigmoid_mse.init(key, config.layer_sizes):
+        weighted = activations @ np.float64(kernel) + np.float64(bias)[None, :]
+        activations = 1 / (1 + np.exp(-weighted))
+    answers = activations.argmax(axis=1)
+    never = [digit for digit in range(10) if digit not in answers]
+    assert never  # else this seed shows nothing; take another
+    assert results["never_answered"] == never
+    assert results["test_correct"] == np.sum(answers == digits.test.label)
+    assert f"It never answers {', '.join(map(str, never))}." in capsys.readouterr().out
+
+
+def test_relu_softmax_writes_out_what_fit_does(digits, capsys):
+    # Oracle: `models.train_and_test`, which goes through `training.fit`.
+    sizes = (784, 30, 10)
+    config = relu_softmax.Config(dataset="digits", layer_sizes=sizes, epochs=4, seed=1)
+    results = relu_softmax.main(config)
+    epochs, answers = by_models("relu_softmax", digits, layer_sizes=sizes, num_epochs=4)
+    right = int(np.sum(answers == digits.test.label))
+    assert results["test_seen"] == TEST_IMAGES
+    assert results["test_correct"] == right > 5 * CHANCE
+    # rtol: the same float32 sums, ordered otherwise by another program
+    expected = [epoch.train.mean_loss for epoch in epochs]
+    np.testing.assert_allclose(results["losses"], expected, rtol=1e-5)
+    assert results["losses"][-1] < 0.5 * math.log(10)  # log(10) is a guess's loss
+    printed = capsys.readouterr().out
+    assert f"{right} / 360" in printed
+    for label, answer in zip(digits.test.label[:5], answers[:5], strict=True):
+        assert f"A {label} is read as {answer}, with probability" in printed
+
+
+def test_row_rnn_is_asked_after_each_row(digits):
+    # Oracle: the network's own answers to images that end after that row.
+    config = row_rnn.Config(
+        dataset="digits", layer_sizes=(28, 16, 10), epochs=1, seed=1
+    )
+    results = row_rnn.main(config)
+    epochs, answers = by_models(
+        "row_rnn", digits, layer_sizes=(28, 16, 10), num_epochs=1
+    )
+    right = np.sum(answers == digits.test.label)
+    assert results["test_correct"] == results["after_each_row"][27] == right
+    params = epochs[-1].state.params
+    short = MODELS["row_rnn"].network.predict(params, digits.test.image[:, :20]).label
+    assert results["after_each_row"][19] == np.sum(short == digits.test.label)
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_a_lesson_without_compiling_and_in_64_bits(name, monkeypatch):
+    # With few and small images, since without compiling every step is slow.
+    few = Dataset("few", small.TRAIN, small.VALIDATION, small.VALIDATION, None)
+    monkeypatch.setattr(data, "load", lambda *args, **kwargs: few)
+    lesson = LESSONS[name]
+    sizes = small.sizes_for(MODELS[name].network, 10)
+    config = lesson.Config(layer_sizes=sizes, batch_size=len(few.train.label), epochs=1)
+    with jax.disable_jit(), jax.enable_x64(True):
+        assert lesson.main(config)["test_seen"] == len(few.test.label)
+
+
+@pytest.mark.keras
+def test_keras_and_flax_take_the_same_steps(capsys):
+    config = keras_vs_flax.Config(
+        dataset="digits", layer_sizes=(784, 64, 10), learning_rate=0.002, epochs=4
+    )
+    results = keras_vs_flax.main(config)
+    steps = results["steps"]
+    assert len(steps) == 10
+    # Oracle: Adam's first step is the learning rate times the gradient's sign
+    # (Kingma and Ba 2015, algorithm 1, at t = 1); rtol: the start's float32 digits.
+    assert steps[0]["moved"] == pytest.approx(0.002, rel=1e-3)
+    assert 0.01 < steps[9]["moved"] <= 0.0201
+    # Tolerance: float32 rounding, 1e-7 a weight, which Adam's division by a small
+    # gradient enlarges. With Adam in optax's own form the last is above 1e-3.
+    assert steps[0]["apart"] < 2e-6
+    assert steps[9]["apart"] < 5e-5
+    printed = capsys.readouterr().out
+    for name in ("tf.keras", "Flax"):
+        assert results[name]["test_seen"] == TEST_IMAGES
+        assert results[name]["test_correct"] > 7 * CHANCE
+        assert f"{name}: {results[name]['test_correct']} / 360" in printed
+
+
+DIVERGED = "^{}: .* epoch 1 at learning rate {}. Try a smaller learning rate.$"
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")  # of 1e300
+@pytest.mark.parametrize(
+    ("name", "rate"),
+    [
+        ("relu_softmax", 1e38),
+        ("sigmoid_mse", 1e300),  # infinite in float32; 1e38 only saturates a sigmoid
+        pytest.param("tf.keras", 1e38, marks=pytest.mark.keras),
+    ],
+)
+def test_a_lesson_says_that_it_diverged(name, rate):
+    lesson = LESSONS.get(name, keras_vs_flax)
+    config = lesson.Config(
+        dataset="digits", layer_sizes=(784, 10), epochs=2, learning_rate=rate
+    )
+    message = DIVERGED.format(re.escape(name), re.escape(f"{rate:g}"))
+    with pytest.raises(NonFiniteLoss, match=message):
+        lesson.main(config)
+
+
+@pytest.mark.parametrize("name", [*LESSONS, "keras_vs_flax"])
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epochs": 0}, "0 epochs"),
+        ({"learning_rate": -0.5}, "-0.5"),
+        ({"batch_size": 1199}, "1199"),
+        ({"layer_sizes": (784, 10, 9)}, "must (begin with 28|end with 10)"),
+        ({"dataset": "mnits"}, "'mnits'"),
+    ],
+)
+def test_a_lesson_refuses_bad_settings(name, settings, message):
+    lesson = importlib.import_module(f"lessons.{name}")
+    with pytest.raises(InputError, match=message):
+        lesson.main(lesson.Config(**{"dataset": "digits", **settings}))
+
+
+def test_a_lesson_is_a_program():
+    process = processes.start("-m", "lessons.sigmoid_mse", "--dataset", "mnits")
+    printed, complaint = process.communicate()
+    assert (process.returncode, printed) == (1, "")
+    [line] = complaint.splitlines()
+    assert line.startswith("error: unknown dataset 'mnits'")
