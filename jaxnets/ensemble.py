@@ -7,9 +7,11 @@ sums round in another order.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -115,8 +117,8 @@ class _Networks:
         self.evaluate_all = training.make_evaluate_all(loss_fn)
         self.make_tx: MakeOptimizer = tx if has_rates else lambda _: tx  # type: ignore
 
-    def begin(self, key: jax.Array, rates: jax.Array) -> tuple[TrainState, jax.Array]:
-        keys = training.split_keys(key)
+    def begin(self, seed: int, rates: Array) -> tuple[TrainState, jax.Array]:
+        keys = training.run_keys(seed)
         state = training.start(self.init(keys.init), self.make_tx(rates))
         return state, keys.data
 
@@ -144,15 +146,17 @@ def _epochs(
     num_epochs: int,
 ) -> Iterator[Epoch]:
     mesh = _mesh(len(seeds))
-    padded = _pad(np.asarray(seeds, np.uint32), mesh)
     rates = np.zeros(len(seeds), np.float32)
     if learning_rates is not None:
         rates = np.asarray(learning_rates, np.float32)
+    # One after the other: a program for all would take seconds to compile.
+    begun = [network.begin(seed, rate) for seed, rate in zip(seeds, rates, strict=True)]
+    networks = jax.tree.map(lambda *leaves: jnp.stack(leaves), *begun)
     per_seed = jax.NamedSharding(mesh, PER_SEED)
-    keys = jax.vmap(jax.random.key)(padded)
-    keys, rates = jax.device_put((keys, _pad(rates, mesh)), per_seed)
+    (states, data_keys), rates = jax.device_put(
+        jax.tree.map(partial(_pad, mesh), (networks, rates)), per_seed
+    )
     data = jax.device_put((train, held_out), jax.NamedSharding(mesh, SHARED))
-    states, data_keys = jax.jit(_spread(network.begin, mesh, 2))(keys, rates)
     for epoch, _ in training.run_epochs(
         _spread(network.run_epoch, mesh, 2),
         _spread(network.evaluate_all, mesh, 1),
@@ -161,7 +165,7 @@ def _epochs(
         data=data,
         numbers=range(num_epochs),
     ):
-        if len(padded) == len(seeds):
+        if len(seeds) % mesh.size == 0:
             yield epoch
         else:
             arrays = (epoch.state, epoch.train, epoch.held_out)
@@ -176,7 +180,7 @@ def _mesh(num_networks: int) -> jax.sharding.Mesh:
     return jax.make_mesh((len(chosen),), (AXIS,), automatic, devices=chosen)
 
 
-def _pad(array: np.ndarray, mesh: jax.sharding.Mesh) -> np.ndarray:
+def _pad(mesh: jax.sharding.Mesh, array: Array) -> Array:
     """Repeat the first networks at the end, so that every device gets equally many."""
     return array[np.arange(-(-len(array) // mesh.size) * mesh.size) % len(array)]
 
@@ -235,9 +239,11 @@ def num_at_once(
 
 def _program_bytes(network: _Networks, train: Batch, count: int) -> int:
     """Memory of the program that trains `count` networks on one device."""
-    keys = jax.vmap(jax.random.key)(np.arange(count, dtype=np.uint32))
+    one = jax.eval_shape(lambda: network.begin(0, np.float32(0)))
+    states, data_keys = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((count, *leaf.shape), leaf.dtype), one
+    )
     rates = np.zeros(count, np.float32)
-    states, data_keys = jax.eval_shape(jax.vmap(network.begin), keys, rates)
     over_networks = jax.vmap(network.run_epoch, in_axes=(0, 0, None, None))
     program = devices.compile_ahead(
         over_networks, states, (data_keys, rates), np.int32(0), train
