@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small import (
     BATCH_SIZE,
-    SIZES,
     TRAIN,
     VALIDATION,
     loop_of_steps,
@@ -22,19 +21,16 @@ from small import (
 
 from jaxnets import devices, ensemble, optimizers, relu_softmax, training
 from jaxnets.errors import InputError
-from jaxnets.types import Batch, Dense
+from jaxnets.types import Batch, Dense, Totals
 
 SEEDS = (3, 7, 1)  # more than the devices, and not their multiple
-TX = optax.sgd(0.1, momentum=0.9)  # as in test_fit.py, whose programs it shares
+TX = optax.sgd(0.1, momentum=0.9)
+FULL = rows_of(TRAIN, slice(20))  # no short batch, which would compile apart
 RATES = np.array([0.1, 0.5, 1e38], np.float32)
 
 
 def init(key):
-    return relu_softmax.init(key, SIZES)
-
-
-def init_one_layer(key):
-    """Softmax regression, which compiles sooner."""
+    """Softmax regression, which compiles soon."""
     kernel = jax.random.uniform(key, (20, 10), minval=-0.3, maxval=0.3)
     return (Dense(kernel, jnp.zeros(10)),)
 
@@ -50,11 +46,11 @@ SGD_STEP = jax.jit(sgd_step)  # compiled for any rate
 def sgd_alone(seed, rate, **options):
     """The state after plain steps in a Python loop."""
     keys, step = training.run_keys(seed), functools.partial(SGD_STEP, rate=rate)
-    state = training.start(init_one_layer(keys.init), optax.sgd(rate))
+    state = training.start(init(keys.init), optax.sgd(rate))
     return loop_of_steps(step, state, keys.data, **options)
 
 
-def fit_many(*, init=init, tx=TX, train=TRAIN, held_out=(VALIDATION,), **options):
+def fit_many(*, tx=TX, train=TRAIN, held_out=(VALIDATION,), **options):
     """`ensemble.fit_many` with this file's networks and data."""
     options = {"seeds": SEEDS, "batch_size": BATCH_SIZE, "num_epochs": 2, **options}
     return ensemble.fit_many(init, relu_softmax.loss_fn, tx, train, held_out, **options)
@@ -113,25 +109,25 @@ def test_what_an_epoch_of_many_tells(together):
 
 def test_one_network_is_a_special_case():
     (epoch,) = fit_many(
-        init=init_one_layer, tx=optax.sgd(0.1), held_out=(), seeds=[7], num_epochs=1
+        tx=optax.sgd(0.1), train=FULL, held_out=(), seeds=[7], num_epochs=1
     )
     assert epoch.held_out == ()
     # float32: products of kernels that are stored transposed round differently
     chex.assert_trees_all_close(
-        network(epoch.state, 0), sgd_alone(7, 0.1), rtol=1e-4, atol=1e-5
+        network(epoch.state, 0), sgd_alone(7, 0.1, data=FULL), rtol=1e-4, atol=1e-5
     )
 
 
 def test_learning_rates_side_by_side_are_separate_runs():
     # Oracle: a Python loop of steps for each rate. All networks begin alike.
     *_, epoch = fit_many(
-        init=init_one_layer, tx=optax.sgd, seeds=(5, 5, 5), learning_rates=RATES
+        tx=optax.sgd, train=FULL, seeds=(5, 5, 5), learning_rates=RATES
     )
     for index, rate in enumerate(RATES[:2]):
         # float32 rounding, carried through 10 updates
         chex.assert_trees_all_close(
             network(epoch.state, index),
-            sgd_alone(5, rate, num_epochs=2),
+            sgd_alone(5, rate, data=FULL, num_epochs=2),
             rtol=1e-4,
             atol=1e-5,
         )
@@ -150,20 +146,23 @@ def test_a_network_may_have_several_rates():
 
     rates = np.array([[0.1, 0.1], [0.1, 0.0], [0.0, 0.1]], np.float32)
     (epoch,) = fit_many(
-        init=init_one_layer,
         tx=sgd_of_parts,
+        train=FULL,
         seeds=(5, 5, 5),
         learning_rates=rates,
         num_epochs=1,
         held_out=(),
     )
-    (begin,), (layer,) = init_one_layer(training.run_keys(5).init), epoch.state.params
+    (begin,), (layer,) = init(training.run_keys(5).init), epoch.state.params
     for values, before, part in zip(layer, begin, rates.T, strict=True):
         moved = [not np.allclose(value, before, atol=1e-6) for value in values]
         assert moved == (part > 0).tolist()
     # float32: products may round differently
     chex.assert_trees_all_close(
-        network(epoch.state.params, 0), sgd_alone(5, 0.1).params, rtol=1e-4, atol=1e-5
+        network(epoch.state.params, 0),
+        sgd_alone(5, 0.1, data=FULL).params,
+        rtol=1e-4,
+        atol=1e-5,
     )
 
 
@@ -220,16 +219,18 @@ def test_the_networks_on_a_processor_core_fit_its_cache(sizes, tx, numbers):
 
 
 def test_the_networks_on_an_accelerator_fit_its_memory():
-    tx, data = optax.sgd(0.1), rows_of(TRAIN, slice(20))
+    tx = optax.sgd(0.1)
+
+    def init(key):
+        return jax.random.uniform(key, (1000,))
+
+    def loss_fn(params, batch):
+        size = jnp.int32(len(batch.label))
+        return jnp.sum(params**2), Totals(size, jnp.float32(0), size)
 
     def count_for(memory_bytes):
         count = ensemble.num_at_once(
-            init_one_layer,
-            relu_softmax.loss_fn,
-            tx,
-            data,
-            batch_size=BATCH_SIZE,
-            memory_bytes=memory_bytes,
+            init, loss_fn, tx, FULL, batch_size=5, memory_bytes=memory_bytes
         )
         per_device, rest = divmod(count, len(jax.devices()))
         assert rest == 0
@@ -237,21 +238,18 @@ def test_the_networks_on_an_accelerator_fit_its_memory():
 
     def program_bytes(count):
         # Oracle: the compiler's account of the program that trains as many.
-        states = jax.eval_shape(
-            lambda: jax.vmap(lambda key: training.start(init_one_layer(key), tx))(
-                jax.random.split(jax.random.key(0), count)
-            )
-        )
-        keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), count))
-        run_epoch = training.make_run_epoch(relu_softmax.loss_fn, tx, BATCH_SIZE)
+        keys = jax.random.split(jax.random.key(0), count)
+        begin = jax.vmap(lambda key: training.start(init(key), tx))
+        states = jax.eval_shape(begin, keys)
+        run_epoch = training.make_run_epoch(loss_fn, tx, 5)
         many = jax.vmap(run_epoch, in_axes=(0, 0, None, None))
-        program = devices.compile_ahead(many, states, keys, np.int32(0), data)
+        program = devices.compile_ahead(many, states, keys, np.int32(0), FULL)
         return devices.program_bytes(program)
 
     assert count_for(1) == 1  # too little for any, and one must be
-    memory = 200_000
+    memory = 500_000
     count = count_for(memory)
-    assert 2 < count < 100
+    assert 10 < count < 100  # a network has 4,000 bytes
     assert count <= count_for(2 * memory) <= 2 * count + 2
     room = ensemble.MEMORY_SHARE * memory
     # The compiler pads, so the last network may be a little too many or too few.

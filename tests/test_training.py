@@ -10,7 +10,7 @@ import scipy.special
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, log_loss
-from small import BATCH_SIZE, SIZES, TRAIN, random_batch, rows_of
+from small import BATCH_SIZE, TRAIN, random_batch, random_layers, rows_of
 
 from jaxnets import batches, flax_dense, optimizers, processor, relu_softmax, training
 from jaxnets.errors import InputError, NonFiniteLoss
@@ -80,7 +80,7 @@ def test_orders_are_fair():
 def test_an_epoch_equals_a_loop_of_steps():
     tx = optimizers.keras_adam(1e-3)
     order = np.random.default_rng(3).permutation(23)
-    state = training.start(flax_dense.init(jax.random.key(0), SIZES), tx)
+    state = training.start(random_layers((20, 10)), tx)
     train_step = training.make_train_step(flax_dense.loss_fn, tx)
     train_epoch = jax.jit(training.make_train_epoch(train_step, BATCH_SIZE))
     scanned, totals = train_epoch(state, TRAIN, order)
@@ -148,14 +148,15 @@ def test_evaluation_counts_10_000_for_any_batch_size(batch_size):
 
 @pytest.mark.parametrize("batch_size", [1, 7, 1000])
 def test_evaluation_agrees_with_scikit_learn(batch_size):
-    params = relu_softmax.init(jax.random.key(2), SIZES)
+    params = random_layers((20, 10))
     evaluate = training.make_evaluate(relu_softmax.loss_fn, batch_size)
+    apply = jax.jit(relu_softmax.apply)
     chex.clear_trace_counter()
     compiled = jax.jit(chex.assert_max_traces(evaluate, n=1))
     for seed in (0, 1):
         data = random_batch(23, seed)
         totals = compiled(params, data)
-        logits = np.asarray(relu_softmax.apply(params, data.image), float)
+        logits = np.asarray(apply(params, data.image), float)
         probability = scipy.special.softmax(logits, axis=-1)
         assert totals.seen == 23
         assert totals.correct == accuracy_score(
@@ -168,7 +169,7 @@ def test_evaluation_agrees_with_scikit_learn(batch_size):
 
 
 def test_predictions_in_parts_are_those_of_the_whole():
-    params = relu_softmax.init(jax.random.key(2), SIZES)
+    params = random_layers((20, 10))
     predict_all = jax.jit(training.make_predict(relu_softmax.predict, batch_size=4))
     images = random_batch(11).image
     whole = jax.jit(relu_softmax.predict)(params, images)
