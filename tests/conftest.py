@@ -25,6 +25,7 @@ from jax.experimental.compilation_cache import compilation_cache
 from experiments.kit import command
 from jaxnets import data, process
 from jaxnets.data import Dataset, tfds
+from jaxnets.data import cache as data_cache
 from jaxnets.data import digits as bundled
 from jaxnets.errors import InputError
 
@@ -110,19 +111,31 @@ def pytest_sessionfinish() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _own_folders(tmp_path_factory: pytest.TempPathFactory):
-    """Caches of the user are left alone; MNIST is read where it is prepared."""
+def _own_folders(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory):
+    """Caches of the user are left alone; MNIST is read where it is prepared.
+
+    Compiled programs are shared by pytest-xdist's processes, and kept by pytest's cache
+    for the next session: compiling takes most of a first session's time.
+    """
+    shared = _folder_of_all_workers(tmp_path_factory)
+    cache = getattr(pytestconfig, "cache", None)
+    compiled = cache.mkdir("compiled") if cache else shared / "compiled"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XDG_CACHE_HOME", str(compiled))
         patch.setenv("MPLCONFIGDIR", matplotlib.get_cachedir())  # a list of fonts
         if not os.environ.get("TFDS_DATA_DIR"):
-            datasets = _folder_of_all_workers(tmp_path_factory) / "datasets"
-            datasets.mkdir(exist_ok=True)
+            datasets = shared / "datasets"
+            (datasets / "jaxnets").mkdir(parents=True, exist_ok=True)
             if _mnist_is_prepared():
-                with contextlib.suppress(FileExistsError):  # the other process did it
-                    (datasets / "mnist").symlink_to(USERS_DATASETS / "mnist")
+                decoded = data_cache.path(USERS_DATASETS, "mnist")
+                for path in (USERS_DATASETS / "mnist", decoded):
+                    link = datasets / path.relative_to(USERS_DATASETS)
+                    if path.exists():
+                        with contextlib.suppress(FileExistsError):  # by another process
+                            link.symlink_to(path)
             patch.setenv("TFDS_DATA_DIR", str(datasets))
         command.configure()  # as programs do: what compiles long compiles once
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.01)
         compilation_cache.reset_cache()  # so that the new folder counts
         yield
 
