@@ -12,12 +12,12 @@ import pytest
 from jax.experimental.compilation_cache import compilation_cache
 from small import (
     BATCH_SIZE,
-    SIZES,
     TRAIN,
     VALIDATION,
     loop_of_steps,
     make_plain_step,
     random_batch,
+    random_layers,
     rows_of,
 )
 
@@ -35,7 +35,8 @@ EMPTY = rows_of(VALIDATION, slice(0))
 
 
 def fresh_state(tx=TX):
-    return training.start(relu_softmax.init(jax.random.key(0), SIZES), tx)
+    """Softmax regression, which compiles soon."""
+    return training.start(random_layers((20, 10)), tx)
 
 
 def fit(
@@ -107,7 +108,7 @@ def test_what_an_epoch_tells(straight):
         # Oracle: an evaluation of its own; float32, compiled apart.
         (held_out,) = epoch.held_out
         chex.assert_trees_all_close(
-            held_out, evaluate(epoch.state.params, VALIDATION), rtol=1e-6
+            held_out, evaluate(epoch.state.params, VALIDATION), rtol=1e-5
         )
         for number in (*epoch.train, *held_out):
             assert isinstance(number, np.ndarray | np.generic)  # nothing on a device
@@ -278,12 +279,6 @@ def test_divergence_names_the_epoch_and_the_loss():
         next(epochs)
 
 
-def test_divergence_of_a_network_by_its_learning_rate():
-    tx = optax.sgd(1e30)  # the second step overflows float32
-    with pytest.raises(NonFiniteLoss, match=r"the loss is (nan|inf) in epoch 1$"):
-        next(fit(fresh_state(tx), tx=tx))
-
-
 def test_divergence_on_a_held_out_set_alone():
     # Its loss is not finite, though every weight is.
     tx = steps_of([1e30])
@@ -351,12 +346,11 @@ def test_parameters_may_be_any_pytree():
         return Prediction(jnp.argmax(outputs, axis=-1), jax.nn.softmax(outputs))
 
     tx = optax.adam(0.01)
-    kernel = 0.1 * jax.random.normal(jax.random.key(0), (20, 10))
-    params = {"layers": {"first": kernel}, "gain": jnp.ones(10)}
-    *_, epoch = fit(training.start(params, tx), loss_fn=loss_fn, tx=tx, num_epochs=30)
+    (layer,) = random_layers((20, 10))
+    params = {"layers": {"first": 0.1 * layer.kernel}, "gain": np.ones(10, np.float32)}
+    state, train = training.start(params, tx), rows_of(TRAIN, slice(20))
+    *_, epoch = fit(state, loss_fn=loss_fn, tx=tx, train=train, num_epochs=30)
     chex.assert_trees_all_equal_structs(epoch.state.params, params)
     predict_all = jax.jit(training.make_predict(predict, batch_size=4))
     prediction = predict_all(epoch.state.params, TRAIN.image)
     assert np.mean(prediction.label == TRAIN.label) > 0.5  # a guess: 0.1
-    _, totals = loss_fn(epoch.state.params, TRAIN)
-    assert totals.correct == np.sum(prediction.label == TRAIN.label)
