@@ -68,7 +68,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "keras: needs TensorFlow; skipped, saying why, where it is not"
     )
-    config.addinivalue_line("markers", "drawn: nothing; to be removed")
     config.addinivalue_line("filterwarnings", "error")
 
 
@@ -160,17 +159,6 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch):
             raise end
 
     monkeypatch.setattr(process, "iterate", iterate)
-
-
-# For test files that are still to be rewritten.
-@pytest.fixture
-def optimized():
-    """Every program is compiled as for users."""
-
-
-@pytest.fixture
-def undrawn():
-    """Figures are drawn."""
 
 
 def _folder_of_all_workers(tmp_path_factory: pytest.TempPathFactory) -> Path:
