@@ -10,48 +10,17 @@ says so.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, make_dataclass, replace
-from importlib.util import find_spec
+from dataclasses import asdict
 from typing import Any
 
 from experiments.compare import results, sections
+from experiments.compare.settings import Config, Settings, choose_recipes
 from experiments.kit.command import run_command
-from experiments.kit.options import Options
 from experiments.kit.progress import Progress
 from experiments.kit.run import Row, Run
-from jaxnets import models, training
-from jaxnets.errors import InputError
-from jaxnets.models import MODELS
+from jaxnets import models
 from jaxnets.neurons import ten_class
 from jaxnets.types import Prediction, Recipe
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings(Options):
-    """What to compare; every published setting can be overridden."""
-
-    models: tuple[str, ...] = (
-        "sigmoid_mse",
-        "relu_softmax",
-        "keras_dense",
-        "flax_dense",
-    )
-    """Which networks to train, in this order; row_rnn is a fifth."""
-    epochs: int | None = None
-    """Epochs of every model, in place of each one's own."""
-    seed: int = 3
-    """Decides the initial weights and the order of the images."""
-
-
-# The settings, and a field for each model's recipe.
-Config = make_dataclass(
-    "Config",
-    [(model.name, Recipe, field(default=model.recipe)) for model in MODELS.values()],
-    bases=(Settings,),
-    frozen=True,
-    kw_only=True,
-)
-Config.__doc__ = Settings.__doc__
 
 
 def main(config: Settings) -> dict[str, Any]:
@@ -75,27 +44,6 @@ def main(config: Settings) -> dict[str, Any]:
         ),
         sections=sections.of(run, recipes, comparison),
     )
-
-
-def choose_recipes(config: Settings) -> dict[str, Recipe]:
-    """The recipe of each model; InputError where one makes no sense."""
-    if not config.models or len(set(config.models)) < len(config.models):
-        raise InputError(f"models {config.models} must be one or more, each once")
-    training.require_seed(config.seed)
-    recipes = {}
-    for name in config.models:
-        trains_keras = models.get(name).framework == "keras" and not config.redraw
-        if trains_keras and not find_spec("tensorflow"):
-            raise InputError(
-                f"{name} needs tensorflow, which is not installed; install it, or name "
-                "the other models by --models"
-            )
-        recipe: Recipe = getattr(config, name)
-        if config.epochs is not None:
-            recipe = replace(recipe, num_epochs=config.epochs)
-        models.validate_recipe(name, recipe)
-        recipes[name] = recipe
-    return recipes
 
 
 def measure(run: Run[Settings], recipes: Mapping[str, Recipe]) -> Iterator[Row]:

@@ -1,11 +1,11 @@
 """What `jaxnets.diagnose` says of the runs of a comparison."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
 
+from experiments.compare.settings import Settings
 from experiments.kit.run import Row
 from experiments.kit.run import Run as ExperimentRun
 from jaxnets import training
@@ -13,14 +13,11 @@ from jaxnets.diagnose import Finding, Run, diagnose
 from jaxnets.models import Model
 from jaxnets.types import Batch, Params, Recipe
 
-if TYPE_CHECKING:
-    from experiments.compare.__main__ import Settings
-
 
 def of_model(
     model: Model,
     recipe: Recipe,
-    run: "ExperimentRun[Settings]",
+    run: ExperimentRun[Settings],
     *,
     rows: Sequence[Row],
     params: Params,

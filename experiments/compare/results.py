@@ -3,12 +3,13 @@
 import csv
 from collections.abc import Mapping
 from statistics import median
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from experiments.compare import diagnosis
+from experiments.compare.settings import Settings
 from experiments.kit import statistics
 from experiments.kit.numbers import finite
 from experiments.kit.run import Row, Run
@@ -16,9 +17,6 @@ from jaxnets.errors import InputError
 from jaxnets.models import MODELS
 from jaxnets.training import Epoch
 from jaxnets.types import Params, Prediction, Recipe, num_params
-
-if TYPE_CHECKING:
-    from experiments.compare.__main__ import Settings
 
 PREDICTIONS = "predictions.csv"
 
@@ -67,7 +65,7 @@ def in_words(row: Row) -> str:
 
 
 def write_predictions(
-    run: "Run[Settings]", predictions: Mapping[str, Prediction]
+    run: Run[Settings], predictions: Mapping[str, Prediction]
 ) -> None:
     """`predictions.csv`: a row an image, with each model's class and probability."""
     header = ["index", "label"]
@@ -81,7 +79,7 @@ def write_predictions(
     run.write_csv(PREDICTIONS, [*header, "dataset"], zip(*columns, strict=True))
 
 
-def read_predictions(run: "Run[Settings]") -> dict[str, Answers]:
+def read_predictions(run: Run[Settings]) -> dict[str, Answers]:
     """The models that were tested, with what `write_predictions` wrote."""
     file = run.path / PREDICTIONS
     if not file.exists():
@@ -100,13 +98,13 @@ def read_predictions(run: "Run[Settings]") -> dict[str, Answers]:
 
 
 def rows_by_model(
-    run: "Run[Settings]", recipes: Mapping[str, Recipe]
+    run: Run[Settings], recipes: Mapping[str, Recipe]
 ) -> dict[str, list[Row]]:
     """Every model's rows, epoch after epoch."""
     return {name: [row for row in run.rows if row["model"] == name] for name in recipes}
 
 
-def read_params(run: "Run[Settings]", name: str, recipe: Recipe) -> Params:
+def read_params(run: Run[Settings], name: str, recipe: Recipe) -> Params:
     """A model's parameters after its last epoch; InputError where they are gone."""
     network = MODELS[name].network
     like = jax.eval_shape(lambda: network.init(jax.random.key(0), recipe.layer_sizes))
@@ -116,7 +114,7 @@ def read_params(run: "Run[Settings]", name: str, recipe: Recipe) -> Params:
     return params
 
 
-def comparison(run: "Run[Settings]", recipes: Mapping[str, Recipe]) -> dict[str, Any]:
+def comparison(run: Run[Settings], recipes: Mapping[str, Recipe]) -> dict[str, Any]:
     """The content of `results.json`: every model that was tested, and the rest."""
     rows = rows_by_model(run, recipes)
     answers = read_predictions(run)
@@ -155,7 +153,7 @@ def model_result(
     recipe: Recipe,
     rows: list[Row],
     right: np.ndarray,
-    run: "Run[Settings]",
+    run: Run[Settings],
 ) -> dict[str, Any]:
     """A finished model's entry in `results.json`."""
     model, last = MODELS[name], rows[-1]

@@ -2,23 +2,21 @@
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from experiments.compare import tables
 from experiments.compare.results import read_params, read_predictions, rows_by_model
+from experiments.compare.settings import Settings
 from experiments.kit.page import Picture, Table
 from experiments.kit.progress import console
 from experiments.kit.run import Run
 from jaxnets.types import Recipe
 
-if TYPE_CHECKING:
-    from experiments.compare.__main__ import Settings
-
 FIRST_IMAGES = 20  # of the test set
 
 
 def of(
-    run: "Run[Settings]", recipes: Mapping[str, Recipe], results: Mapping[str, Any]
+    run: Run[Settings], recipes: Mapping[str, Recipe], results: Mapping[str, Any]
 ) -> Iterator[Table | Picture]:
     """Tables and pictures; none where no model was tested."""
     for name, rest in results["unfinished"].items():
@@ -39,7 +37,7 @@ def of(
     yield tables.first_images(answers, labels, FIRST_IMAGES)
 
 
-def _pictures(run: "Run[Settings]", recipes: Mapping[str, Recipe]) -> list[Picture]:
+def _pictures(run: Run[Settings], recipes: Mapping[str, Recipe]) -> list[Picture]:
     from experiments.compare import figures  # loads Matplotlib
 
     answers = read_predictions(run)
