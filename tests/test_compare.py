@@ -23,6 +23,7 @@ from PIL import Image
 
 from experiments.compare import __main__ as compare
 from experiments.compare import figures, results, sections, tables
+from experiments.compare import settings as compare_settings
 from experiments.compare.results import Answers
 from experiments.kit import folder, page
 from jaxnets import models
@@ -254,7 +255,9 @@ def test_the_figures_show_something(finished):
 
 def test_a_redrawn_run_is_the_same_without_training(finished, monkeypatch, capsys):
     monkeypatch.setattr(models, "train_and_test", None)
-    monkeypatch.setattr(compare, "find_spec", lambda name: None)  # no TensorFlow either
+    monkeypatch.setattr(
+        compare_settings, "find_spec", lambda name: None
+    )  # no TensorFlow either
     path = finished.base / "copy"
     shutil.copytree(finished.path, path)
     for name in ("report.html", *(f"{figure}.png" for figure in FIGURES)):
@@ -456,7 +459,7 @@ def test_bad_settings_are_refused_before_anything_is_written(
 
 
 def test_keras_is_refused_early_where_tensorflow_is_not(tmp_path, monkeypatch):
-    monkeypatch.setattr(compare, "find_spec", lambda name: None)
+    monkeypatch.setattr(compare_settings, "find_spec", lambda name: None)
     with pytest.raises(InputError, match="keras_dense needs tensorflow"):
         compare.main(quick(tmp_path / "run", models=("keras_dense",)))
     assert not (tmp_path / "run").exists()
