@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 RESOLUTION = 110  # dots per inch
+QUICK = {
+    "compress_level": 1
+}  # a tenth larger than at the usual 6, in a third of the time
 
 
 class Table(NamedTuple):
@@ -60,7 +63,7 @@ def draw(picture: Picture, dataset: str) -> Drawn:
             engine.execute(figure)
         figure.set_layout_engine(None)
     stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=RESOLUTION)
+    figure.savefig(stream, format="png", dpi=RESOLUTION, pil_kwargs=QUICK)
     return Drawn(picture.name, picture.title, picture.caption, stream.getvalue())
 
 
