@@ -112,7 +112,7 @@ def guess_loss(cost: Cost, labels: np.ndarray) -> float:
 
 def guess_accuracy(labels: np.ndarray) -> float:
     """The greatest accuracy of one constant answer: the commonest label's share."""
-    return float(np.bincount(labels).max() / len(labels))
+    return float(np.max(np.bincount(labels)) / len(labels))
 
 
 def flat_share(cost: Cost, hidden: Sequence[np.ndarray]) -> float:
