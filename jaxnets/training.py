@@ -309,10 +309,9 @@ def fit(
             f"of epochs of {steps_per_epoch} steps; is the batch size another?"
         )
     run_epoch = make_run_epoch(loss_fn, tx, batch_size)
-    held_out = tuple(part for part in held_out)
 
     def epochs() -> Iterator[Epoch]:
-        data = jax.device_put((train, held_out))
+        data = jax.device_put((train, tuple(held_out)))
         numbers = range(first, num_epochs)
         evaluate_all = make_evaluate_all(loss_fn)
         for epoch, finite in run_epochs(
