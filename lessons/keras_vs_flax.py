@@ -21,7 +21,7 @@ import numpy as np
 
 from experiments.kit.command import run_command
 from experiments.kit.options import DataOptions
-from jaxnets import data, flax_dense, keras_dense, models, optimizers, training
+from jaxnets import flax_dense, keras_dense, models, optimizers, training
 from jaxnets.models import KERAS_DENSE
 from jaxnets.types import Batch, Params
 
@@ -58,9 +58,7 @@ def main(config: Config) -> dict[str, Any]:
     models.validate_recipe("keras_dense", recipe)
 
     # Data: the same for both.
-    dataset = data.load(
-        config.dataset, folder=config.mnist_dir, data_dir=config.data_dir
-    )
+    dataset = config.load()
     models.validate_fits("keras_dense", recipe, dataset)
     if dataset.notice:
         print(f"NOTICE: {dataset.notice}")

@@ -16,7 +16,7 @@ import optax
 
 from experiments.kit.command import run_command
 from experiments.kit.options import DataOptions
-from jaxnets import data, models, relu_softmax, training
+from jaxnets import models, relu_softmax, training
 from jaxnets.models import RELU_SOFTMAX
 
 RECIPE = RELU_SOFTMAX.recipe
@@ -45,9 +45,7 @@ def main(config: Config) -> dict[str, Any]:
     models.validate_recipe("relu_softmax", recipe)
 
     # Data: images as bytes, labels as numbers, moved to the device once.
-    dataset = data.load(
-        config.dataset, folder=config.mnist_dir, data_dir=config.data_dir
-    )
+    dataset = config.load()
     models.validate_fits("relu_softmax", recipe, dataset)
     if dataset.notice:
         print(f"NOTICE: {dataset.notice}")

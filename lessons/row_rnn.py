@@ -18,7 +18,7 @@ import jax.numpy as jnp
 
 from experiments.kit.command import run_command
 from experiments.kit.options import DataOptions
-from jaxnets import data, models, optimizers, pixels, row_rnn, training
+from jaxnets import models, optimizers, pixels, row_rnn, training
 from jaxnets.models import ROW_RNN
 from jaxnets.types import Batch, Layers
 
@@ -61,9 +61,7 @@ def main(config: Config) -> dict[str, Any]:
     models.validate_recipe("row_rnn", recipe)
 
     # Data: images as bytes, labels as numbers, in three parts.
-    dataset = data.load(
-        config.dataset, folder=config.mnist_dir, data_dir=config.data_dir
-    )
+    dataset = config.load()
     models.validate_fits("row_rnn", recipe, dataset)
     if dataset.notice:
         print(f"NOTICE: {dataset.notice}")

@@ -51,9 +51,7 @@ def main(config: Config) -> dict[str, Any]:
     models.validate_recipe("sigmoid_mse", recipe)
 
     # Data: images as bytes, labels as numbers, in three parts.
-    dataset = data.load(
-        config.dataset, folder=config.mnist_dir, data_dir=config.data_dir
-    )
+    dataset = config.load()
     models.validate_fits("sigmoid_mse", recipe, dataset)
     if dataset.notice:
         print(f"NOTICE: {dataset.notice}")

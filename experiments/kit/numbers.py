@@ -15,6 +15,10 @@ def finites(values: Any) -> list[float | None]:
     return [finite(value) for value in np.asarray(values, float).tolist()]
 
 
-def text(value: float | None, form: str) -> str:
-    """The number in a table, `format`ted; "-" where there is none."""
-    return "-" if value is None else format(value, form)
+def text(value: Any, form: str) -> str:
+    """A number as `format` writes it, a pair as "low to high", None as "-"."""
+    if value is None:
+        return "-"
+    if isinstance(value, list | tuple):
+        return " to ".join(text(end, form) for end in value)
+    return format(value, form)

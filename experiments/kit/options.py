@@ -3,11 +3,13 @@
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from jaxnets import data
+from jaxnets.errors import InputError
 from jaxnets.files import absolute
 
 Config = TypeVar("Config")
@@ -30,6 +32,10 @@ class DataOptions:
             if path is not None:
                 object.__setattr__(self, field, absolute(path))
 
+    def load(self) -> data.Dataset:
+        """Load the data; raises as `jaxnets.data.load`."""
+        return data.load(self.dataset, folder=self.mnist_dir, data_dir=self.data_dir)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options(DataOptions):
@@ -46,6 +52,41 @@ class Options(DataOptions):
     redraw: Path | None = None
     """Folder of an earlier run: make its tables, figures and page anew, without
     training. Other options are those of that run."""
+
+    def load(self) -> data.Dataset:
+        """Load the data; raises as `jaxnets.data.load`."""
+        dataset = data.load(
+            self.dataset,
+            folder=self.mnist_dir,
+            data_dir=self.data_dir,
+            validation_examples=self.validation_examples,
+        )
+        if self.examples is None:
+            return dataset
+        return data.first_examples(dataset, self.examples)
+
+
+def require_at_least(config: object, **least: float) -> None:
+    """Raise InputError where a number, or one of several, is below its least.
+
+    Args:
+      config: with these options; None is passed by.
+      least: by the option's name.
+    """
+    for name, minimum in least.items():
+        value = getattr(config, name)
+        numbers = value if isinstance(value, tuple) else (value,)
+        if any(number is not None and not number >= minimum for number in numbers):
+            raise InputError(f"{name}={value} must be at least {minimum}")
+
+
+def require_names(config: object, option: str, known: Iterable[str]) -> None:
+    """Raise InputError unless an option names one or more of those known, each once."""
+    names, known = getattr(config, option), list(known)
+    if not names or len(set(names)) < len(names) or not set(names) <= set(known):
+        raise InputError(
+            f"{option}={names} must be one or more of {', '.join(known)}, each once"
+        )
 
 
 def from_json(config_type: type[Config], stored: Mapping[str, Any]) -> Config:

@@ -3,11 +3,13 @@
 import base64
 import contextlib
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from experiments.kit.numbers import text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,6 +28,33 @@ class Table(NamedTuple):
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     on_screen: bool = True
+
+
+def table(
+    title: str,
+    caption: str,
+    entries: Iterable[Any],
+    columns: Mapping[str, "str | Callable[[Any], str]"],
+    *,
+    on_screen: bool = True,
+) -> Table:
+    """A table with a row an entry.
+
+    Args:
+      title, caption, on_screen: as in `Table`.
+      entries: mappings, or what `columns` have functions for.
+      columns: by their heading, in their order: "key" or "key:format" of an entry's
+        value, written as `numbers.text` does; or a function of the entry.
+    """
+    rows = [[_cell(entry, column) for column in columns.values()] for entry in entries]
+    return Table(title, caption, list(columns), rows, on_screen)
+
+
+def _cell(entry: Any, column: "str | Callable[[Any], str]") -> str:
+    if callable(column):
+        return column(entry)
+    key, _, form = column.partition(":")
+    return text(entry[key], form)
 
 
 class Picture(NamedTuple):

@@ -75,7 +75,7 @@ class Run(Generic[Config]):
         output = config.output or folder.default_path(name)
         folder.require_free(output, overwrite=config.overwrite)
         device = _device_name()
-        dataset = _load(config)
+        dataset = config.load()
         head = {
             "experiment": name,
             "dataset": dataset.name,
@@ -104,7 +104,7 @@ class Run(Generic[Config]):
         given = {key: value for key, value in here.items() if value is not None}
         config = from_json(type(config), {**stored, **given, "redraw": path})
         head = stored["head"]
-        dataset = _load(config)._replace(notice=head["notice"])
+        dataset = config.load()._replace(notice=head["notice"])
         run = cls(name, config, dataset, head)
         run.path = path
         run._until_published.callback(lock.release)
@@ -315,18 +315,6 @@ class Run(Generic[Config]):
     ) -> None:
         """Write a table with a header line."""
         folder.write_csv(self.path / name, header, rows)
-
-
-def _load(config: Options) -> data.Dataset:
-    dataset = data.load(
-        config.dataset,
-        folder=config.mnist_dir,
-        data_dir=config.data_dir,
-        validation_examples=config.validation_examples,
-    )
-    if config.examples is not None:
-        dataset = data.first_examples(dataset, config.examples)
-    return dataset
 
 
 def _load_what_draws() -> None:
