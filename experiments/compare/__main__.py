@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from experiments.compare import results, sections
+from experiments.compare import page, results
 from experiments.compare.settings import Config, Settings, choose_recipes
 from experiments.kit.command import run_command
 from experiments.kit.progress import Progress
@@ -32,17 +32,18 @@ def main(config: Settings) -> dict[str, Any]:
     for name, recipe in recipes.items():
         models.validate_fits(name, recipe, run.data)
     run.record(measure(run, recipes))
-    comparison = results.comparison(run, recipes)
+    answers = results.read_predictions(run)
+    params = results.read_params(run, recipes, answers)
+    content = results.comparison(run, recipes, answers, params)
     return run.publish(
-        comparison,
+        content,
         title="Neural networks on handwritten digits",
         lead=(
-            f"{len(comparison['models'])} networks, the same "
-            f"{len(run.data.train.label):,} training images of {run.data.name}, the "
-            f"same {len(run.data.test.label):,} test images, opened once, after the "
-            "last epoch."
+            f"{len(answers)} networks, the same {len(run.data.train.label):,} training "
+            f"images of {run.data.name}, the same {len(run.data.test.label):,} test "
+            "images, opened once, after the last epoch."
         ),
-        sections=sections.of(run, recipes, comparison),
+        sections=page.sections(run, content, answers, params),
     )
 
 

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from experiments.compare.page import confusion_matrix
 from experiments.compare.results import Answers, accuracy
-from experiments.compare.tables import confusion_matrix
 from experiments.kit.figures import COLORS, new_figure, whole_epochs
 from experiments.kit.run import Row
 from jaxnets.types import Batch, Params

@@ -1,7 +1,8 @@
 """The numbers of a comparison: rows of epochs, predictions, and what follows."""
 
 import csv
-from collections.abc import Mapping
+import functools
+from collections.abc import Iterable, Mapping
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from experiments.kit import statistics
 from experiments.kit.numbers import finite
 from experiments.kit.run import Row, Run
 from jaxnets.errors import InputError
-from jaxnets.models import MODELS
+from jaxnets.models import MODELS, Model
 from jaxnets.training import Epoch
 from jaxnets.types import Params, Prediction, Recipe, num_params
 
@@ -64,6 +65,11 @@ def in_words(row: Row) -> str:
     )
 
 
+def rows_of(run: Run[Settings], name: str) -> list[Row]:
+    """A model's rows, epoch after epoch."""
+    return [row for row in run.rows if row["model"] == name]
+
+
 def write_predictions(
     run: Run[Settings], predictions: Mapping[str, Prediction]
 ) -> None:
@@ -97,41 +103,52 @@ def read_predictions(run: Run[Settings]) -> dict[str, Answers]:
     }
 
 
-def rows_by_model(
-    run: Run[Settings], recipes: Mapping[str, Recipe]
-) -> dict[str, list[Row]]:
-    """Every model's rows, epoch after epoch."""
-    return {name: [row for row in run.rows if row["model"] == name] for name in recipes}
-
-
-def read_params(run: Run[Settings], name: str, recipe: Recipe) -> Params:
-    """A model's parameters after its last epoch; InputError where they are gone."""
-    network = MODELS[name].network
-    like = jax.eval_shape(lambda: network.init(jax.random.key(0), recipe.layer_sizes))
-    params = run.read_weights(name, like)
-    if params is None:
-        raise InputError(f"{run.path} has no weights of {name}; run it anew")
+def read_params(
+    run: Run[Settings], recipes: Mapping[str, Recipe], names: Iterable[str]
+) -> dict[str, Params]:
+    """Models' parameters after their last epoch; InputError where they are gone."""
+    params = {}
+    for name in names:
+        init, sizes = MODELS[name].network.init, recipes[name].layer_sizes
+        like = jax.eval_shape(functools.partial(init, jax.random.key(0), sizes))
+        params[name] = run.read_weights(name, like)
+        if params[name] is None:
+            raise InputError(f"{run.path} has no weights of {name}; run it anew")
     return params
 
 
-def comparison(run: Run[Settings], recipes: Mapping[str, Recipe]) -> dict[str, Any]:
+def comparison(
+    run: Run[Settings],
+    recipes: Mapping[str, Recipe],
+    answers: Mapping[str, Answers],
+    params: Mapping[str, Params],
+) -> dict[str, Any]:
     """The content of `results.json`: every model that was tested, and the rest."""
-    rows = rows_by_model(run, recipes)
-    answers = read_predictions(run)
+    rows = {name: rows_of(run, name) for name in recipes}
     labels = run.data.test.label
     right = {name: answer.label == labels for name, answer in answers.items()}
-    baselines = run.kept("baselines")
+    on_mnist = run.data.name == "mnist"
     return {
         "seed": run.config.seed,
-        "zero_line": baselines,
+        "zero_line": run.kept("baselines"),
         "models": {
-            name: model_result(name, recipes[name], rows[name], right[name], run)
+            name: {
+                **model_result(MODELS[name], recipes[name], rows[name], right[name]),
+                "num_params": num_params(params[name]),
+                "reported_accuracy": MODELS[name].reported if on_mnist else None,
+            }
             for name in answers
         },
         "ties": statistics.ties(right),
         "unfinished": {
-            name: unfinished(recipes[name], rows[name])
-            for name in recipes
+            name: {
+                "epochs_done": len(rows[name]),
+                "epochs": recipe.num_epochs,
+                "validation_accuracy": (
+                    rows[name][-1]["validation_accuracy"] if rows[name] else None
+                ),
+            }
+            for name, recipe in recipes.items()
             if name not in answers
         },
         "diagnosis": {
@@ -140,33 +157,29 @@ def comparison(run: Run[Settings], recipes: Mapping[str, Recipe]) -> dict[str, A
                 recipes[name],
                 run,
                 rows=rows[name],
-                params=read_params(run, name, recipes[name]),
-                answers=answers[name].label,
+                params=params[name],
+                answers=answer.label,
             )
-            for name in answers
+            for name, answer in answers.items()
         },
     }
 
 
 def model_result(
-    name: str,
-    recipe: Recipe,
-    rows: list[Row],
-    right: np.ndarray,
-    run: Run[Settings],
+    model: Model, recipe: Recipe, rows: list[Row], right: np.ndarray
 ) -> dict[str, Any]:
-    """A finished model's entry in `results.json`."""
-    model, last = MODELS[name], rows[-1]
-    correct, seen = int(right.sum()), len(right)
+    """What a finished model's rows and answers say, for `results.json`."""
+    last, correct, seen = rows[-1], int(right.sum()), len(right)
     seconds = [row["seconds"] for row in rows]
     compile_seconds = last["compile_seconds"]
     steady, train_seconds = seconds, sum(seconds)
     if model.framework == "keras":  # it compiles within its first epoch
-        compile_seconds, steady = first_epoch_excess(seconds), seconds[1:]
-        train_seconds -= compile_seconds or 0.0
+        compile_seconds, steady = None, seconds[1:]
+        if steady and seconds[0] > median(steady):  # else it cannot be told
+            compile_seconds = seconds[0] - median(steady)
+            train_seconds -= compile_seconds
     return {
         "layer_sizes": list(recipe.layer_sizes),
-        "num_params": num_params(read_params(run, name, recipe)),
         "epochs": recipe.num_epochs,
         "batch_size": recipe.batch_size,
         "optimizer": recipe.optimizer,
@@ -180,24 +193,4 @@ def model_result(
         "compile_cached": last["compile_cached"],
         "train_seconds": train_seconds,
         "epoch_seconds_median": finite(median(steady)) if steady else None,
-        "reported_accuracy": model.reported if run.data.name == "mnist" else None,
-    }
-
-
-def first_epoch_excess(seconds: list[float]) -> float | None:
-    """What the first epoch took longer than the later ones.
-
-    None where that cannot be told: there is no later one, or they took longer.
-    """
-    if len(seconds) < 2 or seconds[0] <= median(seconds[1:]):
-        return None
-    return seconds[0] - median(seconds[1:])
-
-
-def unfinished(recipe: Recipe, rows: list[Row]) -> dict[str, Any]:
-    """What `results.json` says of a model that was cut short."""
-    return {
-        "epochs_done": len(rows),
-        "epochs": recipe.num_epochs,
-        "validation_accuracy": rows[-1]["validation_accuracy"] if rows else None,
     }

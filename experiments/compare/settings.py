@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, make_dataclass, replace
 from importlib.util import find_spec
 
-from experiments.kit.options import Options
+from experiments.kit.options import Options, require_names
 from jaxnets import models, training
 from jaxnets.errors import InputError
 from jaxnets.models import MODELS
@@ -40,12 +40,11 @@ Config.__doc__ = Settings.__doc__
 
 def choose_recipes(config: Settings) -> dict[str, Recipe]:
     """The recipe of each model; InputError where one makes no sense."""
-    if not config.models or len(set(config.models)) < len(config.models):
-        raise InputError(f"models {config.models} must be one or more, each once")
+    require_names(config, "models", MODELS)
     training.require_seed(config.seed)
     recipes = {}
     for name in config.models:
-        trains_keras = models.get(name).framework == "keras" and not config.redraw
+        trains_keras = MODELS[name].framework == "keras" and not config.redraw
         if trains_keras and not find_spec("tensorflow"):
             raise InputError(
                 f"{name} needs tensorflow, which is not installed; install it, or name "

@@ -48,6 +48,7 @@ class Run(Generic[Config]):
         self.status = "complete"
         self._settings: Mapping[str, Any] = {}
         self._error: BaseException | None = None  # what ended the recording
+        self._preparation: threading.Thread | None = None  # of drawing
         # The folder's lock, and signals that wait from the last row on.
         self._until_published = contextlib.ExitStack()
 
@@ -127,7 +128,8 @@ class Run(Generic[Config]):
         if self.config.redraw is not None:
             return
         self._begin()
-        threading.Thread(target=_load_what_draws, daemon=True).start()
+        self._preparation = threading.Thread(target=_prepare_to_draw, daemon=True)
+        self._preparation.start()
         try:
             self._keep(rows)
         except KeyboardInterrupt as error:  # `Stopped` too
@@ -198,6 +200,8 @@ class Run(Generic[Config]):
         with self._until_published:
             content = {**self.head, "status": self.status, **results}
             self.write_json(RESULTS, content)
+            if self._preparation:  # Matplotlib draws in one thread at a time
+                self._preparation.join()
             made, failures = self._make(sections)
             for section in made:
                 if isinstance(section, Table) and section.on_screen:
@@ -317,10 +321,13 @@ class Run(Generic[Config]):
         folder.write_csv(self.path / name, header, rows)
 
 
-def _load_what_draws() -> None:
-    """Load Matplotlib, which is done while the networks train."""
+def _prepare_to_draw() -> None:
+    """Load what draws and does statistics, and its fonts, while the networks train."""
     with contextlib.suppress(Exception):  # it comes again where something is drawn
-        import_module("experiments.kit.figures")
+        import_module("scipy.special")
+        figure, [[axes]] = import_module("experiments.kit.figures").new_figure()
+        axes.set(xlabel="$10^0$", yscale="log")
+        page.draw(Picture("", "", "", lambda: figure), "")
 
 
 def versions() -> dict[str, str]:
