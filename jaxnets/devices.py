@@ -40,11 +40,8 @@ def compile_ahead(
     return lowered.compile()
 
 
-class CacheUse:
-    """What JAX's persistent cache did while `cache_use` was watching."""
-
-    def __init__(self) -> None:
-        self.events: Counter[str] = Counter()
+class CacheUse(Counter[str]):
+    """Events of JAX's persistent cache, counted while `cache_use` watched."""
 
     @property
     def all_hits(self) -> bool:
@@ -52,8 +49,7 @@ class CacheUse:
 
         One that compiles too fast to be worth keeping counts as neither.
         """
-        hits = self.events[f"{EVENTS}/cache_hits"]
-        return hits > 0 and self.events[f"{EVENTS}/cache_misses"] == 0
+        return bool(self[f"{EVENTS}/cache_hits"] and not self[f"{EVENTS}/cache_misses"])
 
 
 @contextlib.contextmanager
@@ -62,7 +58,7 @@ def cache_use() -> Iterator[CacheUse]:
     use = CacheUse()
 
     def count(event: str, **_: object) -> None:
-        use.events[event] += 1
+        use[event] += 1
 
     jax.monitoring.register_event_listener(count)
     try:
@@ -72,10 +68,7 @@ def cache_use() -> Iterator[CacheUse]:
 
 
 def program_bytes(program: Any) -> int | None:
-    """Device memory that a compiled program takes by the compiler's own account.
-
-    Its arguments, its results and everything in between; None where it is not told.
-    """
+    """Device memory of a compiled program, arguments and results included; or None."""
     analysis = getattr(program, "memory_analysis", lambda: None)()
     if analysis is None:
         return None
@@ -89,16 +82,11 @@ def program_bytes(program: Any) -> int | None:
 
 def device_bytes() -> int | None:
     """Memory of one device that JAX may use; None where it is not told."""
-    statistics = jax.local_devices()[0].memory_stats() or {}
-    return statistics.get("bytes_limit")
+    return (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
 
 
 def require_device() -> jax.Device:
-    """The first device.
-
-    Raises:
-      InputError: JAX finds none of the platform that was asked for.
-    """
+    """The first device; InputError where JAX finds none of the platform asked for."""
     try:
         return jax.devices()[0]
     except (RuntimeError, AssertionError) as error:

@@ -19,7 +19,7 @@ from jaxnets import devices, training
 from jaxnets.data.checks import NUM_CLASSES
 from jaxnets.errors import InputError
 from jaxnets.training import Epoch
-from jaxnets.types import Array, Batch, LossFn, Params, TrainState
+from jaxnets.types import Array, Batch, LossFn, Params, Totals, TrainState
 
 AXIS = "seed"
 PER_SEED, SHARED = jax.P(AXIS), jax.P()
@@ -67,110 +67,70 @@ def fit_many(
       InputError: when called: data or settings make no sense, there is no seed or one
         is out of range, or there is not a rate for each.
     """
-    training.require_data(
-        train,
-        held_out,
-        batch_size=batch_size,
-        num_epochs=num_epochs,
-        num_classes=num_classes,
-    )
-    _require_seeds(seeds)
-    if learning_rates is not None and len(learning_rates) != len(seeds):
-        raise InputError(
-            f"{len(learning_rates)} learning rates for {len(seeds)} seeds; give one "
-            "for each"
-        )
-    network = _Networks(init, loss_fn, tx, batch_size, learning_rates is not None)
-    return _epochs(
-        network,
-        train,
-        tuple(held_out),
-        seeds=seeds,
-        learning_rates=learning_rates,
-        num_epochs=num_epochs,
-    )
-
-
-def _require_seeds(seeds: Sequence[int]) -> None:
+    training.require_data(train, held_out, batch_size, num_epochs, num_classes)
     if not len(seeds):
         raise InputError("seeds is empty; name one or more")
     for seed in seeds:
         training.require_seed(seed)
+    rates = np.zeros(len(seeds)) if learning_rates is None else learning_rates
+    make_tx: MakeOptimizer = tx if learning_rates is not None else lambda _: tx  # type: ignore
+    if len(rates) != len(seeds):
+        raise InputError(
+            f"{len(rates)} learning rates for {len(seeds)} seeds; give one for each"
+        )
+    run_epoch = _make_run_epoch(loss_fn, make_tx, batch_size)
+
+    def epochs() -> Iterator[Epoch]:
+        mesh = _mesh(len(seeds))
+        # One after the other: a program for all would take seconds to compile.
+        pairs = zip(seeds, np.asarray(rates, np.float32), strict=True)
+        begun = [_begin(init, make_tx, seed, rate) for seed, rate in pairs]
+        networks = jax.tree.map(lambda *leaves: jnp.stack(leaves), *begun)
+        state, own = jax.device_put(
+            jax.tree.map(partial(_pad, mesh), networks),
+            jax.NamedSharding(mesh, PER_SEED),
+        )
+        data = jax.device_put((train, tuple(held_out)), jax.NamedSharding(mesh, SHARED))
+        for epoch, _ in training.run_epochs(
+            run_epoch,
+            loss_fn,
+            state,
+            own,
+            data,
+            numbers=range(num_epochs),
+            spread=partial(_spread, mesh),
+        ):
+            if len(seeds) % mesh.size == 0:
+                yield epoch
+            else:
+                arrays = (epoch.state, epoch.train, epoch.held_out)
+                state, totals, checked = jax.tree.map(lambda a: a[: len(seeds)], arrays)
+                yield epoch._replace(state=state, train=totals, held_out=checked)
+
+    return epochs()
 
 
-class _Networks:
-    """The functions of one network, which `vmap` spreads over all of them.
+def _begin(
+    init: Init, make_tx: MakeOptimizer, seed: int, rate: Array
+) -> tuple[TrainState, tuple[jax.Array, Array]]:
+    """A network's state, and what else is its own: the key of its data, its rate."""
+    keys = training.run_keys(seed)
+    return training.start(init(keys.init), make_tx(rate)), (keys.data, rate)
 
-    `own` is what a network has for itself beside its state: the key of its data, and
-    its learning rates or a 0 in their place.
-    """
 
-    def __init__(
-        self,
-        init: Init,
-        loss_fn: LossFn,
-        tx: optax.GradientTransformation | MakeOptimizer,
-        batch_size: int,
-        has_rates: bool,
-    ) -> None:
-        self.init, self.loss_fn, self.batch_size = init, loss_fn, batch_size
-        self.evaluate_all = training.make_evaluate_all(loss_fn)
-        self.make_tx: MakeOptimizer = tx if has_rates else lambda _: tx  # type: ignore
-
-    def begin(self, seed: int, rates: Array) -> tuple[TrainState, jax.Array]:
-        keys = training.run_keys(seed)
-        state = training.start(self.init(keys.init), self.make_tx(rates))
-        return state, keys.data
+def _make_run_epoch(
+    loss_fn: LossFn, make_tx: MakeOptimizer, batch_size: int
+) -> training.RunEpoch:
+    """As `training.make_run_epoch`, with what is a network's own in the key's place."""
 
     def run_epoch(
-        self,
-        state: TrainState,
-        own: tuple[jax.Array, jax.Array],
-        epoch: jax.Array,
-        train: Batch,
-    ) -> Any:
-        key, rates = own
-        run_epoch = training.make_run_epoch(
-            self.loss_fn, self.make_tx(rates), self.batch_size
-        )
-        return run_epoch(state, key, epoch, train)
+        state: TrainState, own: tuple[jax.Array, Array], epoch: jax.Array, train: Batch
+    ) -> tuple[TrainState, Totals, jax.Array]:
+        key, rate = own
+        run_one = training.make_run_epoch(loss_fn, make_tx(rate), batch_size)
+        return run_one(state, key, epoch, train)
 
-
-def _epochs(
-    network: _Networks,
-    train: Batch,
-    held_out: tuple[Batch, ...],
-    *,
-    seeds: Sequence[int],
-    learning_rates: Array | None,
-    num_epochs: int,
-) -> Iterator[Epoch]:
-    mesh = _mesh(len(seeds))
-    rates = np.zeros(len(seeds), np.float32)
-    if learning_rates is not None:
-        rates = np.asarray(learning_rates, np.float32)
-    # One after the other: a program for all would take seconds to compile.
-    begun = [network.begin(seed, rate) for seed, rate in zip(seeds, rates, strict=True)]
-    networks = jax.tree.map(lambda *leaves: jnp.stack(leaves), *begun)
-    per_seed = jax.NamedSharding(mesh, PER_SEED)
-    (states, data_keys), rates = jax.device_put(
-        jax.tree.map(partial(_pad, mesh), (networks, rates)), per_seed
-    )
-    data = jax.device_put((train, held_out), jax.NamedSharding(mesh, SHARED))
-    for epoch, _ in training.run_epochs(
-        _spread(network.run_epoch, mesh, 2),
-        _spread(network.evaluate_all, mesh, 1),
-        states,
-        (data_keys, rates),
-        data=data,
-        numbers=range(num_epochs),
-    ):
-        if len(seeds) % mesh.size == 0:
-            yield epoch
-        else:
-            arrays = (epoch.state, epoch.train, epoch.held_out)
-            state, totals, checked = jax.tree.map(lambda a: a[: len(seeds)], arrays)
-            yield epoch._replace(state=state, train=totals, held_out=checked)
+    return run_epoch
 
 
 def _mesh(num_networks: int) -> jax.sharding.Mesh:
@@ -186,16 +146,16 @@ def _pad(mesh: jax.sharding.Mesh, array: Array) -> Array:
 
 
 def _spread(
-    function: Callable[..., Any], mesh: jax.sharding.Mesh, num_per_seed: int
+    mesh: jax.sharding.Mesh, function: Callable[..., Any], num_own: int
 ) -> Callable[..., Any]:
-    """The function over networks: its first arguments differ, the others are shared."""
+    """The function over networks: the first arguments are their own, others shared."""
 
     def over_networks(*args: Any) -> Any:
-        shared = len(args) - num_per_seed
+        num_shared = len(args) - num_own
         mapped = jax.shard_map(
-            jax.vmap(function, in_axes=(0,) * num_per_seed + (None,) * shared),
+            jax.vmap(function, in_axes=(0,) * num_own + (None,) * num_shared),
             mesh=mesh,
-            in_specs=(PER_SEED,) * num_per_seed + (SHARED,) * shared,
+            in_specs=(PER_SEED,) * num_own + (SHARED,) * num_shared,
             out_specs=PER_SEED,
             check_vma=False,
         )
@@ -227,28 +187,26 @@ def num_at_once(
     """
     if memory_bytes is None:
         memory_bytes = devices.device_bytes()
+    one = jax.eval_shape(lambda: _begin(init, lambda _: tx, 0, np.float32(0)))
     if memory_bytes is None:
-        state = jax.eval_shape(lambda: training.start(init(jax.random.key(0)), tx))
-        size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+        size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(one[0]))
         return max(1, CACHE_BYTES // size) * len(jax.devices())
-    network = _Networks(init, loss_fn, tx, batch_size, has_rates=False)
-    one, two = (_program_bytes(network, train, count) for count in (1, 2))
-    room = memory_bytes * MEMORY_SHARE - one
-    return (1 + max(0, int(room // max(1, two - one)))) * len(jax.devices())
-
-
-def _program_bytes(network: _Networks, train: Batch, count: int) -> int:
-    """Memory of the program that trains `count` networks on one device."""
-    one = jax.eval_shape(lambda: network.begin(0, np.float32(0)))
-    states, data_keys = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct((count, *leaf.shape), leaf.dtype), one
+    over_networks = jax.vmap(
+        _make_run_epoch(loss_fn, lambda _: tx, batch_size), in_axes=(0, 0, None, None)
     )
-    rates = np.zeros(count, np.float32)
-    over_networks = jax.vmap(network.run_epoch, in_axes=(0, 0, None, None))
-    program = devices.compile_ahead(
-        over_networks, states, (data_keys, rates), np.int32(0), train
-    )
-    return devices.program_bytes(program) or 0
+
+    def bytes_of(count: int) -> int:
+        """Memory of the program that trains so many networks on one device."""
+        state, own = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct((count, *leaf.shape), leaf.dtype), one
+        )
+        program = devices.compile_ahead(over_networks, state, own, np.int32(0), train)
+        return devices.program_bytes(program) or 0
+
+    one_network, two_networks = bytes_of(1), bytes_of(2)
+    room = memory_bytes * MEMORY_SHARE - one_network
+    num_more = max(0, int(room // max(1, two_networks - one_network)))
+    return (1 + num_more) * len(jax.devices())
 
 
 def chunks(seeds: Sequence[int], at_once: int) -> list[Sequence[int]]:

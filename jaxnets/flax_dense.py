@@ -5,7 +5,6 @@ The module lives inside these functions only. Outside, its weights are the same
 reads and writes: no conversion and no `nnx.jit` in a training loop.
 """
 
-import functools
 import itertools
 
 import jax
@@ -14,14 +13,7 @@ from flax import nnx
 
 from jaxnets.losses import softmax_cross_entropy
 from jaxnets.pixels import to_vectors
-from jaxnets.types import (
-    Batch,
-    Dense,
-    Layers,
-    Prediction,
-    Totals,
-    count,
-)
+from jaxnets.types import Batch, Dense, Layers, Prediction, Totals, count
 
 
 class DenseNet(nnx.Module):
@@ -43,32 +35,19 @@ class DenseNet(nnx.Module):
         return output(vectors)
 
 
-def layer_sizes_of(params: Layers) -> tuple[int, ...]:
-    """Sizes from input to output, read from the kernels' shapes."""
-    return (params[0].kernel.shape[0], *(len(layer.bias) for layer in params))
-
-
 def init(key: jax.Array, layer_sizes: tuple[int, ...]) -> Layers:
     """Glorot uniform kernels (Glorot and Bengio 2010, equation 16), zero biases."""
-    model = DenseNet(layer_sizes, nnx.Rngs(key))
-    _, state = nnx.split(model)
+    _, state = nnx.split(DenseNet(layer_sizes, nnx.Rngs(key)))
     layers = nnx.to_pure_dict(state)["layers"]
     return tuple(Dense(**layers[number]) for number in sorted(layers))
 
 
-@functools.cache
-def _graphdef(layer_sizes: tuple[int, ...]) -> tuple[nnx.GraphDef, nnx.State]:
-    """The module's structure, with shapes where its weights go."""
-    abstract = nnx.eval_shape(lambda: DenseNet(layer_sizes, nnx.Rngs(0)))
-    return nnx.split(abstract)
-
-
 def module(params: Layers) -> DenseNet:
     """The Flax module that holds these weights."""
-    model = nnx.merge(*_graphdef(layer_sizes_of(params)))
+    sizes = (params[0].kernel.shape[0], *(len(layer.bias) for layer in params))
+    model = nnx.eval_shape(lambda: DenseNet(sizes, nnx.Rngs(0)))
     for layer, dense in zip(model.layers, params, strict=True):
-        layer.kernel = nnx.Param(dense.kernel)
-        layer.bias = nnx.Param(dense.bias)
+        layer.kernel, layer.bias = nnx.Param(dense.kernel), nnx.Param(dense.bias)
     return model
 
 

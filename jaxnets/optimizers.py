@@ -1,23 +1,13 @@
 """Optimizers, as optax's pure transformations of gradients."""
 
-from typing import NamedTuple
-
-import chex
 import jax
 import jax.numpy as jnp
 import optax
+from optax import ScaleByAdamState
 
 from jaxnets.types import Params, Recipe
 
 KERAS_EPSILON = 1e-7  # keras.config.epsilon()
-
-
-class AdamState(NamedTuple):
-    """The running means of Adam."""
-
-    count: chex.Array  # int32 [], updates so far
-    mu: Params  # mean of the gradients
-    nu: Params  # mean of their squares
 
 
 def keras_adam(
@@ -38,15 +28,14 @@ def keras_adam(
       b1, b2: decay of the two means, in [0, 1).
     """
 
-    def init(params: Params) -> AdamState:
+    def init(params: Params) -> ScaleByAdamState:
         # Arrays of their own, so that a step can be given them for good (donated).
         mu, nu = (jax.tree.map(jnp.zeros_like, params) for _ in range(2))
-        return AdamState(jnp.int32(0), mu, nu)
+        return ScaleByAdamState(jnp.int32(0), mu, nu)
 
     def update(
-        grads: Params, state: AdamState, params: Params | None = None
-    ) -> tuple[Params, AdamState]:
-        del params
+        grads: Params, state: ScaleByAdamState, _: Params | None = None
+    ) -> tuple[Params, ScaleByAdamState]:
         count = state.count + 1
         mu = jax.tree.map(lambda m, g: m + (1 - b1) * (g - m), state.mu, grads)
         nu = jax.tree.map(lambda v, g: v + (1 - b2) * (g * g - v), state.nu, grads)
@@ -57,12 +46,12 @@ def keras_adam(
             rate = jnp.asarray(learning_rate * correction, m.dtype)
             return -rate * m / (jnp.sqrt(v) + KERAS_EPSILON)
 
-        return jax.tree.map(step, mu, nu), AdamState(count, mu, nu)
+        return jax.tree.map(step, mu, nu), ScaleByAdamState(count, mu, nu)
 
     return optax.GradientTransformation(init, update)
 
 
 def make(recipe: Recipe) -> optax.GradientTransformation:
     """The recipe's optimizer."""
-    makers = {"sgd": optax.sgd, "adam": keras_adam}
-    return makers[recipe.optimizer](recipe.learning_rate)
+    make_tx = {"sgd": optax.sgd, "adam": keras_adam}[recipe.optimizer]
+    return make_tx(recipe.learning_rate)

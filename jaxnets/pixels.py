@@ -4,7 +4,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from jaxnets.types import Batch, LossFn, Params, Totals
+from jaxnets.types import Layers, LossFn
 
 WHITE = 255  # the largest value of an 8-bit pixel
 
@@ -23,11 +23,10 @@ def to_vectors(images: jax.Array) -> jax.Array:
     return vectors.astype(jnp.float32) / WHITE
 
 
-def for_bytes(params: tuple) -> tuple:
+def for_bytes(params: Layers) -> Layers:
     """Weights that do to scaled pixels what `params` would do to raw ones.
 
     The first kernel is 255 times as large, and the gradient goes through the factor.
-    `params` is a tuple of `Dense`, input to output.
     """
     first, *others = params
     return (first._replace(kernel=first.kernel * WHITE), *others)
@@ -35,8 +34,4 @@ def for_bytes(params: tuple) -> tuple:
 
 def on_bytes(loss_fn: LossFn) -> LossFn:
     """The loss with pixels of 0 to 255 in place of 0 to 1, for dense layers."""
-
-    def raw_loss(params: Params, batch: Batch) -> tuple[jax.Array, Totals]:
-        return loss_fn(for_bytes(params), batch)
-
-    return raw_loss
+    return lambda params, batch: loss_fn(for_bytes(params), batch)

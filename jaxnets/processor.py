@@ -15,7 +15,7 @@ import optax
 from jax.extend import core
 
 from jaxnets.batches import scan_batches, take
-from jaxnets.types import Batch, LossFn, Params, Totals, TrainState
+from jaxnets.types import Batch, LossFn, Totals, TrainState
 
 GATHERED = 100  # at most so many batches are gathered together; they fit a core's cache
 
@@ -63,19 +63,14 @@ def _is_elementwise(jaxpr: core.ClosedJaxpr) -> bool:
 
 def _is_harmless(equation: core.JaxprEqn) -> bool:
     name = equation.primitive.name
-    takes_numbers, gives_numbers = (
-        all(_rank(atom) == 0 for atom in atoms)
-        for atoms in (equation.invars, equation.outvars)
-    )
-    if name in ELEMENTWISE or (takes_numbers and gives_numbers):
-        return True
     if name == "jit":
         return _is_elementwise(equation.params["jaxpr"])
-    return name == "broadcast_in_dim" and takes_numbers
-
-
-def _rank(atom: core.Var | core.Literal) -> int:
-    return getattr(atom.aval, "ndim", 0)
+    takes_numbers, gives_numbers = (
+        all(getattr(atom.aval, "ndim", 0) == 0 for atom in atoms)
+        for atoms in (equation.invars, equation.outvars)
+    )
+    gives_numbers |= name == "broadcast_in_dim"  # or copies of one
+    return name in ELEMENTWISE or (takes_numbers and gives_numbers)
 
 
 def transpose(tree: chex.ArrayTree) -> chex.ArrayTree:
@@ -85,11 +80,7 @@ def transpose(tree: chex.ArrayTree) -> chex.ArrayTree:
 
 def on_transposed(loss_fn: LossFn) -> LossFn:
     """The same loss of parameters that are stored transposed."""
-
-    def stored_loss(stored: Params, batch: Batch) -> tuple[jax.Array, Totals]:
-        return loss_fn(transpose(stored), batch)
-
-    return stored_loss
+    return lambda stored, batch: loss_fn(transpose(stored), batch)
 
 
 def make_train_epoch(
@@ -111,8 +102,7 @@ def make_train_epoch(
 
         carry = (transpose(state), Totals.zeros())
         block = block_size(len(order) // batch_size)
-        carry = scan_batches(train_on, carry, order, block * batch_size)
-        stored, totals = carry
+        stored, totals = scan_batches(train_on, carry, order, block * batch_size)
         return transpose(stored), totals
 
     return train_epoch

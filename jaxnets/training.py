@@ -28,6 +28,7 @@ TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Totals]]
 TrainEpoch = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Totals]]
 Evaluate = Callable[[Params, Batch], Totals]
 Predict = Callable[[Params, jax.Array], Prediction]
+RunEpoch = Callable[..., tuple[TrainState, Totals, jax.Array]]
 
 
 class RunKeys(NamedTuple):
@@ -58,22 +59,14 @@ def require_seed(seed: int) -> None:
 
 
 def run_keys(seed: int) -> RunKeys:
-    """All keys of a run.
+    """All keys of a run; InputError as `require_seed`.
 
     `jax.random.split(key, n)[i]` is `fold_in(key, i)`, so that keys derived from one
     key in two ways can be equal. They are derived here, once; what needs more keys
     splits one of these.
-
-    Raises:
-      InputError: as `require_seed`.
     """
     require_seed(seed)
-    return split_keys(jax.random.key(seed))
-
-
-def split_keys(key: jax.Array) -> RunKeys:
-    """`run_keys` of a seed's key, for use inside compiled functions."""
-    return RunKeys(*jax.random.split(key, len(RunKeys._fields)))
+    return RunKeys(*jax.random.split(jax.random.key(seed), len(RunKeys._fields)))
 
 
 def start(params: Params, tx: optax.GradientTransformation) -> TrainState:
@@ -137,12 +130,6 @@ def make_predict(predict: Predict, batch_size: int = EVALUATION_BATCH) -> Predic
     return predict_all
 
 
-def require_batch_size(batch_size: int, num_examples: int) -> None:
-    """Raise InputError unless a batch holds at least 1 and at most all examples."""
-    if not 1 <= batch_size <= num_examples:
-        raise InputError(f"{batch_size=} must be between 1 and {num_examples=}")
-
-
 def require_finite(
     epoch: int, *losses: float | np.ndarray, weights: bool = True
 ) -> None:
@@ -164,7 +151,6 @@ def require_finite(
 def require_data(
     train: Batch,
     held_out: Sequence[Batch],
-    *,
     batch_size: int,
     num_epochs: int,
     num_classes: int,
@@ -174,24 +160,20 @@ def require_data(
         raise InputError("held_out must be a tuple of data sets; write (validation,)")
     for batch in (train, *held_out):
         require_batch(batch, num_classes)
-    require_batch_size(batch_size, len(train.label))
+    num_examples = len(train.label)
+    if not 1 <= batch_size <= num_examples:
+        raise InputError(f"{batch_size=} must be between 1 and {num_examples=}")
     if num_epochs < 1:
         raise InputError(f"{num_epochs=} must be at least 1")
 
 
-def all_finite(params: Params) -> jax.Array:
-    """bool []: whether no parameter is NaN or infinite."""
-    finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(params)]
-    return jnp.stack(finite).all()
-
-
 def make_run_epoch(
     loss_fn: LossFn, tx: optax.GradientTransformation, batch_size: int
-) -> Callable[..., tuple[TrainState, Totals, jax.Array]]:
+) -> RunEpoch:
     """Shuffle and train: what `fit` compiles, and `ensemble.fit_many` over seeds.
 
     `run_epoch(state, key, epoch, train)` returns the next state, the totals, and
-    whether every parameter is finite.
+    bool []: whether every parameter is finite.
     """
     train_epoch = make_train_epoch(make_train_step(loss_fn, tx), batch_size)
     # The same on a processor, faster.
@@ -204,42 +186,45 @@ def make_run_epoch(
         order = epoch_order(key, epoch, len(train.label))
         epoch_fn = processor_epoch if processor.suits(tx, state) else train_epoch
         state, totals = epoch_fn(state, train, order)
-        return state, totals, all_finite(state.params)
+        finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params)]
+        return state, totals, jnp.stack(finite).all()
 
     return run_epoch
 
 
-def make_evaluate_all(
-    loss_fn: LossFn,
-) -> Callable[[Params, tuple[Batch, ...]], tuple[Totals, ...]]:
-    """The totals over each of several data sets."""
-    evaluate = make_evaluate(loss_fn)
-
-    def evaluate_all(params: Params, held_out: tuple[Batch, ...]) -> tuple[Totals, ...]:
-        return tuple(evaluate(params, part) for part in held_out)
-
-    return evaluate_all
-
-
 def run_epochs(
-    run_epoch: Callable[..., tuple[TrainState, Totals, jax.Array]],
-    evaluate_all: Callable[[Params, tuple[Batch, ...]], tuple[Totals, ...]],
+    run_epoch: RunEpoch,
+    loss_fn: LossFn,
     state: TrainState,
     key: chex.ArrayTree,
-    *,
     data: tuple[Batch, tuple[Batch, ...]],
+    *,
     numbers: Iterable[int],
+    spread: Callable[[Callable, int], Callable] = lambda function, _: function,
 ) -> Iterator[tuple[Epoch, np.ndarray]]:
-    """Compile both functions, then run epochs on the device, yielding after each.
+    """Compile, then run epochs on the device, yielding after each.
 
-    With each epoch comes whether its parameters are finite. State and key are what
-    `run_epoch` takes first, and may have a first axis of networks.
+    With each epoch comes whether its parameters are finite.
+
+    Args:
+      run_epoch: from `make_run_epoch`.
+      loss_fn: to evaluate the held-out sets with.
+      state, key: what `run_epoch` takes first; with `spread`, of several networks.
+      data: the training set, and the held-out ones.
+      numbers: of the epochs, 0 for the first.
+      spread: makes a function of one network, and so many first arguments of its own,
+        one of several networks.
     """
     train, held_out = data
+    evaluate_one = make_evaluate(loss_fn)
+
+    def evaluate_all(params: Params, held_out: tuple[Batch, ...]) -> tuple[Totals, ...]:
+        return tuple(evaluate_one(params, part) for part in held_out)
+
     began = time.perf_counter()
     with devices.cache_use() as cache:
-        train_one = compile_ahead(run_epoch, state, key, np.int32(0), train)
-        evaluate = compile_ahead(evaluate_all, state.params, held_out)
+        train_one = compile_ahead(spread(run_epoch, 2), state, key, np.int32(0), train)
+        evaluate = compile_ahead(spread(evaluate_all, 1), state.params, held_out)
     compile_seconds = time.perf_counter() - began
     for number in numbers:
         began = time.perf_counter()
@@ -279,8 +264,7 @@ def fit(
     those yielded remain usable.
 
     Args:
-      loss_fn: a network's loss.
-      tx: the optimizer.
+      loss_fn, tx: a network's loss, and the optimizer.
       state: from `start`, or from an earlier epoch.
       train: the data set, moved to the device once.
       held_out: data sets on which to evaluate after each epoch, as `train`.
@@ -294,13 +278,7 @@ def fit(
         in the middle of an epoch.
       NonFiniteLoss: a loss of an epoch, or a weight after it, is NaN or infinite.
     """
-    require_data(
-        train,
-        held_out,
-        batch_size=batch_size,
-        num_epochs=num_epochs,
-        num_classes=num_classes,
-    )
+    require_data(train, held_out, batch_size, num_epochs, num_classes)
     steps_per_epoch = -(-len(train.label) // batch_size)
     first, rest = divmod(int(state.step), steps_per_epoch)
     if rest:
@@ -313,9 +291,8 @@ def fit(
     def epochs() -> Iterator[Epoch]:
         data = jax.device_put((train, tuple(held_out)))
         numbers = range(first, num_epochs)
-        evaluate_all = make_evaluate_all(loss_fn)
         for epoch, finite in run_epochs(
-            run_epoch, evaluate_all, state, key, data=data, numbers=numbers
+            run_epoch, loss_fn, state, key, data, numbers=numbers
         ):
             losses = [totals.loss for totals in (epoch.train, *epoch.held_out)]
             require_finite(epoch.number, *losses, weights=bool(finite))

@@ -78,16 +78,11 @@ class Prediction(NamedTuple):
 class Recipe:
     """How one network is built and trained."""
 
-    layer_sizes: tuple[int, ...]
-    """Neurons from input to output; the first fits the images, the last the classes."""
-    optimizer: Literal["sgd", "adam"]
-    """Adam is in Keras's form."""
-    learning_rate: float
-    """Step size of the optimizer, greater than 0."""
-    batch_size: int
-    """Examples per update."""
-    num_epochs: int
-    """Passes over the training set."""
+    layer_sizes: tuple[int, ...]  # neurons, from the images' pixels to the classes
+    optimizer: Literal["sgd", "adam"]  # Adam in Keras's form
+    learning_rate: float  # step size of the optimizer, greater than 0
+    batch_size: int  # examples per update
+    num_epochs: int  # passes over the training set
 
 
 LossFn: TypeAlias = Callable[[Params, Batch], tuple[jax.Array, Totals]]
@@ -96,17 +91,15 @@ LossFn: TypeAlias = Callable[[Params, Batch], tuple[jax.Array, Totals]]
 class Network(Protocol):
     """What a network's module offers; the module itself is the object."""
 
-    def init(self, key: jax.Array, layer_sizes: tuple[int, ...], /) -> Params:
-        """Parameters before training."""
+    def init(self, key: jax.Array, layer_sizes: tuple[int, ...], /) -> Params: ...
 
-    def apply(self, params: Params, images: jax.Array, /) -> jax.Array:
-        """Outputs float32 [B, classes] of images uint8 [B, H, W]."""
+    # Outputs float32 [B, classes] of images uint8 [B, H, W].
+    def apply(self, params: Params, images: jax.Array, /) -> jax.Array: ...
 
-    def loss_fn(self, params: Params, batch: Batch, /) -> tuple[jax.Array, Totals]:
-        """Mean loss of the batch, and its totals."""
+    # Mean loss of the batch, and its totals.
+    def loss_fn(self, params: Params, batch: Batch, /) -> tuple[jax.Array, Totals]: ...
 
-    def predict(self, params: Params, images: jax.Array, /) -> Prediction:
-        """Classes and probabilities of images uint8 [B, H, W]."""
+    def predict(self, params: Params, images: jax.Array, /) -> Prediction: ...
 
 
 def num_params(params: Params) -> int:

@@ -60,7 +60,7 @@ def test_modules_of_the_same_sizes_do_not_share_weights():
     first, second = random_layers(SIZES, 4), random_layers(SIZES, 5)
     alone = flax_dense.apply(first, image)
     one = flax_dense.module(first)
-    flax_dense.module(second)  # the structure of both is made once and kept
+    flax_dense.module(second)
     vectors = image.reshape(23, 20).astype(jnp.float32) / 255
     # The same float32 sums; the scaling may round differently.
     np.testing.assert_allclose(one(vectors), alone, rtol=1e-5, atol=1e-5)
@@ -78,7 +78,3 @@ def test_kernels_start_from_glorots_uniform_distribution_and_biases_from_0():
     uniform = scipy.stats.uniform(-limit, 2 * limit)
     assert scipy.stats.kstest(np.ravel(layer.kernel), uniform.cdf).pvalue > 0.01
     np.testing.assert_array_equal(layer.bias, 0)
-
-
-def test_layer_sizes_are_read_from_the_parameters():
-    assert flax_dense.layer_sizes_of(random_layers((20, 6, 8, 10))) == (20, 6, 8, 10)

@@ -1,5 +1,6 @@
 """Every random number of a run comes from a key that nothing else uses."""
 
+import functools
 from collections import Counter
 
 import jax
@@ -81,9 +82,12 @@ def test_the_check_sees_what_it_is_for(uses):
 
 
 @pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
-def test_a_whole_run_uses_every_key_once(network, uses):
+def test_a_whole_run_uses_every_key_once(network, uses, monkeypatch):
     tx = optax.sgd(0.1)
-    keys = training.split_keys(jax.random.key(5, impl=NOTED))
+    noted_key = functools.partial(jax.random.key, impl=NOTED)
+    with monkeypatch.context() as patch:
+        patch.setattr(jax.random, "key", noted_key)
+        keys = training.run_keys(5)
     init = jax.jit(network.init, static_argnums=1)
     params = init(keys.init, sizes_for(network, 6, 10))
     num_epochs = 3 if network is NETWORKS["relu_softmax"] else 0  # the same for all

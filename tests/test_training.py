@@ -181,14 +181,6 @@ def test_predictions_in_parts_are_those_of_the_whole():
         chex.assert_trees_all_close(prediction, expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("batch_size", [0, -1, 11])
-def test_a_batch_size_that_does_not_fit_is_refused(batch_size):
-    with pytest.raises(InputError, match=rf"{batch_size=} .*between 1 and .*10"):
-        training.require_batch_size(batch_size, 10)
-    training.require_batch_size(1, 10)
-    training.require_batch_size(10, 10)
-
-
 def test_divergence_is_an_error_that_names_the_epoch():
     training.require_finite(3, 0.5, np.float32(2), weights=True)
     for loss in (np.nan, np.inf, -np.inf):
