@@ -10,11 +10,13 @@ that is as one-sided as its labels is no suspect. The limits below were set betw
 figures beside them are from there. Everything is NumPy on the host.
 """
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import jax
 import numpy as np
+import scipy.special
 
 from jaxnets.errors import InputError
 from jaxnets.types import Params
@@ -68,7 +70,7 @@ class Run(NamedTuple):
 class Finding(NamedTuple):
     """Something that looks wrong."""
 
-    kind: str  # one of those in `CHECKS` and `SYMPTOMS`, or "labels"
+    kind: str  # one of those in `CHECKS`, "labels", "collapsed" or "never_answered"
     text: str  # a sentence
 
 
@@ -79,11 +81,10 @@ def diagnose(run: Run) -> list[Finding]:
       InputError: there is no image, or the outputs do not fit the labels.
     """
     _require_images(run)
-    texts = [(kind, check(run)) for kind, check in CHECKS.items()]
-    if not any(text for _, text in texts):
-        texts.append(("labels", _labels(run)))
-    texts += [(kind, check(run)) for kind, check in SYMPTOMS.items()]
-    return [Finding(kind, text) for kind, text in texts if text]
+    causes = [
+        Finding(kind, text) for kind, check in CHECKS.items() for text in check(run)
+    ]
+    return [*(causes or _labels(run)), *_symptoms(run)]
 
 
 # Measures.
@@ -92,14 +93,11 @@ def diagnose(run: Run) -> list[Finding]:
 def mean_loss(cost: Cost, outputs: np.ndarray, labels: np.ndarray) -> float:
     """The recipe's loss in float64: half the squared distance, or cross-entropy."""
     outputs = np.asarray(outputs, np.float64)
-    rows = np.arange(len(labels))
     if cost == "quadratic":
-        targets = np.zeros_like(outputs)
-        targets[rows, labels] = 1.0
+        targets = np.eye(outputs.shape[1])[labels]
         return float(np.mean(np.sum((outputs - targets) ** 2, axis=1)) / 2)
-    shifted = outputs - outputs.max(axis=1, keepdims=True)
-    log_sum = np.log(np.sum(np.exp(shifted), axis=1))
-    return float(np.mean(log_sum - shifted[rows, labels]))
+    log_probability = scipy.special.log_softmax(outputs, axis=1)
+    return float(-np.mean(log_probability[np.arange(len(labels)), labels]))
 
 
 def guess_loss(cost: Cost, labels: np.ndarray) -> float:
@@ -107,12 +105,7 @@ def guess_loss(cost: Cost, labels: np.ndarray) -> float:
     share = np.bincount(labels) / len(labels)
     if cost == "quadratic":
         return float((1 - np.sum(share**2)) / 2)
-    return float(-np.sum(share * np.log(np.where(share > 0, share, 1.0))))
-
-
-def guess_accuracy(labels: np.ndarray) -> float:
-    """The greatest accuracy of one constant answer: the commonest label's share."""
-    return float(np.max(np.bincount(labels)) / len(labels))
+    return float(np.sum(scipy.special.entr(share)))
 
 
 def flat_share(cost: Cost, hidden: Sequence[np.ndarray]) -> float:
@@ -143,6 +136,14 @@ def change(first: Params, last: Params) -> float:
     return float(np.sqrt(np.mean(np.concatenate(parts) ** 2)))
 
 
+def _scores(run: Run) -> tuple[float, float | None]:
+    """Accuracy and mean loss of the outputs; without them, as the program reports."""
+    if run.outputs is None:
+        return run.accuracy, run.loss
+    right = float(np.mean(run.outputs.argmax(axis=1) == run.labels))
+    return right, mean_loss(run.cost, run.outputs, run.labels)
+
+
 # Checks: a sentence where something looks wrong.
 
 
@@ -159,81 +160,48 @@ def _require_images(run: Run) -> None:
         )
 
 
-def _evaluated(run: Run) -> str | None:
-    count = len(run.labels)
-    if run.seen == count:
-        return None
-    return (
-        f"{run.seen:,} of {count:,} images were evaluated: is a last, partial batch "
-        "dropped?"
-    )
+def _evaluated(run: Run) -> Iterator[str]:
+    if run.seen != len(run.labels):
+        yield (
+            f"{run.seen:,} of {len(run.labels):,} images were evaluated: is a last, "
+            "partial batch dropped?"
+        )
 
 
-def _evaluation(run: Run) -> str | None:
+def _evaluation(run: Run) -> Iterator[str]:
     """The network's outputs, or without them its loss, against the reported score."""
     count = len(run.labels)
-    missing = max(0, count - run.seen)
-    tolerance = max(TIES, EVALUATION_TOLERANCE * count)
+    tolerance = max(0, count - run.seen) + max(TIES, EVALUATION_TOLERANCE * count)
+    right, loss = _scores(run)
     if run.outputs is not None:
-        right = _share_right(run) * count
-        if abs(run.accuracy * run.seen - right) <= missing + tolerance:
-            return None
-        score = f"{right / count:.2%} of its outputs"
-    elif run.loss is not None:
+        excess = abs(right * count - run.accuracy * run.seen)
+        score = f"{right:.2%} of its outputs"
+    elif loss is not None:
         # A wrong arg-max has another output at or above the label's: the quadratic
         # cost of that image is then 1/4 or more, its cross-entropy log 2 or more.
-        least = 0.25 if run.cost == "quadratic" else np.log(2)
-        wrong = 1 - run.accuracy * run.seen / count
-        if wrong <= run.loss / least + (missing + tolerance) / count:
-            return None
-        score = f"{1 - run.loss / least:.2%} or more, by its loss of {run.loss:.3g},"
+        right = 1 - loss / (0.25 if run.cost == "quadratic" else np.log(2))
+        excess = right * count - run.accuracy * run.seen
+        score = f"{right:.2%} or more, by its loss of {loss:.3g},"
     else:
-        return None
-    return (
-        f"the evaluation reports {run.accuracy:.2%}, but {score} are right: see how "
-        "answers and labels are made and compared"
-    )
+        return
+    if not excess <= tolerance:
+        yield (
+            f"the evaluation reports {run.accuracy:.2%}, but {score} are right: see "
+            "how answers and labels are made and compared"
+        )
 
 
-def _share_right(run: Run) -> float:
-    """By the outputs, where they are known."""
-    if run.outputs is None:
-        return run.accuracy
-    return float(np.mean(run.outputs.argmax(axis=1) == run.labels))
-
-
-def _is_unmoved(run: Run) -> bool:
-    if run.train_seen == 0:
-        return True
-    if run.first is None or run.last is None:
-        losses = np.asarray(run.train_loss)
-        return len(losses) > 1 and bool(np.ptp(losses) <= UNMOVED * abs(losses[0]))
-    zero = jax.tree.map(np.zeros_like, run.last)
-    return change(run.first, run.last) <= UNMOVED * change(zero, run.last)
-
-
-def _untrained(run: Run) -> str | None:
-    if not _is_unmoved(run):
-        return None
-    if run.train_seen == 0:
-        return "no image was trained on: is the data's iterator used up?"
-    return (
-        "training moved no parameter: is what the step returns kept, and is there a "
-        "gradient?"
-    )
-
-
-def _equal_weights(run: Run) -> str | None:
+def _equal_weights(run: Run) -> Iterator[str]:
     for leaves in _hidden_layers(run):
-        size = max(np.abs(leaf).max() for leaf in leaves if np.ndim(leaf) > 1)
+        size = max(np.abs(leaf).max() for leaf in leaves if leaf.ndim > 1)
         spread = max(np.ptp(leaf, axis=-1).max() for leaf in leaves)
-        num_neurons = np.shape(leaves[0])[-1]
+        num_neurons = leaves[0].shape[-1]
         if num_neurons > 1 and spread <= EQUAL * size:
-            return (
+            yield (
                 f"the {num_neurons} neurons of a hidden layer have equal weights and "
                 "count as one: start from random ones"
             )
-    return None
+            return
 
 
 def _hidden_layers(run: Run) -> list[list[np.ndarray]]:
@@ -242,144 +210,90 @@ def _hidden_layers(run: Run) -> list[list[np.ndarray]]:
     A layer is what a node of the pytree holds for as many neurons. The last that is as
     wide as there are classes is the output's: the targets tell its neurons apart.
     """
+    nodes = defaultdict(list)
     params = run.first if run.last is None else run.last
-    nodes: dict[tuple[object, int], list[np.ndarray]] = {}
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
         if np.ndim(leaf):
-            key = (path[:-1], np.shape(leaf)[-1])
-            nodes.setdefault(key, []).append(np.asarray(leaf))
+            nodes[path[:-1], np.shape(leaf)[-1]].append(np.asarray(leaf))
     layers = [
         leaves for leaves in nodes.values() if max(leaf.ndim for leaf in leaves) > 1
     ]
     classes = 1 + np.max(run.labels) if run.outputs is None else run.outputs.shape[1]
-    is_output = [leaves[0].shape[-1] == classes for leaves in layers] or [False]
-    output = len(layers) - 1 - (is_output[::-1].index(True) if any(is_output) else 0)
-    return [leaves for number, leaves in enumerate(layers) if number != output]
+    is_output = [leaves[0].shape[-1] == classes for leaves in layers]
+    places = np.flatnonzero(is_output) if any(is_output) else [len(layers) - 1]
+    return layers[: places[-1]] + layers[places[-1] + 1 :]
 
 
-def _byte_range(run: Run) -> str | None:
-    if run.inputs is None or np.abs(run.inputs).max() <= BYTE_RANGE:
-        return None
-    return (
-        f"inputs reach {np.abs(run.inputs).max():.0f}: pixels look like bytes; divide "
-        "them by 255"
-    )
+def _untrained(run: Run) -> Iterator[str]:
+    if run.train_seen == 0:
+        yield "no image was trained on: is the data's iterator used up?"
+    elif _is_unmoved(run):
+        yield "no parameter moved: is the step's result kept, and is there a gradient?"
 
 
-def _other_cost(run: Run) -> str | None:
-    if run.outputs is None or run.loss is None or not np.isfinite(run.loss):
-        return None
-    expected = mean_loss(run.cost, run.outputs, run.labels)
-    if abs(run.loss - expected) <= COST_TOLERANCE * expected + LEAST_LOSS:
-        return None
-    return (
-        f"the reported loss is {run.loss:.3g}, the recipe's {expected:.3g} on the "
-        "same outputs: a sum in place of a mean, a mean over the outputs, or targets "
-        "that are not one-hot?"
-    )
+def _is_unmoved(run: Run) -> bool:
+    if run.first is None or run.last is None:
+        losses = np.asarray(run.train_loss)
+        return len(losses) > 1 and bool(np.ptp(losses) <= UNMOVED * abs(losses[0]))
+    zero = jax.tree.map(np.zeros_like, run.last)
+    return change(run.first, run.last) <= UNMOVED * change(zero, run.last)
 
 
-def _diverging(run: Run) -> str | None:
+def _byte_range(run: Run) -> Iterator[str]:
+    largest = 0 if run.inputs is None else np.abs(run.inputs).max()
+    if largest > BYTE_RANGE:
+        yield f"inputs reach {largest:.0f}: pixels look like bytes; divide them by 255"
+
+
+def _other_cost(run: Run) -> Iterator[str]:
+    _, expected = _scores(run)
+    if run.loss is None or expected is None or not np.isfinite(run.loss):
+        return
+    if not abs(run.loss - expected) <= COST_TOLERANCE * expected + LEAST_LOSS:
+        yield (
+            f"the reported loss is {run.loss:.3g}, the recipe's {expected:.3g} on the "
+            "same outputs: a sum in place of a mean, a mean over the outputs, or "
+            "targets that are not one-hot?"
+        )
+
+
+def _diverging(run: Run) -> Iterator[str]:
     losses = [*run.train_loss, *([] if run.loss is None else [run.loss])]
     if not np.all(np.isfinite(losses)):
-        return "a loss is not finite: try a smaller learning rate"
-    if not run.train_loss or _is_unmoved(run):
-        return None
-    if run.train_loss[-1] <= HEDGED * guess_loss(run.cost, run.labels):
-        return None
+        yield "a loss is not finite: try a smaller learning rate"
+        return
+    if not run.train_loss or run.train_seen == 0 or _is_unmoved(run):
+        return
     before, after = run.train_loss[0], run.train_loss[-1]
+    if after <= HEDGED * guess_loss(run.cost, run.labels):
+        return
     if run.outputs is not None and run.first_outputs is not None:
         before = mean_loss(run.cost, run.first_outputs, run.labels)
         after = mean_loss(run.cost, run.outputs, run.labels)
-    if after <= before:
-        return None
-    return (
-        f"the loss went up, from {before:.3g} to {after:.3g}: see the sign of the "
-        "update and the learning rate"
-    )
+    if not after <= before:
+        yield (
+            f"the loss went up, from {before:.3g} to {after:.3g}: see the sign of the "
+            "update and the learning rate"
+        )
 
 
-def _saturated(run: Run) -> str | None:
+def _saturated(run: Run) -> Iterator[str]:
     share = flat_share(run.cost, run.hidden)
     if share > FLAT_SHARE:  # not NaN, where there is no hidden layer
-        return (
+        yield (
             f"{share:.1%} of the hidden activations let no gradient through: inputs, "
             "first weights or steps are too large"
         )
-    if run.cost != "quadratic" or run.outputs is None:
-        return None
-    guess = guess_loss(run.cost, run.labels)
-    slope = error_slope(run.outputs, run.labels)
-    loss = mean_loss(run.cost, run.outputs, run.labels)
-    # Labels of one class are no measure of much; comparisons with NaN are false.
-    if not (guess > 0 and slope < ERROR_SLOPE and loss >= MUCH_LOSS * guess):
-        return None
-    return (
-        f"the outputs stand at 0 or 1 where they are wrong (mean slope {slope:.1g}), "
-        "so that errors teach nothing: the steps are too large"
-    )
-
-
-def _labels(run: Run) -> str | None:
-    """An accuracy near a guess's that no check before this one explains.
-
-    A network that has barely begun stands there too, so it takes a training that has
-    run its course: to labels learned by heart, or to a guess that it keeps to.
-    """
-    right, chance = _share_right(run), guess_accuracy(run.labels)
-    if not run.train_loss or chance == 1 or right > chance + SKILL * (1 - chance):
-        return None
-    if not (_is_by_heart(run) or _has_settled(run)):
-        return None
-    return (
-        f"{right:.1%} right is near a guess's {chance:.1%}, though the training loss "
-        f"came down to {run.train_loss[-1]:.3g} (a guess's is "
-        f"{guess_loss(run.cost, run.labels):.3g}): images and labels look out of step"
-    )
-
-
-def _is_by_heart(run: Run) -> bool:
-    """Training labels are known better than by a guess, the held-out ones are not."""
-    loss = run.loss
-    if run.outputs is not None:
+    elif run.cost == "quadratic" and run.outputs is not None:
+        guess = guess_loss(run.cost, run.labels)
+        slope = error_slope(run.outputs, run.labels)
         loss = mean_loss(run.cost, run.outputs, run.labels)
-    if loss is None:
-        return False
-    guess, trained = guess_loss(run.cost, run.labels), run.train_loss[-1]
-    return trained < guess <= loss and loss > BY_HEART * trained
-
-
-def _has_settled(run: Run) -> bool:
-    """The training loss came down a long way to a guess's, and stays there."""
-    losses = run.train_loss
-    if len(losses) < MIN_EPOCHS or run.first_outputs is None:
-        return False
-    guess = guess_loss(run.cost, run.labels)
-    began = mean_loss(run.cost, run.first_outputs, run.labels)
-    middle, last = losses[(len(losses) - 1) // 2], losses[-1]
-    return began > FAR * guess and last <= HEDGED * guess and middle <= SETTLED * last
-
-
-def _collapsed(run: Run) -> str | None:
-    """One class is answered to nearly all, more than its share of the labels."""
-    counts = np.bincount(run.answers)
-    answer = int(np.argmax(counts))
-    answered = counts[answer] / len(run.answers)
-    others = int(np.sum(run.labels != answer))
-    if others < MIN_IMAGES or 1 - answered > COLLAPSED * others / len(run.labels):
-        return None
-    return (
-        f"it answers {answer} to {answered:.1%} of the images, of which "
-        f"{1 - others / len(run.labels):.1%} are labelled so"
-    )
-
-
-def _never_answered(run: Run) -> str | None:
-    if _collapsed(run):
-        return None
-    labels = np.flatnonzero(np.bincount(run.labels) >= MIN_IMAGES)
-    never = [str(label) for label in labels if label not in run.answers]
-    return f"it never answers {', '.join(never)}" if never else None
+        # Labels of one class are no measure of much; comparisons with NaN are false.
+        if guess > 0 and slope < ERROR_SLOPE and loss >= MUCH_LOSS * guess:
+            yield (
+                f"the outputs stand at 0 or 1 where they are wrong (mean slope "
+                f"{slope:.1g}), so that errors teach nothing: the steps are too large"
+            )
 
 
 CHECKS = {
@@ -392,4 +306,49 @@ CHECKS = {
     "diverging": _diverging,
     "saturated": _saturated,
 }
-SYMPTOMS = {"collapsed": _collapsed, "never_answered": _never_answered}
+
+
+def _labels(run: Run) -> Iterator[Finding]:
+    """An accuracy near a guess's that no check before this one explains.
+
+    A network that has barely begun stands there too, so it takes a training that has
+    run its course: to labels learned by heart, or to a guess that it keeps to.
+    """
+    losses, guess = run.train_loss, guess_loss(run.cost, run.labels)
+    chance = np.max(np.bincount(run.labels)) / len(run.labels)
+    right, loss = _scores(run)
+    if not losses or chance == 1 or right > chance + SKILL * (1 - chance):
+        return
+    last = losses[-1]
+    by_heart = loss is not None and last < guess <= loss and loss > BY_HEART * last
+    settled = False
+    if len(losses) >= MIN_EPOCHS and run.first_outputs is not None:
+        began = mean_loss(run.cost, run.first_outputs, run.labels)
+        came_down = began > FAR * guess and last <= HEDGED * guess
+        settled = came_down and losses[(len(losses) - 1) // 2] <= SETTLED * last
+    if by_heart or settled:
+        yield Finding(
+            "labels",
+            f"{right:.1%} right is near a guess's {chance:.1%}, though the training "
+            f"loss came down to {last:.3g} (a guess's is {guess:.3g}): images and "
+            "labels look out of step",
+        )
+
+
+def _symptoms(run: Run) -> Iterator[Finding]:
+    """One class is answered to nearly all, more than its share; or some never are."""
+    answer = int(np.argmax(np.bincount(run.answers)))
+    answered = np.mean(run.answers == answer)
+    others = np.sum(run.labels != answer)
+    share = others / len(run.labels)
+    if others >= MIN_IMAGES and 1 - answered <= COLLAPSED * share:
+        yield Finding(
+            "collapsed",
+            f"it answers {answer} to {answered:.1%} of the images, of which "
+            f"{1 - share:.1%} are labelled so",
+        )
+        return
+    labels = np.flatnonzero(np.bincount(run.labels) >= MIN_IMAGES)
+    never = [str(label) for label in labels if label not in run.answers]
+    if never:
+        yield Finding("never_answered", f"it never answers {', '.join(never)}")
