@@ -401,7 +401,7 @@ def test_a_second_signal_does_not_cut_the_first_ones_end_short(tmp_path, monkeyp
             yield {"number": 1}
         finally:  # as where weights are written
             signal.raise_signal(signal.SIGINT)
-            run.write_text("last.txt", "written")
+            folder.write_text(run.path / "last.txt", "written")
 
     run = Run.open("trial", options(tmp_path))
     with monkeypatch.context() as patch:

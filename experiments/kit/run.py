@@ -151,26 +151,18 @@ class Run(Generic[Config]):
     def _begin(self) -> None:
         if self.config.output is None:
             self.path = folder.claim(self.path)
-        config = {
-            **asdict(self.config),
-            "dataset": self.data.name,
-            "notice": self.data.notice,
-            **self._settings,
-            "head": self.head,
-        }
-        overwrite = self.config.overwrite
-        lock = folder.make(self.path, config, overwrite=overwrite)
+        about = {"dataset": self.data.name, "notice": self.data.notice}
+        config = {**asdict(self.config), **about, **self._settings, "head": self.head}
+        lock = folder.make(self.path, config, overwrite=self.config.overwrite)
         self._until_published.callback(lock.release)
         self._print_notice()
 
     def _keep_traceback(self, error: Exception) -> None:
         """Of an error that nobody expected, in a file of its own."""
-        if isinstance(error, EXPECTED):
-            return
-        lines = traceback.format_exception(error)
-        with contextlib.suppress(OSError):
-            self.write_text(TRACEBACK, "".join(lines))
-            error.add_note(f"{TRACEBACK_NOTE} {self.path / TRACEBACK}.")
+        if not isinstance(error, EXPECTED):
+            with contextlib.suppress(OSError):
+                self._write_traceback(TRACEBACK, error)
+                error.add_note(f"{TRACEBACK_NOTE} {self.path / TRACEBACK}.")
 
     def publish(
         self,
@@ -199,26 +191,23 @@ class Run(Generic[Config]):
         """
         with self._until_published:
             content = {**self.head, "status": self.status, **results}
-            self.write_json(RESULTS, content)
+            folder.write_json(self.path / RESULTS, content)
             if self._preparation:  # Matplotlib draws in one thread at a time
                 self._preparation.join()
-            made, failures = self._make(sections)
-            for section in made:
-                if isinstance(section, Table) and section.on_screen:
-                    print_table(section)
-            drawn = self._draw(made, failures)
-            if drawn:
-                facts = {**self._facts(), **(facts or {})}
-                notice = self.data.notice
+            shown, failures = self._show(sections)
+            if shown:
                 html = page.render(
-                    title=title, lead=lead, notice=notice, facts=facts, sections=drawn
+                    title=title,
+                    lead=lead,
+                    notice=self.data.notice,
+                    facts={**self._facts(), **(facts or {})},
+                    sections=shown,
                 )
-                self.write_text("report.html", html)
+                folder.write_text(self.path / "report.html", html)
             self._print_notice()
-            shown = self.path / ("report.html" if drawn else RESULTS)
+            file = self.path / ("report.html" if shown else RESULTS)
             console().print(
-                f"\nThe run is {self.status}. Its files are in {self.path}; see "
-                f"{shown}."
+                f"\nThe run is {self.status}. Its files are in {self.path}; see {file}."
             )
         if self._error is not None:
             for failure in failures:
@@ -228,42 +217,40 @@ class Run(Generic[Config]):
             raise PartFailed("; ".join(failures))
         return content
 
-    def _make(
+    def _show(
         self, sections: Iterable[Table | Picture]
-    ) -> tuple[list[Table | Picture], list[str]]:
-        """All sections up to one that cannot be made, and what failed."""
-        made: list[Table | Picture] = []
+    ) -> tuple[list[Table | Drawn], list[str]]:
+        """Print tables and draw pictures; what is for the page, and what failed."""
+        shown: list[Table | Drawn] = []
+        failures: list[str] = []
         try:
             for section in sections:
-                made.append(section)
-        except Exception as error:
-            return made, [self._failure("report.html", error)]
-        return made, []
-
-    def _draw(
-        self, sections: Iterable[Table | Picture], failures: list[str]
-    ) -> list[Table | Drawn]:
-        """Tables as they are, and pictures, which are written too, but for failures."""
-        drawn: list[Table | Drawn] = []
-        for section in sections:
-            if isinstance(section, Table):
-                drawn.append(section)
-                continue
-            try:
-                picture = page.draw(section, self.data.name)
-            except Exception as error:
-                failures.append(self._failure(f"{section.name}.png", error))
-            else:
-                self.write_bytes(f"{picture.name}.png", picture.png)
-                drawn.append(picture)
-        return drawn
+                if isinstance(section, Table):
+                    shown.append(section)
+                    if section.on_screen:
+                        print_table(section)
+                    continue
+                try:
+                    picture = page.draw(section, self.data.name)
+                except Exception as error:
+                    failures.append(self._failure(f"{section.name}.png", error))
+                    continue
+                folder.write_bytes(self.path / f"{picture.name}.png", picture.png)
+                shown.append(picture)
+        except OSError:
+            raise
+        except Exception as error:  # a section could not be made
+            failures.append(self._failure("report.html", error))
+        return shown, failures
 
     def _failure(self, file: str, error: Exception) -> str:
         """Keep the traceback of a drawing that failed; returns what to say of it."""
-        lines = traceback.format_exception(error)
-        self.write_text(f"{file}.{TRACEBACK}", "".join(lines))
+        self._write_traceback(f"{file}.{TRACEBACK}", error)
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         return f"{file} could not be drawn ({reason})"
+
+    def _write_traceback(self, name: str, error: Exception) -> None:
+        folder.write_text(self.path / name, "".join(traceback.format_exception(error)))
 
     def _facts(self) -> dict[str, str]:
         parts = ("train", "validation", "test")
@@ -285,7 +272,7 @@ class Run(Generic[Config]):
 
     def keep(self, name: str, value: Any) -> None:
         """Write a single fact as `<name>.json`."""
-        self.write_json(f"{name}.json", value)
+        folder.write_json(self.path / f"{name}.json", value)
 
     def kept(self, name: str) -> Any:
         """What `keep` wrote; None where it did not."""
@@ -301,18 +288,6 @@ class Run(Generic[Config]):
         """The parameters in `weights/<name>.npz`; None where there are none."""
         file = self.path / "weights" / f"{name}.npz"
         return folder.read_weights(file, like) if file.exists() else None
-
-    def write_json(self, name: str, content: Any) -> None:
-        """Write strict JSON; NaN is refused."""
-        folder.write_json(self.path / name, content)
-
-    def write_text(self, name: str, text: str) -> None:
-        """Write UTF-8 text."""
-        folder.write_text(self.path / name, text)
-
-    def write_bytes(self, name: str, content: bytes) -> None:
-        """Write a binary file."""
-        folder.write_bytes(self.path / name, content)
 
     def write_csv(
         self, name: str, header: Sequence[str], rows: Iterable[Sequence[object]]
