@@ -11,15 +11,11 @@ from jaxnets.errors import InputError
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:
-    """The path with `~` expanded, from the root.
+    """The path with `~` expanded, from the root; InputError where that cannot be.
 
     Every path from outside (an option, a variable, a Python string) passes here
     once, so that all later code and all messages name the same place, whatever the
     working folder is by then.
-
-    Raises:
-      InputError: there is no home folder for `~`, or no working folder for a
-        relative path.
     """
     try:
         return Path(path).expanduser().absolute()
@@ -35,33 +31,33 @@ def absolute(path: str | os.PathLike[str]) -> Path:
 def write_atomically(path: Path) -> Iterator[IO[bytes]]:
     """A binary file that appears under its name when it is complete, or never.
 
-    Raises:
-      OSError: it could not be written; `filename` is the path.
+    An OSError has the path as its `filename`.
     """
-    with naming(path):
+    with _naming(path):
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "wb") as stream:
                 yield stream
                 stream.flush()
                 os.fsync(stream.fileno())
-            os.chmod(name, 0o666 & ~_umask())
+            umask = os.umask(0)  # there is no other way to read it
+            os.umask(umask)
+            os.chmod(name, 0o666 & ~umask)
             os.replace(name, path)
         except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(name)
+            Path(name).unlink(missing_ok=True)
             raise
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    with write_atomically(path) as stream:
+        stream.write(text.encode())
 
 
 def append_line(path: Path, line: str) -> None:
     """Add a line of UTF-8 text; where that fails, none of it stays."""
-    with naming(path), open(path, "ab", buffering=0) as stream:
+    with _naming(path), open(path, "ab", buffering=0) as stream:
         length = stream.tell()
         content = f"{line}\n".encode()
         try:
@@ -74,7 +70,7 @@ def append_line(path: Path, line: str) -> None:
 
 
 @contextlib.contextmanager
-def naming(path: Path) -> Iterator[None]:
+def _naming(path: Path) -> Iterator[None]:
     """Give an error of the disk the name of the file that it is about."""
     try:
         yield
@@ -82,9 +78,3 @@ def naming(path: Path) -> Iterator[None]:
         if error.errno is None:
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text atomically."""
-    with write_atomically(path) as stream:
-        stream.write(text.encode())

@@ -51,30 +51,30 @@ def scaled(images: np.ndarray) -> np.ndarray:
 def to_dense(model: "keras.Model") -> Layers:
     """The model's weights as this library's parameters, bit for bit.
 
-    Raises:
-      InputError: the model is not Flatten and Dense layers with biases, ReLU between
-        them and softmax or nothing at the end.
+    Raises InputError unless the model is Flatten and Dense layers with biases, ReLU
+    between them and softmax or nothing at the end.
     """
-    layers = [layer for layer in model.layers if layer.__class__.__name__ != "Flatten"]
-    for number, layer in enumerate(layers, start=1):
-        kind, name = layer.__class__.__name__, layer.name
-        if kind not in ("Dense", "InputLayer"):
-            raise InputError(f"layer {name!r} is {kind}; only Dense ones can be read")
-        if kind == "InputLayer":
-            continue
-        if not layer.use_bias:
-            raise InputError(f"layer {name!r} has no bias; build it with use_bias=True")
-        activation = layer.activation.__name__
-        known = ("softmax", "linear") if number == len(layers) else ("relu",)
-        if activation not in known:
-            raise InputError(
-                f"layer {name!r} has the activation {activation}, where "
-                f"{' or '.join(known)} is needed"
-            )
-    dense = [layer for layer in layers if layer.__class__.__name__ == "Dense"]
-    if not dense:
+    passed_by = ("InputLayer", "Flatten")
+    layers = [layer for layer in model.layers if _kind(layer) not in passed_by]
+    if not layers:
         raise InputError("the model has no Dense layer")
-    return tuple(Dense(*layer.get_weights()) for layer in dense)
+    for layer in layers:
+        fault, is_last = None, layer is layers[-1]
+        known = ("softmax", "linear") if is_last else ("relu",)
+        if _kind(layer) != "Dense":
+            fault = f"is {_kind(layer)}; only Dense ones can be read"
+        elif not layer.use_bias:
+            fault = "has no bias; build it with use_bias=True"
+        elif layer.activation.__name__ not in known:
+            activation = layer.activation.__name__
+            fault = f"has the activation {activation}, not {' or '.join(known)}"
+        if fault:
+            raise InputError(f"layer {layer.name!r} {fault}")
+    return tuple(Dense(*layer.get_weights()) for layer in layers)
+
+
+def _kind(layer: "keras.Layer") -> str:
+    return type(layer).__name__
 
 
 def from_dense(model: "keras.Model", params: Layers) -> None:
@@ -121,69 +121,56 @@ def fit(
     validation: Batch,
     on_epoch: Callable[[Epoch], None],
 ) -> None:
-    """`model.fit`, calling `on_epoch` after each epoch.
-
-    Raises:
-      NonFiniteLoss: a loss or a weight is NaN or infinite.
-    """
+    """`model.fit`, calling `on_epoch` after each; raises as `require_finite`."""
     keras = load_keras()
-    num_train, num_validation = len(train.label), len(validation.label)
 
     class EpochClock(keras.callbacks.Callback):  # type: ignore[name-defined]
         """Times the training part of each epoch, and hands the epoch on."""
 
         def on_epoch_begin(self, epoch, logs=None):
             self.began = time.perf_counter()
-            self.seconds = None
+            self.trained = None
 
         def on_test_begin(self, logs=None):  # the validation at the end of the epoch
-            self.seconds = time.perf_counter() - self.began
+            self.trained = time.perf_counter()
 
         def on_epoch_end(self, epoch, logs=None):
-            whole = time.perf_counter() - self.began
-            seconds = whole if self.seconds is None else self.seconds
-            totals = [_totals(logs["accuracy"], logs["loss"], num_train)]
-            if num_validation:
-                accuracy, loss = logs["val_accuracy"], logs["val_loss"]
-                totals.append(_totals(accuracy, loss, num_validation))
-            else:
-                totals.append(_totals(0.0, 0.0, 0))
+            ended = time.perf_counter()
+            trained = self.trained or ended
+            totals = _totals(logs["accuracy"], logs["loss"], train)
+            checked = _totals(
+                logs.get("val_accuracy", 0.0), logs.get("val_loss", 0.0), validation
+            )
             params = to_dense(model)
             finite = all(np.isfinite(a).all() for layer in params for a in layer)
-            losses = [total.loss for total in totals]
-            require_finite(epoch + 1, *losses, weights=finite)
-            steps = (epoch + 1) * -(-num_train // recipe.batch_size)
-            state = TrainState(np.int32(steps), params, ())
+            require_finite(epoch + 1, totals.loss, checked.loss, weights=finite)
+            steps = (epoch + 1) * -(-totals.seen // recipe.batch_size)
             on_epoch(
                 Epoch(
                     epoch + 1,
-                    state,
-                    totals[0],
-                    (totals[1],),
-                    seconds,
-                    evaluation_seconds=whole - seconds,
+                    TrainState(np.int32(steps), params, ()),
+                    totals,
+                    (checked,),
+                    seconds=trained - self.began,
+                    evaluation_seconds=ended - trained,
                 )
             )
 
-    held_out = None
-    if num_validation:
-        held_out = (scaled(validation.image), validation.label)
+    held_out = (scaled(validation.image), validation.label)
     model.fit(
         scaled(train.image),
         train.label,
         batch_size=recipe.batch_size,
         epochs=recipe.num_epochs,
-        validation_data=held_out,
+        validation_data=held_out if len(validation.label) else None,
         validation_batch_size=1000,
         callbacks=[EpochClock()],  # a batch hook would slow every step
         verbose=0,
     )
 
 
-def _totals(accuracy: float, mean_loss: float, count: int) -> Totals:
+def _totals(accuracy: float, mean_loss: float, data: Batch) -> Totals:
     """Keras's means as sums."""
-    return Totals(
-        np.int32(round(accuracy * count)),
-        np.float32(mean_loss * count),
-        np.int32(count),
-    )
+    seen = len(data.label)
+    correct, loss = np.int32(round(accuracy * seen)), np.float32(mean_loss * seen)
+    return Totals(correct, loss, np.int32(seen))

@@ -22,15 +22,17 @@ VARIABLE = "KERAS_BACKEND"  # read by Keras when it is first imported
 def load_keras(backend: str = "tensorflow") -> ModuleType:
     """Keras on this backend; "tensorflow" is what makes it tf.keras.
 
-    Keras chooses its backend once a process, when it is first imported.
-
-    Raises:
-      InputError: it runs on another backend already.
+    Keras chooses its backend once a process, when it is first imported; InputError
+    where that was another one.
     """
     if "keras" not in sys.modules:
         os.environ[VARIABLE] = backend
         if backend == "tensorflow":
-            _load_tensorflow()
+            with process.tensorflow_silenced():
+                import tensorflow as tf
+
+                for gpu in tf.config.get_visible_devices("GPU"):  # leave JAX its share
+                    tf.config.experimental.set_memory_growth(gpu, True)
     keras = importlib.import_module("keras")
     active = keras.backend.backend()
     if active != backend:
@@ -39,15 +41,6 @@ def load_keras(backend: str = "tensorflow") -> ModuleType:
             f"it after jaxnets has, set {VARIABLE}={backend}, or start a new process"
         )
     return keras
-
-
-def _load_tensorflow() -> None:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before the first import
-    with process.stderr_silenced():
-        import tensorflow as tf
-
-        for gpu in tf.config.get_visible_devices("GPU"):
-            tf.config.experimental.set_memory_growth(gpu, True)  # leave JAX its share
 
 
 def build(

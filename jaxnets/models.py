@@ -31,18 +31,12 @@ class Model:
     """What is known of a model before it is trained."""
 
     name: str
-    network: Network
-    """Its functions; of a Keras model those that compute the same from its weights."""
-    recipe: Recipe
-    """The published settings, each value with its source."""
-    reported: float | None = None
-    """The write-up's accuracy on MNIST's test set, where it had such a model."""
+    network: Network  # of a Keras model, what computes the same from its weights
+    recipe: Recipe  # the published settings, each value with its source
+    reported: float | None = None  # the write-up's accuracy on MNIST's test set, if any
     cost: Literal["quadratic", "cross_entropy"] = "cross_entropy"
-    """What its loss is."""
-    framework: Literal["jax", "keras"] = "jax"
-    """What trains it."""
-    color: str = "#000000"
-    """In figures; from Okabe and Ito's palette, which colour-blind readers can read."""
+    framework: Literal["jax", "keras"] = "jax"  # what trains it
+    color: str = "#000000"  # in figures; of Okabe and Ito's palette for all eyes
 
 
 SIGMOID_MSE = Model(
@@ -104,10 +98,8 @@ ROW_RNN = Model(  # the write-up names recurrent networks and trains none
     ),
     color="#E69F00",
 )
-MODELS: dict[str, Model] = {
-    model.name: model
-    for model in (SIGMOID_MSE, RELU_SOFTMAX, KERAS_DENSE, FLAX_DENSE, ROW_RNN)
-}
+_ALL = (SIGMOID_MSE, RELU_SOFTMAX, KERAS_DENSE, FLAX_DENSE, ROW_RNN)
+MODELS: dict[str, Model] = {model.name: model for model in _ALL}
 
 
 def get(name: str) -> Model:
@@ -120,42 +112,32 @@ def get(name: str) -> Model:
 def validate_recipe(name: str, recipe: Recipe) -> None:
     """Raise InputError where a setting makes no sense whatever the data."""
     get(name)
-    rate = recipe.learning_rate
+    rate, sizes = recipe.learning_rate, recipe.layer_sizes
     if not 0 < rate < math.inf:  # nor NaN
         raise InputError(f"{name}: learning rate {rate} must be greater than 0")
     if recipe.num_epochs < 1:
         raise InputError(f"{name}: {recipe.num_epochs} epochs; at least 1 is needed")
     if recipe.batch_size < 1:
         raise InputError(f"{name}: batch size {recipe.batch_size} must be at least 1")
-    if len(recipe.layer_sizes) < 2 or min(recipe.layer_sizes) < 1:
-        raise InputError(
-            f"{name}: layer sizes {recipe.layer_sizes} must be two or more, each "
-            "at least 1"
-        )
+    if len(sizes) < 2 or min(sizes) < 1:
+        raise InputError(f"{name}: layer sizes {sizes} must be two or more above 0")
 
 
 def validate_fits(name: str, recipe: Recipe, dataset: Dataset) -> None:
     """Raise InputError where a recipe does not fit the data."""
-    sizes = recipe.layer_sizes
+    sizes, num_examples = recipe.layer_sizes, len(dataset.train.label)
     # A network that does not take the whole image at once says what it takes.
     input_size = getattr(get(name).network, "input_size", math.prod)
     num_inputs = input_size(dataset.train.image.shape[1:])
-    notice = f". {dataset.notice}" if dataset.notice else ""
+    fault = None
     if sizes[0] != num_inputs:
-        raise InputError(
-            f"{name}: layer sizes {sizes} must begin with {num_inputs}, the pixels "
-            f"that it takes at a time{notice}"
-        )
-    if sizes[-1] != NUM_CLASSES:
-        raise InputError(
-            f"{name}: layer sizes {sizes} must end with {NUM_CLASSES}, the classes"
-        )
-    num_examples = len(dataset.train.label)
-    if recipe.batch_size > num_examples:
-        raise InputError(
-            f"{name}: batch size {recipe.batch_size} must be at most {num_examples}, "
-            f"the training examples{notice}"
-        )
+        fault = f"layer sizes {sizes} must begin with {num_inputs}, the pixels it takes"
+    elif sizes[-1] != NUM_CLASSES:
+        fault = f"layer sizes {sizes} must end with {NUM_CLASSES}, the classes"
+    elif recipe.batch_size > num_examples:
+        fault = f"batch size {recipe.batch_size} must be at most {num_examples} images"
+    if fault:
+        raise dataset.misfit(f"{name}: {fault}")
 
 
 @contextlib.contextmanager
@@ -175,12 +157,7 @@ def train_and_test(
 ) -> Iterator[Epoch | Prediction]:
     """Train a model by its recipe, and test it once, at the end.
 
-    Args:
-      name: of a model.
-      recipe: its settings.
-      dataset: its training and validation sets are for the epochs, its test set for
-        the end.
-      seed: decides the initial weights and the order of the examples.
+    The seed decides the initial weights and the order of the examples.
 
     Returns:
       An iterator of an `Epoch` after each epoch, with host arrays, held out the

@@ -17,7 +17,7 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from typing import IO, Any
+from typing import Any
 
 from jaxnets.errors import InputError, NonFiniteLoss, ProcessFailed
 
@@ -54,12 +54,11 @@ def iterate(
 ) -> Generator[Any, None, None]:
     """Yield each value that `function(send, *args)` sends from a new process.
 
-    Function, arguments and values travel by pickle. The process ends when the
-    generator does, and when this process ends, whatever the reason. Ctrl-C does
-    not reach it.
+    Function, which a module must define, arguments and values travel by pickle. The
+    process ends when the generator does, and when this process ends, whatever the
+    reason. Ctrl-C does not reach it.
 
     Args:
-      function: called as `function(send, *args)`; a module must define it.
       without: packages that count as not installed in the process.
       environment: variables that the process has beside or in place of this one's.
       lockstep: whether `send` returns only when the next value is asked for, so that
@@ -74,7 +73,7 @@ def iterate(
     path = [os.path.abspath(entry) for entry in sys.path]  # "" is the working folder
     files = _files("jaxnets", function.__module__)
     call = pickle.dumps((function, args))
-    message = (path, files, tuple(without), lockstep, call)
+    start = pickle.dumps((path, files, tuple(without), lockstep, call))
     variables = {**os.environ, **(environment or {})}
     variables.pop("PYTHONPATH", None)  # it would come before the standard library
     with tempfile.TemporaryFile() as output:
@@ -86,17 +85,26 @@ def iterate(
             env=variables,
             start_new_session=True,
         )
-        assert process.stdin and process.stdout
-        try:
+        stdin, stdout = process.stdin, process.stdout
+        assert stdin and stdout
+
+        def write(message: bytes) -> None:
             with contextlib.suppress(BrokenPipeError):  # it has ended; read why
-                pickle.dump(message, process.stdin)
-                process.stdin.flush()
+                stdin.write(message)
+                stdin.flush()
+
+        try:
+            write(start)
             while True:
                 try:
-                    kind, value = pickle.load(process.stdout)
+                    kind, value = pickle.load(stdout)
                 except (EOFError, pickle.UnpicklingError):  # between or in messages
                     ending = f"{name} {exit_in_words(process.wait())}"
-                    raise ProcessFailed(_with_last_lines(ending, output)) from None
+                    output.seek(0)
+                    lines = output.read().decode(errors="replace").splitlines()
+                    first = f"{ending}:" if lines else ending
+                    text = "\n".join([first, *lines[-_LAST_LINES:]])
+                    raise ProcessFailed(text) from None
                 if kind == "end":
                     return
                 if kind == "error":
@@ -105,15 +113,13 @@ def iterate(
                     raise ProcessFailed(f"{name} failed: {value}")
                 yield value
                 if lockstep:
-                    with contextlib.suppress(BrokenPipeError):  # likewise
-                        process.stdin.write(b"\n")
-                        process.stdin.flush()
+                    write(b"\n")
         finally:
             process.kill()
             process.wait()
-            process.stdout.close()
+            stdout.close()
             with contextlib.suppress(BrokenPipeError):
-                process.stdin.close()
+                stdin.close()
 
 
 def _files(*modules: str) -> dict[str, str]:
@@ -135,16 +141,16 @@ def exit_in_words(code: int) -> str:
     return f"was ended by signal {-code} ({signal.strsignal(-code)})"
 
 
-def _with_last_lines(ending: str, output: IO[bytes]) -> str:
-    output.seek(0)
-    lines = output.read().decode(errors="replace").splitlines()
-    return "\n".join([f"{ending}:" if lines else ending, *lines[-_LAST_LINES:]])
-
-
 def _serve(call: bytes, lockstep: bool) -> None:
     """The process's side: messages go to what was its standard output."""
-    words = threading.Semaphore(0)
-    threading.Thread(target=_listen, args=(words,), daemon=True).start()
+    words = threading.Semaphore(0)  # from the parent
+
+    def listen() -> None:
+        while os.read(0, 1):
+            words.release()
+        os._exit(1)  # the pipe has ended, as it does with the parent
+
+    threading.Thread(target=listen, daemon=True).start()
     messages = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints, prints among the errors
 
@@ -159,35 +165,19 @@ def _serve(call: bytes, lockstep: bool) -> None:
         function(functools.partial(send, "value"), *args)
         send("end")
     except Exception as error:
-        if _is_for_the_caller(error):
-            send("error", error)
-        else:
-            summary = "".join(traceback.format_exception_only(error)).strip()
-            send("traceback", f"{summary}\n{traceback.format_exc()}")
-
-
-def _listen(words: threading.Semaphore) -> None:
-    """Pass on the parent's words until the pipe ends, as it does with the parent."""
-    while os.read(0, 1):
-        words.release()
-    os._exit(1)
-
-
-def _is_for_the_caller(error: Exception) -> bool:
-    """Whether it is an error that a user can mend, and survives pickling."""
-    with contextlib.suppress(Exception):
-        pickle.loads(pickle.dumps(error))
-        return isinstance(error, _PASSED_ON)
-    return False
+        summary = "".join(traceback.format_exception_only(error)).strip()
+        message: tuple = ("traceback", f"{summary}\n{traceback.format_exc()}")
+        if isinstance(error, _PASSED_ON):
+            with contextlib.suppress(Exception):  # one may not survive pickling
+                pickle.loads(pickle.dumps(error))
+                message = ("error", error)
+        send(*message)
 
 
 @contextlib.contextmanager
-def stderr_silenced() -> Iterator[None]:
-    """Drop what the process writes to standard error, compiled code included.
-
-    For libraries that write to the screen while they load. Python exceptions are
-    not affected.
-    """
+def tensorflow_silenced() -> Iterator[None]:
+    """Drop what this process writes to standard error, as TensorFlow does at import."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before the first import
     if sys.stderr is not None:
         sys.stderr.flush()
     kept = os.dup(2)

@@ -22,6 +22,11 @@ class Batch(NamedTuple):
     image: Array  # uint8 [B, H, W], 0 (paper) to 255 (ink)
     label: Array  # int32 [B], 0 to num_classes - 1
 
+    def split(self, count: int) -> tuple["Batch", "Batch"]:
+        """The first `count` images, and the rest."""
+        image, label = self
+        return Batch(image[:count], label[:count]), Batch(image[count:], label[count:])
+
 
 class Dense(NamedTuple):
     """A fully connected layer: `inputs @ kernel + bias`."""

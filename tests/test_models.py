@@ -182,7 +182,7 @@ def test_the_largest_batch_fits_and_a_notice_is_passed_on(digits):
     largest = replace(RECIPE, batch_size=1000)
     models.validate_fits("relu_softmax", largest, digits)
     dataset = digits._replace(notice="These are the digits.")
-    with pytest.raises(InputError, match=r"1000, .*These are the digits\.$"):
+    with pytest.raises(InputError, match=r"1000 .*These are the digits\.$"):
         models.validate_fits("relu_softmax", replace(largest, batch_size=1001), dataset)
 
 

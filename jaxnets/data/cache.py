@@ -27,8 +27,7 @@ def path(data_dir: Path, name: str) -> Path:
 def read(file: Path) -> tuple[Batch, Batch] | None:
     """Training and test records, or None where there is no sound file.
 
-    Raises:
-      InputError: there is a file that may not be read.
+    Raises InputError where there is a file that may not be read.
     """
     try:
         with open(file, "rb") as stream:
@@ -37,10 +36,10 @@ def read(file: Path) -> tuple[Batch, Batch] | None:
                 stream.seek(0)
                 with np.load(stream, allow_pickle=False) as arrays:
                     parts = [arrays[name] for name in _ARRAYS]
-                train, test = Batch(*parts[:2]), Batch(*parts[2:])
-                require_batch(train)
-                require_batch(test)
-                return train, test
+                records = Batch(*parts[:2]), Batch(*parts[2:])
+                for batch in records:
+                    require_batch(batch)
+                return records
     except (FileNotFoundError, NotADirectoryError):
         return None
     except PermissionError as error:

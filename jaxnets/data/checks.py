@@ -5,19 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnets.errors import InputError
-from jaxnets.types import Array, Batch
+from jaxnets.types import Batch
 
 NUM_CLASSES = 10  # all the datasets here have ten
-
-
-def require_images(images: Array) -> None:
-    """Raise InputError unless images are an array uint8 [B, H, W]."""
-    _require_array("images", images)
-    if images.dtype != np.uint8 or images.ndim != 3:
-        raise InputError(
-            f"images must be uint8 [count, height, width], not {images.dtype} "
-            f"{list(images.shape)}"
-        )
 
 
 def require_batch(batch: Batch, num_classes: int = NUM_CLASSES) -> None:
@@ -27,8 +17,15 @@ def require_batch(batch: Batch, num_classes: int = NUM_CLASSES) -> None:
     on a device, from where the labels are copied to look at their range.
     """
     images, labels = batch
-    require_images(images)
-    _require_array("labels", labels)
+    for name, value in (("images", images), ("labels", labels)):
+        if not isinstance(value, np.ndarray | jax.Array):
+            kind = type(value).__name__
+            raise InputError(f"{name} must be an array of NumPy or JAX, not a {kind}")
+    if images.dtype != np.uint8 or images.ndim != 3:
+        raise InputError(
+            f"images must be uint8 [count, height, width], not {images.dtype} "
+            f"{list(images.shape)}"
+        )
     if labels.ndim != 1 or not jnp.issubdtype(labels.dtype, np.integer):
         raise InputError(
             f"labels must be integers [count], not {labels.dtype} {list(labels.shape)}"
@@ -41,9 +38,3 @@ def require_batch(batch: Batch, num_classes: int = NUM_CLASSES) -> None:
             f"labels run from {classes.min()} to {classes.max()}; they must lie "
             f"between 0 and {num_classes - 1}"
         )
-
-
-def _require_array(name: str, value: Array) -> None:
-    if not isinstance(value, np.ndarray | jax.Array):
-        kind = type(value).__name__
-        raise InputError(f"{name} must be an array of NumPy or JAX, not a {kind}")

@@ -10,8 +10,7 @@ from jaxnets.data.checks import require_batch
 from jaxnets.errors import DatasetUnavailable, InputError
 from jaxnets.types import Batch
 
-DEFAULT = "mnist"
-NAMES = (*tfds.VERSIONS, digits.NAME)
+NAMES = (*tfds.VERSIONS, "digits")
 
 
 class Dataset(NamedTuple):
@@ -22,6 +21,10 @@ class Dataset(NamedTuple):
     validation: Batch  # may be empty
     test: Batch
     notice: str | None  # set where the data is not what was asked for
+
+    def misfit(self, message: str) -> InputError:
+        """The error for a setting that does not fit; it tells of a substitute."""
+        return InputError(f"{message}. {self.notice}" if self.notice else message)
 
 
 def load(
@@ -54,51 +57,45 @@ def load(
     files = None if folder is None else tfds.require_files(folder)
     notice = None
     try:
-        train, test = _load_records(name or DEFAULT, files, data_dir)
+        loaded = name or "mnist"
+        train, test = _load_records(loaded, files, data_dir)
     except DatasetUnavailable as error:
         if name or files or os.environ.get(tfds.FOLDER_VARIABLE):
             raise
-        name = digits.NAME
         notice = (
             "MNIST could not be had, so this run uses scikit-learn's 1,797 small "
             f"digits instead: no figure here is comparable with MNIST's. {error}"
         )
+        loaded = "digits"
         train, test = digits.load()
     num_records = len(train.label)
     if validation_examples is None:
         validation_examples = num_records // 6
-    if validation_examples >= num_records:
-        message = (
+    num_train = num_records - validation_examples
+    dataset = Dataset(loaded, *train.split(num_train), test, notice)
+    if num_train <= 0:
+        raise dataset.misfit(
             f"{validation_examples=} leaves nothing to train on; there are "
             f"{num_records} records"
         )
-        raise InputError(_with_notice(message, notice))
-    train, validation = _split(train, num_records - validation_examples)
-    return Dataset(name or DEFAULT, train, validation, test, notice)
-
-
-def _with_notice(message: str, notice: str | None) -> str:
-    """What an error says about a dataset's size, where the data is a substitute."""
-    return f"{message}. {notice}" if notice else message
+    return dataset
 
 
 def first_examples(dataset: Dataset, count: int) -> Dataset:
     """The same dataset with its first `count` training examples only.
 
-    Raises:
-      InputError: there are fewer, or none is asked for.
+    Raises InputError where there are fewer, or none is asked for.
     """
     num_examples = len(dataset.train.label)
     if not 1 <= count <= num_examples:
-        message = f"examples={count} must be between 1 and {num_examples}"
-        raise InputError(_with_notice(message, dataset.notice))
-    return dataset._replace(train=_split(dataset.train, count)[0])
+        raise dataset.misfit(f"examples={count} must be between 1 and {num_examples}")
+    return dataset._replace(train=dataset.train.split(count)[0])
 
 
 def _load_records(
     name: str, files: Path | None, data_dir: str | os.PathLike[str] | None
 ) -> tuple[Batch, Batch]:
-    if name == digits.NAME:
+    if name == "digits":
         return digits.load()
     data_folder = tfds.data_folder(data_dir)
     kept = cache.path(data_folder, name)
@@ -115,9 +112,3 @@ def _load_records(
             require_batch(batch)
         cache.write(kept, *records)
     return records
-
-
-def _split(records: Batch, cut: int) -> tuple[Batch, Batch]:
-    """The first `cut` records, and the rest."""
-    image, label = records
-    return Batch(image[:cut], label[:cut]), Batch(image[cut:], label[cut:])

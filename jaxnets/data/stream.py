@@ -22,7 +22,7 @@ def stream(
     folder: str | os.PathLike[str] | None = None,
     data_dir: str | os.PathLike[str] | None = None,
 ) -> Iterator[Batch]:
-    """One epoch of batches, read from disk as they are needed.
+    """One epoch of host batches, read from disk as they are needed.
 
     Each trains through the same `train_step` as an in-memory batch. The last one
     may be short. Only `SHUFFLE_BUFFER` records and a few batches are in memory.
@@ -36,9 +36,6 @@ def stream(
         own order, which is that of `load`.
       folder, data_dir: as in `load`.
 
-    Returns:
-      An iterator of host batches; see `Batch` for shapes and ranges.
-
     Raises:
       InputError: an unknown name or split, a bad batch size, folder or file.
       DatasetUnavailable: the data is nowhere to be found.
@@ -49,10 +46,8 @@ def stream(
     if batch_size < 1:
         raise InputError(f"{batch_size=} must be at least 1")
     data_folder = tfds.data_folder(data_dir)
-    if folder is None:
-        files = tfds.files_of_variable(name, data_folder)
-    else:
-        files = tfds.require_files(folder)
+    files = tfds.require_files(folder) if folder else None
+    files = files or tfds.files_of_variable(name, data_folder)
     builder = tfds.prepare(name, files, data_folder)
     try:
         records = builder.as_dataset(split=split, shuffle_files=False)

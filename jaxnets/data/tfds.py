@@ -5,6 +5,7 @@ prepare the same folder in other formats (`tfds.data_source`), with fewer record
 or were cut off. Such a folder is passed by, and ours is prepared beside it.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -41,9 +42,7 @@ _RECORD_FRAME = 16  # bytes: a length, its checksum, and the checksum of the con
 def data_folder(data_dir: str | os.PathLike[str] | None) -> Path:
     """Where tensorflow-datasets keeps its data; None means its own default.
 
-    Raises:
-      DatasetUnavailable: the default is asked for, and there is no home folder.
-      InputError: it is no folder.
+    Raises InputError where it is no folder, DatasetUnavailable without a home folder.
     """
     path = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
     try:
@@ -74,9 +73,7 @@ def files_of_variable(name: str, data_dir: Path) -> Path | None:
     """The folder that JAXNETS_MNIST_DIR names, where it is needed.
 
     It is not for another dataset, or for one that is prepared already: then a
-    variable that points nowhere does no harm.
-
-    Raises: as `require_files`.
+    variable that points nowhere does no harm. Raises as `require_files`.
     """
     folder = os.environ.get(FOLDER_VARIABLE)
     if not folder or name != "mnist" or prepared_in(name, data_dir):
@@ -121,36 +118,30 @@ def defect(folder: Path) -> str | None:
 
 
 def load(name: str, folder: Path | None, data_dir: Path) -> tuple[Batch, Batch]:
-    """Training and test records in tensorflow-datasets' own order.
+    """Training and test records in tensorflow-datasets' own order; raises as `prepare`.
 
     TensorFlow does this in a process of its own, so that its memory, threads and
     messages end with it.
-
-    Raises:
-      InputError: a file of the folder is not the published one, by its SHA-256.
-      DatasetUnavailable: there is no folder, and the download failed; or
-        TensorFlow is not installed.
     """
-    (records,) = process.iterate(_load_here, name, folder, data_dir)
-    return records
+    train, test = process.iterate(_load_here, name, folder, data_dir)
+    return train, test
 
 
 def _load_here(
-    send: Callable[[object], None], name: str, folder: Path | None, data_dir: Path
+    send: Callable[[Batch], None], name: str, folder: Path | None, data_dir: Path
 ) -> None:
     builder = prepare(name, folder, data_dir)
-    send((_decode(builder, "train"), _decode(builder, "test")))
-
-
-def _decode(builder: Any, split: str) -> Batch:
     import tensorflow as tf
 
-    try:
-        records = builder.as_dataset(split=split, batch_size=-1, shuffle_files=False)
-    except tf.errors.OpError as error:
-        raise damaged(builder) from error
-    image = records["image"].numpy()[..., 0]  # the one grey channel
-    return Batch(image, records["label"].numpy().astype(np.int32))
+    for split in ("train", "test"):
+        try:
+            records = builder.as_dataset(
+                split=split, batch_size=-1, shuffle_files=False
+            )
+        except tf.errors.OpError as error:
+            raise damaged(builder) from error
+        image = records["image"].numpy()[..., 0]  # the one grey channel
+        send(Batch(image, records["label"].numpy().astype(np.int32)))
 
 
 def damaged(builder: Any) -> InputError:
@@ -161,7 +152,10 @@ def damaged(builder: Any) -> InputError:
 def prepare(name: str, folder: Path | None, data_dir: Path) -> Any:
     """The dataset's builder, prepared from the folder or else from the network.
 
-    Raises: as `load`.
+    Raises:
+      InputError: a file of the folder is not the published one, by its SHA-256.
+      DatasetUnavailable: there is no folder, and the download failed; or
+        TensorFlow is not installed.
     """
     tensorflow_datasets = _import_tensorflow_datasets()
     from tensorflow_datasets.core.download import download_manager
@@ -175,19 +169,27 @@ def prepare(name: str, folder: Path | None, data_dir: Path) -> Any:
         return builder_in(prepared)
     root = _root_to_prepare(name, data_dir)
     builder = builder_in(root)
-    if folder is None:
-        url = urllib.parse.urljoin(builder.URL, FILES[0])
-        _require_reachable(name, url, data_dir)
+    try:
+        if folder is None:
+            _require_reachable(urllib.parse.urljoin(builder.URL, FILES[0]))
+    except OSError as error:
+        raise _unavailable(name, None, data_dir, error) from error
     _require_writable(root)
     config = tensorflow_datasets.download.DownloadConfig(manual_dir=folder)
     try:
         builder.download_and_prepare(download_config=config)
     except download_manager.NonMatchingChecksumError as error:
-        raise InputError(_altered_message(error, folder)) from error
+        altered = next((file for file in FILES if file in str(error)), "a file")
+        raise InputError(
+            f"{altered} in {folder or 'the download'} is not the published file (its "
+            "SHA-256 or size differs); replace it with a sound copy"
+        ) from error
     except Exception as error:  # each download library has errors of its own
         if prepared_in(name, root):  # another process was faster
             return builder_in(root)
-        if _is_of_the_disk(error):
+        # Errors of the network are of other kinds, or have no number.
+        is_numbered = isinstance(error, OSError) and error.errno is not None
+        if is_numbered or type(error) is OSError:  # as where a disk is too small
             raise
         raise _unavailable(name, folder, data_dir, error) from error
     return builder
@@ -204,22 +206,12 @@ def _root_to_prepare(name: str, data_dir: Path) -> Path:
     return own
 
 
-def _is_of_the_disk(error: Exception) -> bool:
-    """Not of the network: download libraries raise kinds of their own, unnumbered."""
-    is_numbered = isinstance(error, OSError) and error.errno is not None
-    return is_numbered or type(error) is OSError  # so it says that a disk is too small
-
-
-def _require_reachable(name: str, url: str, data_dir: Path) -> None:
+def _require_reachable(url: str) -> None:
     """Find out in seconds what tensorflow-datasets' retries take minutes to admit."""
     request = urllib.request.Request(url, method="HEAD")
-    try:
-        with urllib.request.urlopen(request, timeout=_REACH_SECONDS):
-            pass
-    except urllib.error.HTTPError:
-        pass  # a server answered; what it says is for the download to judge
-    except OSError as error:
-        raise _unavailable(name, None, data_dir, error) from error
+    # A server that answers will do; what it says is for the download to judge.
+    with contextlib.suppress(urllib.error.HTTPError):
+        urllib.request.urlopen(request, timeout=_REACH_SECONDS).close()
 
 
 def _require_writable(folder: Path) -> None:
@@ -235,9 +227,8 @@ def _require_writable(folder: Path) -> None:
 
 def _import_tensorflow_datasets() -> Any:
     """tensorflow-datasets, quiet, with TensorFlow kept off the GPU."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before the first import
     try:
-        with process.stderr_silenced():
+        with process.tensorflow_silenced():
             import tensorflow as tf
             import tensorflow_datasets
 
@@ -252,14 +243,6 @@ def _import_tensorflow_datasets() -> Any:
     return tensorflow_datasets
 
 
-def _altered_message(error: Exception, folder: Path | None) -> str:
-    altered = next((file for file in FILES if file in str(error)), "a file")
-    return (
-        f"{altered} in {folder or 'the download'} is not the published file (its "
-        "SHA-256 or size differs); replace it with a sound copy"
-    )
-
-
 def _unavailable(
     name: str, folder: Path | None, data_dir: Path, error: Exception
 ) -> DatasetUnavailable:
@@ -268,11 +251,10 @@ def _unavailable(
             f"{name} could not be prepared from {folder}: {error}. Replace its files "
             "with sound copies."
         )
-    message = (
+    passed_by = data_dir / name / VERSIONS[name]
+    why = f" {passed_by} cannot be used: {defect(passed_by)}."
+    return DatasetUnavailable(
         f"{name} could not be downloaded ({type(error).__name__}). Go online, or name "
         "a folder with the four original files by --mnist-dir."
+        + (why if passed_by.exists() else "")
     )
-    passed_by = data_dir / name / VERSIONS[name]
-    if passed_by.exists():
-        message += f" {passed_by} cannot be used: {defect(passed_by)}."
-    return DatasetUnavailable(message)

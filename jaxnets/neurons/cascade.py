@@ -24,25 +24,16 @@ class Timing(NamedTuple):
     rest: int = 8  # a neuron is deaf after it fired; without it, bursts would merge
 
 
-class _Activity(NamedTuple):
-    """What a net remembers between two steps."""
-
-    busy: jax.Array  # int32 [n], steps until a neuron can be stimulated again
-    sent: jax.Array  # bool [delay, n], who fired: the last step first
-
-
 def spread(layer: Dense, stimulus: Array, timing: Timing) -> jax.Array:
     """Who fires when: bool [steps, n].
 
     Args:
       layer: kernel float32 [n, n] from neuron to neuron, bias [n]: minus the
         threshold. It may have loops, and neurons that stimulate themselves.
-      stimulus: bool [steps, n], what makes a neuron fire from outside; it acts at
-        once.
+      stimulus: bool [steps, n], what fires a neuron from outside, at once.
       timing: not traced.
 
-    Raises:
-      InputError: a time below 1, or shapes that do not fit.
+    Raises InputError for a time below 1, or shapes that do not fit.
     """
     require_timing(timing)
     stimulus = jnp.asarray(stimulus, bool)
@@ -57,20 +48,19 @@ def spread(layer: Dense, stimulus: Array, timing: Timing) -> jax.Array:
             f"stimulus {list(stimulus.shape)} must be [steps, {num_neurons}]"
         )
 
-    def one_step(activity: _Activity, outside: jax.Array):
-        arriving = activity.sent[-1].astype(jnp.float32)
+    def one_step(activity: tuple[jax.Array, jax.Array], outside: jax.Array):
+        busy, sent = activity
+        arriving = sent[-1].astype(jnp.float32)
         sums = jnp.dot(arriving, layer.kernel, precision="highest") + layer.bias
-        begins = (activity.busy == 0) & ((sums > 0) | outside)
-        whole = timing.duration + timing.rest
-        busy = jnp.where(begins, whole, activity.busy)
+        begins = (busy == 0) & ((sums > 0) | outside)
+        busy = jnp.where(begins, timing.duration + timing.rest, busy)
         fires = busy > timing.rest
-        sent = jnp.concatenate([fires[None], activity.sent[:-1]])
-        return _Activity(jnp.maximum(busy - 1, 0), sent), fires
+        sent = jnp.concatenate([fires[None], sent[:-1]])
+        return (jnp.maximum(busy - 1, 0), sent), fires
 
-    quiet = _Activity(
-        jnp.zeros(num_neurons, jnp.int32), jnp.zeros((timing.delay, num_neurons), bool)
-    )
-    return lax.scan(one_step, quiet, stimulus)[1]
+    busy = jnp.zeros(num_neurons, jnp.int32)  # steps that each stays busy
+    sent = jnp.zeros((timing.delay, num_neurons), bool)  # who fired, latest first
+    return lax.scan(one_step, (busy, sent), stimulus)[1]
 
 
 def require_timing(timing: Timing) -> None:

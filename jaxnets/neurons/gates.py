@@ -43,14 +43,17 @@ def nor_gate(first: Array, second: Array) -> jax.Array:
 
 def xor_gate(first: Array, second: Array) -> jax.Array:
     """Four perceptrons in three layers; one perceptron alone cannot do it."""
+    return _xor_and_nand(first, second)[0]
+
+
+def _xor_and_nand(first: Array, second: Array) -> tuple[jax.Array, jax.Array]:
     not_both = nand(first, second)
-    return nand(nand(first, not_both), nand(second, not_both))
+    return nand(nand(first, not_both), nand(second, not_both)), not_both
 
 
 def half_adder(first: Array, second: Array) -> tuple[jax.Array, jax.Array]:
     """The sum's bit and the carry: five perceptrons (Nielsen's circuit)."""
-    not_both = nand(first, second)
-    total = nand(nand(first, not_both), nand(second, not_both))
+    total, not_both = _xor_and_nand(first, second)
     return total, not_gate(not_both)
 
 
@@ -58,18 +61,13 @@ def full_adder(
     first: Array, second: Array, carry: Array
 ) -> tuple[jax.Array, jax.Array]:
     """The sum's bit and the next carry: nine perceptrons."""
-    not_both = nand(first, second)
-    partial = nand(nand(first, not_both), nand(second, not_both))
-    not_carried = nand(partial, carry)
-    total = nand(nand(partial, not_carried), nand(carry, not_carried))
+    partial, not_both = _xor_and_nand(first, second)
+    total, not_carried = _xor_and_nand(partial, carry)
     return total, nand(not_both, not_carried)
 
 
 def add_bits(first: Array, second: Array) -> jax.Array:
-    """The sum int32 [n + 1, ...] of numbers in bits [n, ...], lowest bit first.
-
-    The same full adder works on one bit after the other, and hands on its carry.
-    """
+    """The sum int32 [n + 1, ...] of numbers in bits [n, ...], lowest bit first."""
 
     def add_one(carry: jax.Array, pair: tuple[jax.Array, jax.Array]):
         total, carry = full_adder(*pair, carry)

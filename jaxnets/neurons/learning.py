@@ -37,14 +37,11 @@ def learn_pass(
 ) -> tuple[Neuron, jax.Array]:
     """One pass over inputs [N, n] with targets int32 [N], in their order.
 
-    Returns:
-      The neuron and int32 [], the number of examples that it got wrong on its way.
-      Rows with the target NO_EXAMPLE change and count nothing.
+    Returns the neuron and int32 [], how many examples it got wrong on its way. Rows
+    with the target NO_EXAMPLE change and count nothing.
     """
 
-    def learn_one(
-        carry: tuple[Neuron, jax.Array], example: tuple[jax.Array, jax.Array]
-    ):
+    def learn_one(carry: tuple[Neuron, jax.Array], example: tuple):
         neuron, mistakes = carry
         row, target = example
         row, is_example = row.astype(jnp.float32), target != NO_EXAMPLE

@@ -1,5 +1,6 @@
 """A perceptron: binary inputs, weights, a threshold; the output is 0 or 1."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -21,10 +22,7 @@ def weighted_sum(neuron: Neuron, inputs: Array) -> jax.Array:
     """`inputs @ weights + bias`, float32 [...] of inputs [..., n].
 
     Sums of whole numbers below 2^24 are exact: "highest" rules out the short
-    products of some accelerators.
-
-    Raises:
-      InputError: the last axis of `inputs` is not as long as the weights.
+    products of some accelerators. Raises InputError for another length.
     """
     inputs = jnp.asarray(inputs)
     num_inputs = neuron.weights.shape[-1]
@@ -49,21 +47,22 @@ def step(sums: jax.Array) -> jax.Array:
 def fire(neuron: Neuron, inputs: Array) -> jax.Array:
     """The perceptron's output, int32 [...], of inputs 0 or 1, [..., n].
 
-    Raises:
-      InputError: another length, or (seen outside of jit only) another value.
+    Raises InputError for another length, or (outside of jit only) another value.
     """
-    _require_bits(inputs)
+    require_inputs(
+        inputs,
+        lambda values: (values == 0) | (values == 1),
+        "0 or 1, not {}; compare them with a level first, as in `image > 127`",
+    )
     return step(weighted_sum(neuron, inputs)).astype(jnp.int32)
 
 
-def _require_bits(inputs: Array) -> None:
-    """Raise InputError unless every value is 0 or 1; traced values pass."""
-    if isinstance(inputs, jax.core.Tracer):
-        return
-    values = np.asarray(inputs)
-    wrong = values[(values != 0) & (values != 1)]
-    if wrong.size:
-        raise InputError(
-            f"a perceptron's inputs must be 0 or 1, not {wrong[0]}; compare them with "
-            "a level first, as in `image > 127`"
-        )
+def require_inputs(
+    inputs: Array, is_sound: Callable[[np.ndarray], np.ndarray], message: str
+) -> None:
+    """Raise InputError for the first value that is not sound; traced values pass."""
+    if not isinstance(inputs, jax.core.Tracer):
+        values = np.asarray(inputs)
+        wrong = values[~is_sound(values)]
+        if wrong.size:
+            raise InputError("a neuron's inputs must be " + message.format(wrong[0]))

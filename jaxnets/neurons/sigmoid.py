@@ -1,24 +1,22 @@
 """A sigmoid neuron: a perceptron whose step is smooth."""
 
 import jax
-import numpy as np
 
-from jaxnets.errors import InputError
-from jaxnets.neurons.perceptron import Neuron, weighted_sum
+from jaxnets.neurons.perceptron import Neuron, require_inputs, weighted_sum
 from jaxnets.types import Array
 
 
 def output(neuron: Neuron, inputs: Array) -> jax.Array:
-    """`1 / (1 + exp(-(inputs @ weights + bias)))`: float32 [...], inputs [..., n].
+    """`1 / (1 + exp(-(inputs @ weights + bias)))`, float32 [...].
 
-    Args:
-      neuron: weights and bias, any real numbers.
-      inputs: between 0 and 1.
-
-    Raises:
-      InputError: another length, or (seen outside of jit only) another value.
+    Inputs are [..., n], between 0 and 1. Raises InputError for another length, or
+    (outside of jit only) another value.
     """
-    _require_unit_interval(inputs)
+    require_inputs(
+        inputs,
+        lambda values: (values >= 0) & (values <= 1),
+        "between 0 and 1, not {}; divide 8-bit pixels by 255",
+    )
     return jax.nn.sigmoid(weighted_sum(neuron, inputs))
 
 
@@ -29,16 +27,3 @@ def predicted_change(neuron: Neuron, inputs: Array, change: Neuron) -> jax.Array
     equation 5, as the derivative along `change`.
     """
     return jax.jvp(lambda moved: output(moved, inputs), (neuron,), (change,))[1]
-
-
-def _require_unit_interval(inputs: Array) -> None:
-    """Raise InputError unless every value is between 0 and 1; traced values pass."""
-    if isinstance(inputs, jax.core.Tracer):
-        return
-    values = np.asarray(inputs)
-    wrong = values[~((values >= 0) & (values <= 1))]
-    if wrong.size:
-        raise InputError(
-            f"a sigmoid neuron's inputs must be between 0 and 1, not {wrong[0]}; "
-            "divide 8-bit pixels by 255"
-        )

@@ -95,8 +95,7 @@ def make_learn_epoch(
             learner.average,
             _transposed(learning.average),
         )
-        layer = _transposed(learning.layer)
-        return Learner(layer, average, epochs), learning.mistakes
+        return Learner(_transposed(learning.layer), average, epochs), learning.mistakes
 
     return learn_epoch
 
@@ -110,12 +109,8 @@ def count_correct(layer: Dense, data: Batch, encode: Encode) -> jax.Array:
 def baselines(dataset: Dataset, seed: int) -> Baselines:
     """What needs no network: the most frequent class, and a ten-class perceptron.
 
-    Args:
-      dataset: the training and the test set are used.
-      seed: decides the order of the images in each of BASELINE_EPOCHS epochs.
-
-    Raises:
-      InputError: no images, labels that do not fit them, or an impossible seed.
+    The seed decides the order of the images in each of BASELINE_EPOCHS epochs.
+    Raises InputError for data or a seed that make no sense.
     """
     train, test = dataset.train, dataset.test
     for batch in (train, test):
@@ -125,9 +120,8 @@ def baselines(dataset: Dataset, seed: int) -> Baselines:
         learn_epoch = make_learn_epoch(to_vectors)
 
         def one_epoch(learner: Learner, epoch: jax.Array):
-            return learn_epoch(
-                learner, train, epoch_order(key, epoch, len(train.label))
-            )
+            order = epoch_order(key, epoch, len(train.label))
+            return learn_epoch(learner, train, order)
 
         learner = start(train.image[0].size, NUM_CLASSES)
         learner, _ = lax.scan(one_epoch, learner, jnp.arange(BASELINE_EPOCHS))
@@ -159,13 +153,8 @@ def _learn_block(
     """As if one image came after the other, but from mistake to mistake.
 
     Most are right, so that all are looked at together. A mistake changes the sums of
-    the others by products of inputs.
-
-    Args:
-      learning: before the block.
-      inputs: float32 [BLOCK, n].
-      labels: int32 [BLOCK].
-      shares: float32 [BLOCK], of the epoch's steps that a change is in the weights.
+    the others by products of inputs, float32 [BLOCK, n]. Of the epoch's steps, a change
+    is in the weights for `shares`, float32 [BLOCK]. Labels are int32 [BLOCK].
     """
     places = jnp.arange(BLOCK, dtype=jnp.int32)
 
