@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -25,15 +26,13 @@ def wilson_interval(correct: int, seen: int) -> tuple[float, float]:
       correct: 0 to `seen`.
       seen: 1 or more.
     """
-    share = correct / seen
     z = float(scipy.special.ndtri(0.5 + CONFIDENCE / 2))
     width = 2 * (seen + z**2)
     middle = (2 * correct + z**2) / width
-    half = z * math.sqrt(4 * correct * (1 - share) + z**2) / width
+    half = z * math.sqrt(4 * correct * (1 - correct / seen) + z**2) / width
     # At the ends the two terms cancel but for rounding.
-    low = 0.0 if correct == 0 else middle - half
-    high = 1.0 if correct == seen else middle + half
-    return low, high
+    low = middle - half if correct else 0.0
+    return low, (middle + half if correct < seen else 1.0)
 
 
 def mcnemar_p_value(right_a: np.ndarray, right_b: np.ndarray) -> float:
@@ -45,29 +44,22 @@ def mcnemar_p_value(right_a: np.ndarray, right_b: np.ndarray) -> float:
     Args:
       right_a, right_b: bool [images], whether each model is right.
     """
-    only_a = int(np.sum(right_a & ~right_b))
-    only_b = int(np.sum(right_b & ~right_a))
-    if only_a == only_b:
-        return 1.0
+    only_a, only_b = np.sum(right_a & ~right_b), np.sum(right_b & ~right_a)
     tail = scipy.special.bdtr(min(only_a, only_b), only_a + only_b, 0.5)
     return min(1.0, 2 * float(tail))
 
 
 def ties(right: dict[str, np.ndarray]) -> dict[str, list[str]]:
     """For each model those whose difference from it is within chance."""
-    return {
-        name: [
-            other
-            for other in right
-            if other != name
-            and mcnemar_p_value(right[name], right[other]) >= SIGNIFICANCE
-        ]
-        for name in right
-    }
+    tied: dict[str, list[str]] = {name: [] for name in right}
+    for name, other in itertools.permutations(right, 2):
+        if mcnemar_p_value(right[name], right[other]) >= SIGNIFICANCE:
+            tied[name].append(other)
+    return tied
 
 
-def bootstrap_interval(values: ArrayLike) -> tuple[float, float] | None:
-    """A 95 % interval of the mean over seeds, by the bootstrap; None if there is none.
+def bootstrap_interval(values: ArrayLike) -> list[float] | None:
+    """A 95 % interval of the mean over seeds, low and high; None if there is none.
 
     Efron's BCa bootstrap (1987), by SciPy, with a fixed random state. Fewer than
     three values, or equal ones, say nothing of their spread: None. With fewer than
@@ -79,18 +71,14 @@ def bootstrap_interval(values: ArrayLike) -> tuple[float, float] | None:
     values = np.asarray(values, np.float64)
     if len(values) < MIN_SEEDS or np.ptp(values) <= ROUNDING:
         return None
+    rng = np.random.default_rng(0)
     bootstrap = scipy.stats.bootstrap(
-        (values,),
-        np.mean,
-        confidence_level=CONFIDENCE,
-        method="BCa",
-        rng=np.random.default_rng(0),
+        (values,), np.mean, confidence_level=CONFIDENCE, method="BCa", rng=rng
     )
-    low, high = bootstrap.confidence_interval
-    return float(low), float(high)
+    return [float(end) for end in bootstrap.confidence_interval]
 
 
-def paired_p_value(values_a: ArrayLike, values_b: ArrayLike) -> float:
+def paired_p_value(differences: ArrayLike) -> float:
     """Two-sided p-value of Wilcoxon's signed-rank test (1945), by SciPy.
 
     For two models over the same seeds, as Demsar (2006) recommends over data sets:
@@ -99,26 +87,19 @@ def paired_p_value(values_a: ArrayLike, values_b: ArrayLike) -> float:
     exact, but for more than 13 seeds with ties, where a normal distribution stands in.
 
     Args:
-      values_a, values_b: float [seeds], the same seeds in the same order.
+      differences: as in `t_test`.
     """
-    differences = np.asarray(values_a, np.float64) - np.asarray(values_b, np.float64)
     # Counts divided by a count: equal differences must stay equal in floating point.
-    differences = np.round(differences / ROUNDING) * ROUNDING
-    differences = differences[differences != 0]  # as Wilcoxon did
-    return float(scipy.stats.wilcoxon(differences).pvalue) if len(differences) else 1.0
+    rounded = np.round(np.asarray(differences, float) / ROUNDING) * ROUNDING
+    rounded = rounded[rounded != 0]  # as Wilcoxon did
+    return float(scipy.stats.wilcoxon(rounded).pvalue) if len(rounded) else 1.0
 
 
-class TTest(NamedTuple):
-    """A mean's 95 % interval, and the p-value of its being zero."""
+def t_test(differences: ArrayLike) -> tuple[list[float], float] | None:
+    """A mean's 95 % interval and the p-value of its being zero; None if there is none.
 
-    interval: tuple[float, float]
-    p_value: float
-
-
-def t_test(differences: ArrayLike) -> TTest | None:
-    """Student's (1908) two-sided test of a mean, which takes its terms for normal.
-
-    Fewer than two, or equal ones, say nothing of their spread: None.
+    Student's (1908) two-sided test, which takes its terms for normal. Fewer than two,
+    or equal ones, say nothing of their spread: None.
 
     Args:
       differences: float [seeds], of two models over the same seeds.
@@ -126,12 +107,11 @@ def t_test(differences: ArrayLike) -> TTest | None:
     differences = np.asarray(differences, np.float64)
     if len(differences) < 2 or np.ptp(differences) <= ROUNDING:
         return None
-    freedom = len(differences) - 1
-    mean = float(np.mean(differences))
+    freedom, mean = len(differences) - 1, float(np.mean(differences))
     error = float(np.std(differences, ddof=1)) / math.sqrt(len(differences))
     half = float(scipy.special.stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * error
     p_value = 2 * float(scipy.special.stdtr(freedom, -abs(mean) / error))
-    return TTest((mean - half, mean + half), p_value)
+    return [mean - half, mean + half], p_value
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -140,12 +120,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
     Below 0.05 all that remain are safe together: the chance of one false finding
     among them is at most 0.05, whatever the dependence.
     """
-    adjusted = [0.0] * len(p_values)
-    highest = 0.0
-    for place, index in enumerate(np.argsort(p_values, kind="stable")):
-        highest = max(highest, (len(p_values) - place) * p_values[index])
-        adjusted[index] = min(1.0, highest)
-    return adjusted
+    order = np.argsort(p_values)
+    adjusted = np.empty(len(p_values))
+    rising = np.arange(len(p_values), 0, -1) * np.asarray(p_values, float)[order]
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(rising))
+    return adjusted.tolist()
 
 
 class Pair(NamedTuple):
@@ -155,7 +134,7 @@ class Pair(NamedTuple):
     second: str
     seeds: int  # that both have
     difference: float  # mean of first minus second
-    interval: tuple[float, float] | None  # of the difference, `bootstrap_interval`
+    interval: list[float] | None  # of the difference, `bootstrap_interval`
     median: float  # of first minus second; one seed that got stuck moves it little
     p_value: float  # `paired_p_value`, after Holm's correction over all pairs
 
@@ -171,18 +150,12 @@ class Pair(NamedTuple):
 
 
 def compare_pairs(scores: Mapping[str, Mapping[int, float]]) -> list[Pair]:
-    """Every pair of models that have seeds in common, Holm-corrected together.
-
-    Args:
-      scores: of each model, by seed.
-    """
+    """All pairs of models with common seeds, of scores by model and seed; by Holm."""
     pairs = []
     for first, second in itertools.combinations(scores, 2):
         common = sorted(scores[first].keys() & scores[second].keys())
         if common:
-            values_a = np.array([scores[first][seed] for seed in common])
-            values_b = np.array([scores[second][seed] for seed in common])
-            gaps = values_a - values_b
+            gaps = [scores[first][seed] - scores[second][seed] for seed in common]
             pair = Pair(
                 first,
                 second,
@@ -190,14 +163,11 @@ def compare_pairs(scores: Mapping[str, Mapping[int, float]]) -> list[Pair]:
                 difference=float(np.mean(gaps)),
                 interval=bootstrap_interval(gaps),
                 median=float(np.median(gaps)),
-                p_value=paired_p_value(values_a, values_b),
+                p_value=paired_p_value(gaps),
             )
             pairs.append(pair)
     adjusted = holm([pair.p_value for pair in pairs])
-    return [
-        pair._replace(p_value=p_value)
-        for pair, p_value in zip(pairs, adjusted, strict=True)
-    ]
+    return [pair._replace(p_value=p) for pair, p in zip(pairs, adjusted, strict=True)]
 
 
 def ranks(names: Iterable[str], pairs: Iterable[Pair]) -> dict[str, tuple[int, int]]:
@@ -207,14 +177,11 @@ def ranks(names: Iterable[str], pairs: Iterable[Pair]) -> dict[str, tuple[int, i
     significantly worse, the others tie with it (Mogstad, Romano, Shaikh and Wilhelm,
     2024, "Inference for ranks", section 3). Equal numbers: the rank is certain.
     """
-    names = list(names)
-    better, worse = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
-    for pair in pairs:
-        if pair.ahead:
-            behind = pair.second if pair.ahead == pair.first else pair.first
-            worse[pair.ahead] += 1
-            better[behind] += 1
-    return {name: (1 + better[name], len(names) - worse[name]) for name in names}
+    names, ranked = list(names), [pair for pair in pairs if pair.ahead]
+    better = Counter(pair.ahead for pair in ranked)
+    either = Counter(name for pair in ranked for name in (pair.first, pair.second))
+    worst = {name: len(names) - better[name] for name in names}
+    return {name: (1 + either[name] - better[name], worst[name]) for name in names}
 
 
 def rank_text(rank: tuple[int, int]) -> str:

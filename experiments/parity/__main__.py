@@ -15,7 +15,6 @@ points of accuracy; Adam's epsilon and clipping cost nothing that 6 seeds can sh
 About 6 minutes on two CPU cores.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,13 +22,11 @@ from typing import Any
 import jax
 
 from experiments.kit.command import run_command
-from experiments.kit.options import Options
+from experiments.kit.options import Options, require_at_least
 from experiments.kit.progress import Progress
-from experiments.kit.run import Run
-from experiments.parity import page, prices
-from experiments.parity.comparison import Comparison, compare, comparisons, programs
-from experiments.parity.results import results
-from experiments.parity.task import make_task
+from experiments.kit.run import Row, Run
+from experiments.parity import comparison, prices, sides
+from experiments.parity.comparison import Comparison
 from jaxnets import models, training
 from jaxnets.data import Dataset
 from jaxnets.errors import InputError
@@ -56,15 +53,27 @@ def main(config: Config) -> dict[str, Any]:
     """Compare step by step, then price the differences; return results.json."""
     run = Run.open("parity", config)
     recipe = validated_recipe(run.config, run.data)
-    num_steps = run.config.steps
-    if num_steps is None:
-        num_steps = math.ceil(len(run.data.train.label) / recipe.batch_size)
-    pairs = comparisons(num_steps)
+    installed = run.kept("programs") if run.config.redraw else None
+    one_epoch = -(-len(run.data.train.label) // recipe.batch_size)
+    num_steps = run.config.steps or one_epoch
+    pairs = comparison.comparisons(num_steps, installed or sides.installed())
     run.record(measure(run, recipe, pairs))
-    installed = run.kept("programs") or programs()
-    content = results(run.rows, pairs, installed, recipe.num_epochs)
-    run.write_csv("parity.csv", *page.step_rows(content, run.data.name))
-    run.write_csv("prices.csv", *page.price_rows(content, run.data.name))
+    from experiments.parity import page  # here, since it loads Matplotlib
+
+    content = results(run.rows, pairs, recipe.num_epochs)
+    apart = (
+        (entry["name"], *point, run.data.name)
+        for entry in content["comparisons"]
+        for point in zip(entry["steps"], entry["apart"], strict=True)
+    )
+    run.write_csv("parity.csv", ("pair", "step", "apart", "dataset"), apart)
+    accuracy = (
+        (entry["name"], *point, run.data.name)
+        for entry in content["prices"]
+        for point in entry["accuracy"].items()
+    )
+    header = ("choice", "seed", "test_accuracy", "dataset")
+    run.write_csv("prices.csv", header, accuracy)
     return run.publish(
         {"seed": run.config.seed, **content},
         title="Equal, step by step",
@@ -80,39 +89,55 @@ def validated_recipe(config: Config, data: Dataset) -> Recipe:
     models.validate_recipe("keras_dense", recipe)
     models.validate_fits("keras_dense", recipe, data)
     training.require_seed(config.seed)
+    require_at_least(config, steps=1, seeds=0)
     if recipe.optimizer != "adam":
         raise InputError(f"optimizer {recipe.optimizer} must be adam: it is compared")
-    if config.steps is not None and config.steps < 1:
-        raise InputError(f"steps={config.steps} must be at least 1")
-    if config.seeds < 0:
-        raise InputError(f"seeds={config.seeds} must be 0 or more")
     return recipe
 
 
 def measure(
     run: Run[Config], recipe: Recipe, pairs: Sequence[Comparison]
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Row]:
     """A row for each mark among the updates, then for each epoch that is priced."""
-    installed = programs()
-    run.keep("programs", installed)
-    pairs = [pair for pair in pairs if pair.runs_with(installed)]
+    run.keep("programs", sides.installed())
     num_steps = max(pair.num_steps for pair in pairs)
     seeds = range(1, run.config.seeds + 1)
-    choices = prices.CHOICES if seeds else ()
+    choices = tuple(prices.CHOICES) if seeds else ()
     num_epochs = len(choices) * len(seeds) * recipe.num_epochs
-    totals = {"updates": num_steps, "priced epochs": num_epochs}
-    task = make_task(recipe, run.data, run.config.seed, num_steps)
-    with jax.default_matmul_precision("highest"), Progress(totals) as progress:
+    task = comparison.make_task(recipe, run.data, run.config.seed, num_steps)
+    progress = Progress({"updates": num_steps, "priced epochs": num_epochs})
+    with jax.default_matmul_precision("highest"), progress:
         progress.text("updates", "starting the programs")
-        for before, row in zip((0, *task.marks), compare(pairs, task), strict=False):
-            progress.advance("updates", row["step"] - before, page.step_text(row))
+        compared = comparison.compare(pairs, task)
+        for before, row in zip((0, *task.batches), compared, strict=False):
+            step, apart = row["step"], row["apart"]
+            text = f"step {step:,}: weights apart by at most"
+            for precision in ("float32", "float64"):
+                largest = max(apart[name] for name in apart if precision in name)
+                text += f" {largest:.1e} ({precision})"
+            progress.advance("updates", step - before, text)
             yield {"dataset": run.data.name, **row}
-        for choice in choices:
-            for row in prices.train(choice, recipe, run.data, seeds):
-                amount = len(row["seeds"])
-                text = page.price_text(row)
-                progress.advance("priced epochs", amount, text)
+        for name in choices:
+            for row in prices.train(name, recipe, run.data, seeds):
+                low, high = min(row["test_accuracy"]), max(row["test_accuracy"])
+                text = f"{name}, epoch {row['epoch']}: {low:.2%} to {high:.2%}"
+                progress.advance("priced epochs", len(row["seeds"]), text)
                 yield {"dataset": run.data.name, **row}
+
+
+def results(rows: Sequence[Row], pairs: Sequence[Comparison], num_epochs: int) -> Row:
+    """The content of results.json beside its head; `num_epochs` of a priced network."""
+    compared = [row for row in rows if "step" in row]
+    priced = [row for row in rows if "choice" in row]
+    used = {side.program for pair in pairs for side in (pair.one, pair.other)}
+    seconds = {row["choice"]: row["seconds"] for row in priced}  # the last of each
+    return {
+        "missing": sorted({*sides.PROGRAMS} - used),
+        "comparisons": comparison.entries(compared, pairs),
+        "prices": prices.entries(r for r in priced if r["epoch"] == num_epochs),
+        "parity_seconds": compared[-1]["seconds"] if compared else None,
+        "price_seconds": sum(seconds.values()) if priced else None,
+    }
 
 
 if __name__ == "__main__":

@@ -1,143 +1,146 @@
-"""Tables, pictures and lines of text, from results.json and the rows."""
+"""Tables and figures, from results.json."""
 
-import functools
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from functools import partial
 
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from experiments.kit.figures import COLORS, new_figure
 from experiments.kit.numbers import text
-from experiments.kit.page import Picture, Table
-from experiments.parity.comparison import CAUSE_STEPS, PRECISIONS
-from experiments.parity.results import EQUAL, Row
+from experiments.kit.page import Picture, Table, table
+from experiments.kit.run import Row
+from experiments.parity.comparison import CAUSE_STEPS, EQUAL
 
-Content = Mapping[str, Any]  # of results.json
-Csv = tuple[Sequence[str], list[tuple[object, ...]]]  # header and rows
-
-SHOWN_STEPS = (1, 10, 100)  # and the last
-SHOWN_CAUSE_STEPS = (1, 10, 50, CAUSE_STEPS)  # likewise
-
-
-def step_text(row: Row) -> str:
-    """The largest difference of each precision at a step."""
-    apart = row["apart"]
-    largest = (
-        f"{precision} {max(apart[name] for name in apart if precision in name):.1e}"
-        for precision in PRECISIONS
-    )
-    return f"step {row['step']:,}: weights apart by at most {', '.join(largest)}"
+PAIR_COLORS = {
+    "tf_keras / flax": COLORS["keras_dense"],
+    "flax / scratch": COLORS["flax_dense"],
+    "tf_keras / keras_on_jax": COLORS["sigmoid_mse"],
+}
+CAUSE_COLORS = ("#E69F00", "#D55E00", "#56B4E9", "#000000")  # Okabe and Ito
 
 
-def price_text(row: Row) -> str:
-    """The accuracies of some networks of a choice after an epoch."""
-    low, high = min(row["test_accuracy"]), max(row["test_accuracy"])
-    return (
-        f"{row['choice']}, epoch {row['epoch']}, test accuracy {low:.2%} to {high:.2%}"
-    )
-
-
-def sections(content: Content) -> list[Table | Picture]:
+def sections(content: Row) -> Iterator[Table | Picture]:
     """Tables and pictures that there is something to show in, in their order."""
-    # Matplotlib is loaded where figures are drawn, not at the start of the program.
-    from experiments.parity import figures
-
     compared = [entry for entry in content["comparisons"] if entry["steps"]]
     equals = [entry for entry in compared if entry["cause"] is None]
     causes = [entry for entry in compared if entry["cause"] is not None]
     priced = [entry for entry in content["prices"] if entry["gaps"]]
-    pictures = []
     if compared:
-        draw = functools.partial(figures.differences, equals, causes)
-        caption = (
-            "Largest relative difference between the weights of two programs, by "
-            "updates. Left: the same settings. Right: what keeps programs apart that "
-            "should agree."
+        yield Picture(
+            "parity",
+            "Step by step",
+            "Largest relative difference between the weights of two programs. Left: "
+            "the same settings. Right: what keeps programs apart that should agree.",
+            partial(draw_differences, equals, causes),
         )
-        pictures.append(Picture("parity", "Step by step", caption, draw))
-    if priced:
-        draw = functools.partial(figures.prices, priced)
-        caption = (
-            "A dot a seed, the mean, and its 95 % interval. Left of the line: less "
-            "accurate than with tf.keras's choices."
-        )
-        pictures.append(Picture("prices", "What each difference costs", caption, draw))
-    missing = ", ".join(content["missing"]) or "none"
-    tables = [
-        difference_table(
+        missing = ", ".join(content["missing"]) or "none"
+        yield difference_table(
             "Largest relative difference between weights",
             "In each array the largest |a - b| by the largest |b|; of all arrays the "
             "worst. 0 is bit for bit the same. Adam's betas are the float32 numbers "
             f"nearest to 0.9 and 0.999 on all sides. Not installed: {missing}.",
             equals,
-            SHOWN_STEPS,
-        ),
-        difference_table(
-            "One difference each, in float64",
-            " ".join(f"{entry['name']}: {entry['cause']}." for entry in causes),
-            causes,
-            SHOWN_CAUSE_STEPS,
-        ),
-        price_table(content["prices"]),
-    ]
-    return [*pictures, *(table for table in tables if table.rows)]
+            (1, 10, 100),
+        )
+        words = " ".join(f"{entry['name']}: {entry['cause']}." for entry in causes)
+        steps = (1, 10, 50, CAUSE_STEPS)
+        yield difference_table("One difference each, in float64", words, causes, steps)
+    if priced:
+        yield Picture(
+            "prices",
+            "What each difference costs",
+            "A dot a seed, the mean, and its 95 % interval. Left of the line: less "
+            "accurate than with tf.keras's choices.",
+            partial(draw_prices, priced),
+        )
+    if content["prices"]:
+        yield price_table(content["prices"])
 
 
 def difference_table(
-    title: str, caption: str, entries: Sequence[Content], shown: Sequence[int]
+    title: str, caption: str, entries: Sequence[Row], shown: Sequence[int]
 ) -> Table:
-    """A row per pair of sides, with its difference after some of the steps."""
-    last = max((entry["steps"][-1] for entry in entries), default=0)
-    steps = [*(step for step in shown if step < last), last]
-    answers = {True: "yes", False: "no", None: "-"}
-    rows = []
-    for entry in entries:
-        apart = dict(zip(entry["steps"], entry["apart"], strict=True))
-        cells = [text(apart.get(step), ".1e") for step in steps]
-        cells = ["0" if cell == "0.0e+00" else cell for cell in cells]
-        rows.append((entry["name"], *cells, answers[entry["equal"]]))
-    after = [f"step {step:,}" for step in steps]
-    return Table(title, caption, ["pair", *after, f"below {EQUAL:.0e}"], rows)
+    """A row per pair of sides, with its difference after some steps and the last."""
+
+    def apart(step: int, entry: Row) -> str:
+        by_step = dict(zip(entry["steps"], entry["apart"], strict=True))
+        return text(by_step.get(step), ".2g")
+
+    last = max(entry["steps"][-1] for entry in entries)
+    steps = {f"step {s:,}": partial(apart, s) for s in (*shown, last) if s <= last}
+    words = {True: "yes", False: "no", None: "-"}
+    below = {f"below {EQUAL:.0e}": lambda entry: words[entry["equal"]]}
+    return table(title, caption, entries, {"pair": "name", **steps, **below})
 
 
-def price_table(entries: Sequence[Content]) -> Table:
+def price_table(entries: Sequence[Row]) -> Table:
     """A row per choice: its accuracy, and its difference from tf.keras's choices."""
-    rows = []
-    for entry in entries:
-        interval = "-"
-        if entry["interval"]:
-            interval = " to ".join(f"{end:+.2%}" for end in entry["interval"])
-        row = (
-            entry["name"],
-            str(len(entry["accuracy"])),
-            f"{entry['mean']:.2%}",
-            text(entry["deviation"], ".2%"),
-            text(entry["difference"], "+.2%"),
-            interval,
-            text(entry["p_value"], ".2g"),
-        )
-        rows.append(row)
     choices = " ".join(f"{entry['name']}: {entry['what']}." for entry in entries)
-    return Table(
+    return table(
         "Prices: test accuracy, and the difference from tf.keras's choices",
-        "The mirror in Flax. Differences of accuracies, seed by seed, in points; "
-        "intervals are Student's, 95 %; p-values are Holm-corrected together. "
-        f"{choices}",
-        ("choice", "seeds", "accuracy", "sd", "difference", "95 % interval", "p"),
-        rows,
+        "The mirror in Flax. Differences seed by seed; intervals are Student's, 95 %; "
+        f"p-values are Holm-corrected together. {choices}",
+        entries,
+        {
+            "choice": "name",
+            "seeds": lambda entry: str(len(entry["accuracy"])),
+            "accuracy": "mean:.2%",
+            "sd": "deviation:.2%",
+            "difference": "difference:+.2%",
+            "95 % interval": "interval:+.2%",
+            "p": "p_value:.2g",
+        },
     )
 
 
-def step_rows(content: Content, dataset: str) -> Csv:
-    """The content of parity.csv: the differences of all pairs."""
-    return ("pair", "step", "apart", "dataset"), [
-        (entry["name"], step, apart, dataset)
-        for entry in content["comparisons"]
-        for step, apart in zip(entry["steps"], entry["apart"], strict=True)
-    ]
+def draw_differences(equals: Sequence[Row], causes: Sequence[Row]) -> Figure:
+    """How far apart the weights are: as they should be, and with each cause."""
+    figure, ((left, right),) = new_figure(1, 2, size=(12, 4.8))
+    lines = [(right, *line, "-") for line in zip(causes, CAUSE_COLORS, strict=False)]
+    for entry in equals:
+        pair, precision = entry["name"].split(", ")
+        style = "-" if precision == "float32" else "--"
+        lines.append((left, entry, PAIR_COLORS[pair], style))
+    for axes, entry, color, style in lines:
+        apart = np.array(entry["apart"], float)
+        # Where the weights are bit for bit the same there is nothing to draw.
+        label = entry["name"] if apart.any() else f"{entry['name']} (identical)"
+        apart[apart == 0] = np.nan
+        axes.plot(entry["steps"], apart, style, marker=".", color=color, label=label)
+    left.set(title="the same settings", ylabel="largest relative difference of weights")
+    right.set(title="float64, with one difference each")
+    right.tick_params(labelleft=False)  # as on the left
+    last = max(step for entry in (*equals, *causes) for step in entry["steps"])
+    for axes in (left, right):
+        axes.axhline(EQUAL, color="gray", linewidth=0.8)
+        axes.set(xscale="log", xlim=(0.8, 1.3 * last), xlabel="updates")
+        axes.set(yscale="log", ylim=(1e-17, 10))
+        axes.legend(fontsize="small")
+    left.text(1, 1.5 * EQUAL, "1e-8", color="gray", fontsize="small", va="bottom")
+    return figure
 
 
-def price_rows(content: Content, dataset: str) -> Csv:
-    """The content of prices.csv: the accuracies of all networks."""
-    return ("choice", "seed", "test_accuracy", "dataset"), [
-        (entry["name"], seed, accuracy, dataset)
-        for entry in content["prices"]
-        for seed, accuracy in entry["accuracy"].items()
-    ]
+def draw_prices(entries: Sequence[Row]) -> Figure:
+    """Each choice's difference in test accuracy: seeds, mean and interval."""
+    figure, ((axes,),) = new_figure(size=(9, 1.4 + 0.5 * len(entries)))
+    for height, entry in enumerate(entries):
+        gaps = 100 * np.array(list(entry["gaps"].values()))
+        color = COLORS["flax_dense"]
+        axes.plot(gaps, np.full(len(gaps), height), "o", color=color, alpha=0.35)
+        if entry["interval"]:
+            ends = 100 * np.array(entry["interval"])
+            axes.plot(ends, [height, height], color="black", linewidth=1.5)
+        axes.plot(100 * entry["difference"], height, "|", color="black", markersize=14)
+    axes.axvline(0, color="gray", linewidth=0.8)
+    # Tenths of a point and tens of points on one axis: linear up to 1, then by powers.
+    axes.set_xscale("symlog", linthresh=1, linscale=2)
+    points = FixedLocator([-100, -10, -3, -1, -0.5, 0, 0.5, 1, 3, 10])
+    axes.xaxis.set(major_locator=points, minor_locator=NullLocator())
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.grid(axis="x", alpha=0.3)
+    axes.set_yticks(range(len(entries)), [entry["name"] for entry in entries])
+    label = "difference in test accuracy from tf.keras's choices, points"
+    axes.set(ylim=(len(entries) - 0.5, -0.5), xlabel=label)
+    return figure

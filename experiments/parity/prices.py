@@ -5,14 +5,18 @@ Each choice changes one thing of the Keras network's mirror in Flax.
 
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
+from experiments.kit import statistics
 from experiments.kit.numbers import finites
+from experiments.kit.run import Row
 from jaxnets import ensemble, flax_dense, optimizers
 from jaxnets.data import Dataset
 from jaxnets.pixels import on_bytes
@@ -27,20 +31,19 @@ def lecun_init(key: jax.Array, layer_sizes: tuple[int, ...]) -> Layers:
     Source: LeCun, Bottou, Orr and Mueller (1998), "Efficient BackProp", section 4.6.
     """
     make_kernel = jax.nn.initializers.lecun_normal()
-    kernel_keys = jax.random.split(key, len(layer_sizes) - 1)
-    sizes = itertools.pairwise(layer_sizes)
+    keys = jax.random.split(key, len(layer_sizes) - 1)
+    layers = zip(keys, itertools.pairwise(layer_sizes), strict=True)
     return tuple(
-        Dense(make_kernel(kernel_key, shape), jnp.zeros(shape[1]))
-        for kernel_key, shape in zip(kernel_keys, sizes, strict=True)
+        Dense(make_kernel(k, sizes), jnp.zeros(sizes[1])) for k, sizes in layers
     )
 
 
 def clipped_loss(params: Layers, batch: Batch) -> tuple[jax.Array, Totals]:
     """Cross-entropy from probabilities kept within [1e-7, 1 - 1e-7].
 
-    Keras computes it so where it cannot see the logits behind a softmax, which only
-    its TensorFlow backend can. Beyond the limits the gradient is zero: an example
-    that the network is sure of, rightly or wrongly, teaches nothing.
+    As Keras computes it where it cannot see the logits behind a softmax; only its
+    TensorFlow backend can. Beyond the limits the gradient is zero: an example that the
+    network is sure of, rightly or wrongly, teaches nothing.
     """
     logits = flax_dense.apply(params, batch.image)
     probability = jnp.clip(jax.nn.softmax(logits), CLIP, 1 - CLIP)
@@ -52,67 +55,85 @@ def clipped_loss(params: Layers, batch: Batch) -> tuple[jax.Array, Totals]:
 class Choice(NamedTuple):
     """One way to build and train the network."""
 
-    name: str
     what: str
     init: Callable[[jax.Array, tuple[int, ...]], Layers] = flax_dense.init
     loss_fn: LossFn = flax_dense.loss_fn
-    tx: Callable[[float], optax.GradientTransformation] = optimizers.keras_adam
+    make_tx: Callable[[float], optax.GradientTransformation] = optimizers.keras_adam
 
 
-AS_KERAS = Choice("as tf.keras", "Adam's epsilon 1e-7 outside, Glorot, logits, [0, 1]")
-CHOICES = (
-    AS_KERAS,
-    Choice(
-        "epsilon inside",
-        "Adam's epsilon 1e-7 inside the bias correction",
-        tx=lambda rate: optax.adam(rate, eps=1e-7),
-    ),
-    Choice(
-        "optax's Adam",
-        "epsilon 1e-8 inside: optax's default, and the paper's",
-        tx=optax.adam,
-    ),
-    Choice("LeCun normal", "Flax's default initialisation", init=lecun_init),
-    Choice("clipped", "cross-entropy of clipped probabilities", loss_fn=clipped_loss),
-    Choice(
-        "raw pixels",
-        "0 to 255 in place of 0 to 1",
-        loss_fn=on_bytes(flax_dense.loss_fn),
-    ),
-    Choice(
-        "raw pixels, clipped", "both of these at once", loss_fn=on_bytes(clipped_loss)
-    ),
-)
+AS_KERAS = "as tf.keras"
+CHOICES = {
+    AS_KERAS: Choice("Glorot, logits, [0, 1], Adam's epsilon of 1e-7 outside"),
+    "epsilon inside": Choice("1e-7 inside", make_tx=partial(optax.adam, eps=1e-7)),
+    "optax's Adam": Choice("1e-8 inside: optax's and the paper's", make_tx=optax.adam),
+    "LeCun normal": Choice("Flax's default initialisation", init=lecun_init),
+    "clipped": Choice("cross-entropy of clipped probabilities", loss_fn=clipped_loss),
+    "raw pixels": Choice("0 to 255, not 0 to 1", loss_fn=on_bytes(flax_dense.loss_fn)),
+    "raw pixels, clipped": Choice("both at once", loss_fn=on_bytes(clipped_loss)),
+}
 
 
 def train(
-    choice: Choice, recipe: Recipe, data: Dataset, seeds: Sequence[int]
-) -> Iterator[dict[str, Any]]:
-    """Train the choice from each seed, as many at once as the devices like.
+    name: str, recipe: Recipe, data: Dataset, seeds: Sequence[int]
+) -> Iterator[Row]:
+    """Train a choice from each seed, as many at once as the devices like.
 
     Yields a row for each epoch of the networks that train together.
     """
+    choice, began, size = CHOICES[name], time.perf_counter(), recipe.batch_size
 
     def init(key: jax.Array) -> Layers:
         return choice.init(key, recipe.layer_sizes)
 
-    began = time.perf_counter()
-    work = (init, choice.loss_fn, choice.tx(recipe.learning_rate), data.train)
-    held_out = (data.test,)
-    at_once = ensemble.num_at_once(*work, held_out, batch_size=recipe.batch_size)
+    tx = choice.make_tx(recipe.learning_rate)
+    work = (init, choice.loss_fn, tx, data.train, (data.test,))
+    at_once = ensemble.num_at_once(*work, batch_size=size)
     for some in ensemble.chunks(seeds, at_once):
         for epoch in ensemble.fit_many(
-            *work,
-            held_out,
-            seeds=some,
-            batch_size=recipe.batch_size,
-            num_epochs=recipe.num_epochs,
+            *work, seeds=some, batch_size=size, num_epochs=recipe.num_epochs
         ):
             yield {
-                "choice": choice.name,
+                "choice": name,
                 "epoch": epoch.number,
                 "seeds": list(some),
                 "train_loss": finites(epoch.train.mean_loss),
                 "test_accuracy": epoch.held_out[0].accuracy.tolist(),
                 "seconds": time.perf_counter() - began,
             }
+
+
+def entries(rows: Iterable[Row]) -> list[dict[str, Any]]:
+    """Each choice's accuracy, and its difference from `AS_KERAS`, seed by seed.
+
+    The interval and the p-value are Student's for paired samples, which takes the
+    differences for normal: five or six leave no better choice. The p-values are
+    Holm-corrected together. The rows are those of the last epoch.
+    """
+    accuracy: dict[str, dict[int, float]] = {}
+    for row in rows:
+        pairs = zip(row["seeds"], row["test_accuracy"], strict=True)
+        accuracy.setdefault(row["choice"], {}).update(pairs)
+    of_choices: list[dict[str, Any]] = []
+    base = accuracy.get(AS_KERAS, {})
+    for name, by_seed in accuracy.items():
+        common = sorted(by_seed.keys() & base.keys()) if name != AS_KERAS else []
+        gaps = {str(seed): by_seed[seed] - base[seed] for seed in common}
+        values, differences = list(by_seed.values()), list(gaps.values())
+        interval, p_value = statistics.t_test(differences) or (None, None)
+        entry = {
+            "name": name,
+            "what": CHOICES[name].what,
+            "accuracy": {str(seed): value for seed, value in by_seed.items()},
+            "mean": float(np.mean(values)),
+            "deviation": float(np.std(values, ddof=1)) if len(values) > 1 else None,
+            "gaps": gaps or None,
+            "difference": float(np.mean(differences)) if gaps else None,
+            "interval": interval,
+            "p_value": p_value,
+        }
+        of_choices.append(entry)
+    tested = [entry for entry in of_choices if entry["p_value"] is not None]
+    adjusted = statistics.holm([entry["p_value"] for entry in tested])
+    for entry, p_value in zip(tested, adjusted, strict=True):
+        entry["p_value"] = p_value
+    return of_choices
