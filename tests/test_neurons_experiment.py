@@ -5,7 +5,6 @@ import csv
 import itertools
 import json
 import math
-from functools import partial
 from types import SimpleNamespace
 
 import jax
@@ -18,18 +17,12 @@ from test_neurons import slow_rule
 
 from experiments.kit import page
 from experiments.neurons import __main__ as neurons
-from experiments.neurons import (
-    digit_pairs,
-    figures,
-    importance,
-    logic,
-    loops,
-    sections,
-)
-from experiments.neurons.results import part, results
-from experiments.neurons.statements import statements
+from experiments.neurons import learning, nets, random_neurons
+from experiments.neurons import page as neurons_page
+from experiments.neurons.results import part, results, statements
 from jaxnets.errors import InputError
 from jaxnets.neurons import gates
+from jaxnets.neurons.learning import NO_EXAMPLE
 from jaxnets.neurons.perceptron import Neuron
 from jaxnets.training import run_keys
 from jaxnets.types import Batch, Dense
@@ -54,8 +47,8 @@ def separable(inputs, targets):
 
 
 def test_all_inputs_are_all_of_them():
-    assert logic.all_inputs(2).tolist() == [[0, 0], [1, 0], [0, 1], [1, 1]]
-    assert len({tuple(row) for row in logic.all_inputs(5).tolist()}) == 32
+    assert nets.all_inputs(2).tolist() == [[0, 0], [1, 0], [0, 1], [1, 1]]
+    assert len({tuple(row) for row in nets.all_inputs(5).tolist()}) == 32
 
 
 def test_the_check_notices_a_wrong_gate(monkeypatch, finished):
@@ -64,15 +57,15 @@ def test_the_check_notices_a_wrong_gate(monkeypatch, finished):
     assert checked["2-bit adder"]["inputs"] == 16
     wrong = Neuron(np.full(2, 2, np.float32), np.float32(-3))  # it is AND
     monkeypatch.setattr(gates, "NAND", wrong)
-    assert any(c["right"] < c["inputs"] for c in logic.check_circuits(2).values())
+    assert any(c["right"] < c["inputs"] for c in nets.check_circuits(2).values())
 
 
 def test_the_rule_ends_where_a_plane_divides_and_only_there():
     # Oracles: SciPy's linear program; Novikoff's bound for AND, whose plane
     # x + y = 1.5 leaves a margin of 1/2 over |(1, 1, 1.5)|, rows at most sqrt(3) long.
-    learned = logic.learn_gates(60)
-    inputs = logic.all_inputs(2)
-    for name, truth in logic.TRUTH.items():
+    learned = learning.learn_gates(60)
+    inputs = nets.all_inputs(2)
+    for name, (_, truth) in nets.GATES.items():
         targets = np.array([truth(a, b) for a, b in inputs.tolist()])
         assert learned[name]["converged"] == separable(inputs, targets), name
     assert sum(learned["AND"]["mistakes"]) <= 3 * 4.25 / 0.25
@@ -83,11 +76,7 @@ def test_the_rule_ends_where_a_plane_divides_and_only_there():
     targets = inputs[:, 0] ^ inputs[:, 1]
     states = [slow_rule(inputs, targets, passes)[:2] for passes in xor["returns"]]
     assert states[0] == states[1]
-
-
-def test_first_return_finds_the_first_and_may_find_none():
-    assert logic.first_return([(0,), (1,), (2,), (1,), (0,)]) == [2, 4]
-    assert logic.first_return([(0,), (1,)]) is None
+    assert learning.learn_gates(2)["XOR"]["returns"] is None
 
 
 @pytest.mark.parametrize("seed", [0, 2])
@@ -100,18 +89,18 @@ def test_the_pairs_rule_is_python_s_rule_to_the_end(seed):
     if seed:
         targets = rng.integers(0, 2, 70).astype(np.int32)
     weights, bias, mistakes = slow_rule(bits, targets, 30)
-    data = Batch(bits.reshape(70, 2, 3) * 255, targets)
-    order = np.append(np.arange(70), [70] * 5).astype(np.int32)  # filled up
-    neuron, made = jax.jit(partial(digit_pairs.learn, max_passes=30))(data, order)
+    filled = np.append(targets, [NO_EXAMPLE] * 5).astype(np.int32)
+    images = np.append(bits, bits[:5], axis=0).reshape(75, 2, 3) * 255
+    neuron, made = learning.learn(Batch(images, filled), max_passes=30)
     assert (neuron.weights.tolist(), float(neuron.bias)) == (weights, bias)
-    assert made.tolist() == mistakes + [-1] * (30 - len(mistakes))
+    assert made == mistakes
     assert (mistakes[-1] == 0) == separable(bits, targets) == (seed == 0)
 
 
 def test_one_class_makes_no_pair(digits):
     one = digits._replace(train=Batch(*(leaf[:1] for leaf in digits.train)))
     with pytest.raises(InputError, match=r"1 training examples .* --examples"):
-        digit_pairs.pairs_of(one)
+        learning.pairs_of(one)
 
 
 # Small changes and importance
@@ -131,7 +120,7 @@ def test_influence_is_the_chance_to_decide():
             fires, other_fires = (np.dot(weights, r) + 0.3 > 0 for r in (row, other))
             redrawn = probability[place] if other[place] else 1 - probability[place]
             expected[place] += chance * redrawn * (fires != other_fires)
-    influence = importance.influence(neuron, probability.astype(np.float32))
+    influence = random_neurons.influence(neuron, probability.astype(np.float32))
     np.testing.assert_allclose(influence, expected, atol=1e-6)  # float32, 16 terms
 
 
@@ -140,7 +129,7 @@ def test_influence_is_the_chance_to_decide():
 
 def test_a_random_net_has_loops_only_where_links_lead_back():
     draw = jax.jit(
-        lambda key, back: loops.random_net(key, 20, links=3, reach=4, backward=back)
+        lambda key, back: nets.random_net(key, 20, links=3, reach=4, backward=back)
     )
     for backward, direction in ((0.0, 1), (1.0, -1)):
         kernel = np.asarray(draw(jax.random.key(1), backward).kernel)
@@ -153,9 +142,9 @@ def test_without_time_a_loop_has_no_answer_or_several(finished):
     # Oracles: a NOT fed by itself; two neurons that hold each other; the proof that
     # a net without loops has one answer, found layer by layer.
     inverter = Dense(np.array([[-2.0]]), np.array([1.0]))
-    assert int(loops.num_consistent(inverter)) == 0
+    assert int(nets.num_consistent(inverter)) == 0
     latch = Dense(np.array([[0, 1.0], [1.0, 0]]), np.full(2, -0.5))
-    assert int(loops.num_consistent(latch)) == 2
+    assert int(nets.num_consistent(latch)) == 2
     counted = finished.results["consistency"]
     assert counted["feedforward"]["one"] == counted["nets"]
     looped = counted["with loops"]
@@ -165,8 +154,8 @@ def test_without_time_a_loop_has_no_answer_or_several(finished):
 
 def test_a_summary_can_be_counted_by_hand():
     fires = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 0], [1, 0, 0]], bool)
-    assert loops.bursts(fires).tolist() == [[0, 0, 2], [0, 4, 5], [1, 1, 3]]
-    assert loops.summary(fires) == {
+    assert nets.bursts(fires).tolist() == [[0, 0, 2], [0, 4, 5], [1, 1, 3]]
+    assert nets.summary(fires) == {
         "steps": 5,
         "reached": 2,
         "bursts": 3,
@@ -174,7 +163,7 @@ def test_a_summary_can_be_counted_by_hand():
         "last_active_step": 4,
         "most_at_once": 2,
     }
-    assert loops.summary(fires[3:4])["last_active_step"] is None
+    assert nets.summary(fires[3:4])["last_active_step"] is None
 
 
 # The run
@@ -283,7 +272,7 @@ def test_weights_order_inputs_that_are_alike_and_not_others(finished):
     fair, other = measured["equally often 1"], measured["some often 1, some rarely"]
     assert fair["pairs"] == other["pairs"] == 1000 * 45
     assert fair["reversed"] == 0 < other["reversed"]
-    counted = importance.orders(
+    counted = random_neurons.orders(
         np.array([[1.0, -2.0, 3.0]]), np.array([[0.1, 0.1, 0.05]])
     )
     assert counted == {"pairs": 3, "kept": 0, "equal": 1, "reversed": 2}
@@ -339,14 +328,14 @@ def test_a_run_is_redrawn_without_training(finished, monkeypatch):
 
 def holds(content):
     """Whether each statement holds, by how it begins and ends."""
-    return {row.statement: row.holds for row in statements(content)}
+    return {row["statement"]: row["holds"] for row in statements(content)}
 
 
 def test_a_small_cap_proves_nothing(finished):
     # By hand: AND takes the rule six passes, and XOR's weights come back after four.
     ends = "the learning rule converges on NAND, AND, OR, NOR"
     never = "the learning rule never converges on XOR"
-    short = logic.learn_gates(2)
+    short = learning.learn_gates(2)
     assert holds({"gate_learning": short}) == {ends: None, never: None}
     long = finished.results["gate_learning"]  # thirty passes are enough
     assert holds({"gate_learning": long}) == {ends: True, never: True}
@@ -402,7 +391,7 @@ def test_a_broken_off_run_has_the_parts_that_it_reached(finished, digits):
         rows = finished.rows[:number]
         content = results(rows, digits)
         run = SimpleNamespace(rows=rows, data=digits, read_weights=lambda *_: None)
-        drawn = list(sections.of(run, content))
+        drawn = list(neurons_page.sections(run, content))
         assert drawn[0].title == "What is said of neurons"
         assert len(drawn[0].rows) >= len(content["statements"])
         assert content["ten_classes"] is None
@@ -413,12 +402,12 @@ def test_figures_draw_unusual_rows(finished):
     rows = copy.deepcopy(part(finished.rows, "ten_classes"))
     for row in rows:
         row["validation_last"] = row["validation_average"] = None
-    assert not figures.ten_classes(rows).axes[0].lines
+    assert not neurons_page.ten_classes(rows).axes[0].lines
     pairs = copy.deepcopy(finished.results["pairs"])
     pairs[0]["converged"] = False
-    figures.learning(finished.results["gate_learning"], pairs)
+    neurons_page.learning(finished.results["gate_learning"], pairs)
     silent = {**part(finished.rows, "cascades")[0], "raster": []}
-    figures.cascades([silent])
+    neurons_page.cascades([silent])
 
 
 @pytest.mark.parametrize(

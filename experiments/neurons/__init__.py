@@ -1,1 +1,1 @@
-"""Tables, figures and page of `experiments/neurons.py`."""
+"""The experiment on single neurons and nets of them."""

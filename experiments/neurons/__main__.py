@@ -15,30 +15,20 @@ change. About 40 s on two CPU cores.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 
 from experiments.kit.command import run_command
-from experiments.kit.options import Options
+from experiments.kit.options import Options, require_at_least
 from experiments.kit.progress import Progress
 from experiments.kit.run import Row, Run
-from experiments.neurons import (
-    digit_pairs,
-    importance,
-    logic,
-    loops,
-    sections,
-    small_changes,
-    ten_classes,
-)
-from experiments.neurons.results import part, results
+from experiments.neurons import learning, nets, page, random_neurons
+from experiments.neurons.results import results
 from jaxnets.errors import InputError
 from jaxnets.neurons.cascade import Timing, require_timing
 from jaxnets.training import require_seed, run_keys
 
-RANDOM_NEURONS = 1000
-RANDOM_INPUTS = 10
 MAX_BITS = 8  # 65,536 sums
 TIMING = Timing()
 
@@ -72,31 +62,12 @@ class Config(Options):
     seed: int = 1
     """Decides the random neurons and nets."""
 
-    @property
-    def timing(self) -> Timing:
-        """Of the recurrent net."""
-        return Timing(self.duration, self.delay, self.rest)
-
-
-class Keys(NamedTuple):
-    """What random neurons and nets are drawn from."""
-
-    small_changes: jax.Array
-    importance: jax.Array
-    consistency: jax.Array
-    cascades: jax.Array
-
-
-def make_keys(seed: int) -> Keys:
-    """All of them; the orders of images come from the data keys of `seeds`."""
-    return Keys(*jax.random.split(run_keys(seed).extra, len(Keys._fields)))
-
 
 def main(config: Config) -> dict[str, Any]:
     """Measure everything; return the content of results.json."""
     validate_config(config)
     run = Run.open("neurons", config)
-    digit_pairs.pairs_of(run.data)  # InputError where there is none
+    learning.pairs_of(run.data)  # InputError where there is none
     with jax.default_matmul_precision("highest"):
         run.record(measure(run))
     content = results(run.rows, run.data)
@@ -104,7 +75,7 @@ def main(config: Config) -> dict[str, Any]:
         content,
         title="Neurons",
         lead="What one neuron does, can learn and cannot, and what many do in time.",
-        sections=sections.of(run, content),
+        sections=page.sections(run, content),
     )
 
 
@@ -112,76 +83,58 @@ def validate_config(config: Config) -> None:
     """Raise InputError where an option makes no sense whatever the data."""
     if not 1 <= config.bits <= MAX_BITS:
         raise InputError(f"bits={config.bits} must be between 1 and {MAX_BITS}")
-    for name in ("max_passes", "sigmoid_passes", "epochs", "steps"):
-        if getattr(config, name) < 1:
-            raise InputError(f"{name}={getattr(config, name)} must be at least 1")
-    if config.neurons < loops.STIMULATED:
-        raise InputError(
-            f"neurons={config.neurons} must be at least {loops.STIMULATED}, those that "
-            "are stimulated"
-        )
+    require_at_least(config, max_passes=1, sigmoid_passes=1, epochs=1, steps=1)
+    require_at_least(config, neurons=nets.STIMULATED)
     if not 0 < config.rate < float("inf"):
         raise InputError(f"rate={config.rate} must be greater than 0")
     if not config.seeds or len(set(config.seeds)) < len(config.seeds):
         raise InputError(f"seeds {config.seeds} must be one or more, each once")
     for seed in (*config.seeds, config.seed):
         require_seed(seed)
-    require_timing(config.timing)
+    require_timing(Timing(config.duration, config.delay, config.rest))
+
+
+def make_keys(seed: int) -> jax.Array:
+    """Keys [4] of random neurons and nets; orders of images come from data keys."""
+    return jax.random.split(run_keys(seed).extra, 4)
 
 
 def measure(run: Run[Config]) -> Iterator[Row]:
     """Single neurons and nets, then neurons that learn digits; rows name their part."""
     config = run.config
-    keys = make_keys(config.seed)
-    random = (RANDOM_NEURONS, RANDOM_INPUTS)
-    yield {"part": "logic", **logic.check_circuits(config.bits)}
-    yield {"part": "gate_learning", **logic.learn_gates(config.max_passes)}
-    yield {
-        "part": "small_changes",
-        **small_changes.measure(keys.small_changes, *random),
-    }
-    yield {"part": "importance", **importance.measure(keys.importance, *random)}
-    yield {"part": "consistency", **loops.consistency(keys.consistency)}
-    net = (config.neurons, config.steps, config.timing)
-    for row in loops.cascades(keys.cascades, *net):
+    changes_key, importance_key, consistency_key, cascades_key = make_keys(config.seed)
+    yield {"part": "logic", **nets.check_circuits(config.bits)}
+    yield {"part": "gate_learning", **learning.learn_gates(config.max_passes)}
+    yield {"part": "small_changes", **random_neurons.small_changes(changes_key)}
+    yield {"part": "importance", **random_neurons.importance(importance_key)}
+    yield {"part": "consistency", **nets.consistency(consistency_key)}
+    timing = Timing(config.duration, config.delay, config.rest)
+    bursts: list[tuple[object, ...]] = []
+    pairs: list[tuple[object, ...]] = []
+    for row in nets.cascades(cascades_key, config.neurons, config.steps, timing):
         yield {"part": "cascades", **row}
-    write_bursts(run)
+        bursts += [(row["net"], *burst) for burst in row["raster"]]
+    run.write_csv("bursts.csv", ("net", "neuron", "begin", "end"), bursts)
     totals = {
-        "two digits": len(digit_pairs.pairs_of(run.data)),
-        "ten classes": len(ten_classes.INPUTS) * len(config.seeds) * config.epochs,
+        "two digits": len(learning.pairs_of(run.data)),
+        "ten classes": len(learning.INPUTS) * len(config.seeds) * config.epochs,
     }
+    passes = (config.max_passes, config.sigmoid_passes)
+    orders = (config.seeds, config.epochs)
     with Progress(totals) as progress:
         progress.text("two digits", "compiling")
-        for row in digit_pairs.measure(
-            run.data,
-            max_passes=config.max_passes,
-            sigmoid_passes=config.sigmoid_passes,
-            rate=config.rate,
-        ):
+        for row in learning.pair_rows(run.data, *passes, config.rate):
             yield {"part": "pairs", **row}
+            texts = {**row, "digits": "-".join(map(str, row["digits"]))}
+            pairs.append(tuple(texts.values()))
+            run.write_csv("pairs.csv", tuple(row), pairs)
             progress.advance("two digits")
-            write_pairs(run)
         progress.text("ten classes", "compiling")
-        for row, layers in ten_classes.measure(run.data, config.seeds, config.epochs):
+        for row, layers in learning.ten_class_rows(run.data, *orders):
             for name, layer in layers.items():
                 run.write_weights(f"ten_{name}", (layer,))
             yield {"part": "ten_classes", **row}
             progress.advance("ten classes")
-
-
-def write_bursts(run: Run[Config]) -> None:
-    """All bursts of the nets as a CSV file."""
-    nets = part(run.rows, "cascades")
-    bursts = ((net["net"], *burst) for net in nets for burst in net["raster"])
-    run.write_csv("bursts.csv", ("net", "neuron", "begin", "end"), bursts)
-
-
-def write_pairs(run: Run[Config]) -> None:
-    """The pairs of digits so far as a CSV file."""
-    pairs = part(run.rows, "pairs")
-    digits = ("-".join(map(str, pair["digits"])) for pair in pairs)
-    rows = ({**pair, "digits": text} for pair, text in zip(pairs, digits, strict=True))
-    run.write_csv("pairs.csv", tuple(pairs[0]), (tuple(row.values()) for row in rows))
 
 
 if __name__ == "__main__":
