@@ -36,16 +36,17 @@ def is_terminal() -> bool:
 
 @functools.cache
 def console() -> Console:
-    """The screen; paths and messages are printed as they are, without markup."""
-    width = None if is_terminal() else PIPE_WIDTH
-    return _Screen(highlight=False, markup=False, soft_wrap=True, width=width)
+    """The screen; words are wrapped for a terminal, and printed without markup."""
+    watched = is_terminal()
+    width = None if watched else PIPE_WIDTH
+    return _Screen(highlight=False, markup=False, soft_wrap=not watched, width=width)
 
 
 def print_table(table: Table) -> None:
-    """Print rows of text below a header, and the caption; first column on the left."""
+    """Print rows of text below a header, and the caption."""
     screen = ScreenTable(title=table.title, title_justify="left", title_style="bold")
-    for column, name in enumerate(table.header):
-        screen.add_column(name, justify="right" if column else "left")
+    for name, kind in zip(table.header, table.kinds, strict=True):
+        screen.add_column(name, justify="right" if kind == "number" else "left")
     for row in table.rows:
         screen.add_row(*row)
     console().print()

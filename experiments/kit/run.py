@@ -77,6 +77,13 @@ class Run(Generic[Config]):
         folder.require_free(output, overwrite=config.overwrite)
         device = _device_name()
         dataset = config.load()
+        if config.examples is not None:
+            trial = (
+                f"Trained on the first {config.examples:,} images only: a try-out, "
+                "whose figures mean little."
+            )
+            notice = " ".join(filter(None, (dataset.notice, trial)))
+            dataset = dataset._replace(notice=notice)
         head = {
             "experiment": name,
             "dataset": dataset.name,
@@ -207,7 +214,9 @@ class Run(Generic[Config]):
             self._print_notice()
             file = self.path / ("report.html" if shown else RESULTS)
             console().print(
-                f"\nThe run is {self.status}. Its files are in {self.path}; see {file}."
+                f"\nThe run is {self.status}. Its files are in {self.path}; see "
+                f"{file}.",
+                soft_wrap=True,  # a path stays in one piece
             )
         if self._error is not None:
             for failure in failures:
