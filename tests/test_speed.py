@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections import Counter
 from importlib.util import find_spec
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import NamedTuple
 
@@ -16,17 +15,22 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.speed import machine, measure, points, report, summary, worker
+from experiments.speed import machine, measure, page, results, worker
 from experiments.speed.__main__ import main
 from experiments.speed.contenders import CONTENDERS, MODELS, environment, present
-from experiments.speed.points import Plan, of_model, of_size
 from experiments.speed.programs import jaxnets_scan, numpy_batched, numpy_per_example
-from experiments.speed.settings import Config, plan_models, plan_sweeps, settled
-from experiments.speed.summary import epoch_seconds, point_results
-from experiments.speed.task import (
+from experiments.speed.settings import (
+    Config,
+    of_model,
+    of_size,
+    plan_models,
+    plan_sweeps,
+    planned,
+    settled,
+)
+from experiments.speed.worker import (
     Data,
     Epoch,
-    Report,
     Task,
     read_data,
     to_vectors,
@@ -44,10 +48,6 @@ from jaxnets import (
 from jaxnets.devices import compile_ahead
 from jaxnets.errors import InputError, ProcessFailed
 from jaxnets.types import Batch, Dense
-
-
-def make_task(point, plan=Plan(None, 1, ""), rounds=1, folder=Path()):  # noqa: B008
-    return measure.make_task(point, plan, Config(seed=1, rounds=rounds), folder)
 
 
 def of_digits(digits, count):
@@ -73,7 +73,7 @@ def jitted_step(network, optimizer, learning_rate):
 @functools.cache
 def learn(point):
     """What `training.make_train_step` makes of a point's first images."""
-    train, task = of_digits(data.load("digits"), point.examples), make_task(point)
+    train, task = of_digits(data.load("digits"), point.examples), point
     network = models.get(task.network).network
     step, tx = jitted_step(network, task.optimizer, task.learning_rate)
     rng = np.random.default_rng(4)
@@ -106,10 +106,9 @@ def learn(point):
 def test_batched_numpy_does_the_work_of_jaxnets(point):
     task, train, order, before, after = learn(point)
     layers = [(layer.kernel.copy(), layer.bias.copy()) for layer in before]
-    update = numpy_batched.UPDATES[task.optimizer](layers, task.learning_rate)
     targets = np.eye(10, dtype=np.float32)[train.label]
-    vectors = to_vectors(train.image)
-    numpy_batched.train_epoch(layers, update, vectors, targets, order, task=task)
+    network = numpy_batched.Network(layers, task)
+    network.train_epoch(to_vectors(train.image), targets, order)
     for (kernel, bias), expected in zip(layers, after, strict=True):
         # float32 rounding of 784-term sums, carried through up to 21 updates
         np.testing.assert_allclose(kernel, expected.kernel, atol=2e-5)
@@ -253,15 +252,14 @@ def test_flax_compiles_to_the_operations_of_the_from_scratch_network(digits):
 
 def test_a_part_is_the_first_steps_of_each_epoch(digits):
     # Oracle: `training.make_train_step` in a Python loop.
-    task = make_task(of_size(16, 1198, 32), Plan(20, 1, ""))
-    assert task.num_epochs == 2
+    task = of_size(16, 1198, 32)._replace(part_steps=20, num_epochs=2)
     step, tx = jitted_step(flax_dense, task.optimizer, task.learning_rate)
     params = learn(of_size(16, 150, 32)).before
     key = jax.random.key(2)
     state = training.start(params, tx)
-    setup = (flax_dense, tx, training.start(params, tx), digits.train, key)
-    parts = jaxnets_scan.part_epochs(jaxnets_scan.Setup(*setup), task)
-    for epoch, part in enumerate(parts):
+    setup = (flax_dense.loss_fn, tx, training.start(params, tx), digits.train)
+    parts = jaxnets_scan.part_epochs(*setup, key=key, task=task)
+    for epoch, (trained, seconds, _, fixed_seconds) in enumerate(parts):
         rows = np.array(training.epoch_order(key, epoch, 1198))
         short = 2  # steps, before the 20 that count
         for first in [*range(0, 32 * short, 32), *range(0, 32 * 20, 32)]:
@@ -270,24 +268,19 @@ def test_a_part_is_the_first_steps_of_each_epoch(digits):
             state, _ = step(state, batch)
         expected = flax_dense.predict(state.params, digits.test.image).label
         # float32 and another order of sums: an answer may tip
-        assert np.mean(part.predict(digits.test.image) == expected) > 0.99
-        assert 0 < part.fixed_seconds <= part.seconds
+        answers = flax_dense.predict(trained, digits.test.image).label
+        assert np.mean(answers == expected) > 0.99
+        assert 0 < fixed_seconds <= seconds
     assert epoch == 1
 
 
 def test_numpy_takes_a_part_too(digits, monkeypatch):
-    # Oracle: Adam's own count of steps, 3 epochs of 4.
+    # Oracle: 3 epochs of 4 steps, in each of which Adam updates 4 arrays.
     counts = []
-
-    class Counting(numpy_batched.Adam):
-        def step(self, deltas):
-            super().step(deltas)
-            counts.append(self._steps)
-
-    monkeypatch.setitem(numpy_batched.UPDATES, "adam", Counting)
-    task = make_task(of_size(8, 500, 10), Plan(4, 1, ""), rounds=2)
+    monkeypatch.setattr(numpy_batched, "adam", lambda *given: counts.append(given[-1]))
+    task = of_size(8, 500, 10)._replace(part_steps=4, num_epochs=3)
     numpy_batched.run(task, of_digits(digits, 500), lambda epoch: None)
-    assert counts == list(range(1, 13))
+    assert Counter(counts) == dict.fromkeys(range(1, 13), 4)
 
 
 @pytest.mark.keras
@@ -301,16 +294,17 @@ def test_keras_takes_a_part_too(digits):
         model = epoch.predict.__self__.model
         counts.append(int(model.optimizer.iterations.numpy()))
 
-    task = make_task(of_size(8, 500, 10), Plan(4, 1, ""), rounds=2)
+    task = of_size(8, 500, 10)._replace(part_steps=4, num_epochs=3)
     keras_fit.run(task, of_digits(digits, 500), on_epoch)
     assert counts == [4, 8, 12]
 
 
 def test_what_a_part_takes_once_is_not_scaled():
     point = of_size(64, 1000, 10)  # 100 steps
-    part = Report(3.0, 0.0, 0.0, 0, 0, None, fixed_seconds=1.0)
-    assert epoch_seconds(part, point, Plan(20, 1, "")) == 1 + 2 * 100 / 20
-    assert epoch_seconds(part, point, Plan(None, 4, "")) == 3.0
+    part = {"seconds": 3.0, "fixed_seconds": 1.0}
+    task = point._replace(part_steps=20)
+    assert measure.epoch_seconds(part, task) == 1 + 2 * 100 / 20
+    assert measure.epoch_seconds(part, point._replace(epochs_per_turn=4)) == 3.0
     # 1 s once and 0.1 s a step
     assert jaxnets_scan.fixed_part(3.0, 20, 1.2, 2) == pytest.approx(1.0)
     assert jaxnets_scan.fixed_part(3.0, 20, 0.1, 2) == 0.0  # noise
@@ -326,20 +320,26 @@ def test_what_a_part_takes_once_is_not_scaled():
     ],
 )
 def test_how_a_point_is_measured(examples, floor, expected):
-    plan = points.choose_plan(of_size(9, examples, 10), floor, 0.2, rounds=3)
-    assert (plan.part_steps, plan.epochs_per_turn) == expected
-    whole = points.choose_plan(of_model("flax_dense", examples), floor, 0.2, rounds=3)
-    assert (whole.part_steps, whole.epochs_per_turn) == (None, 1)
+    part = planned(of_size(9, examples, 10), floor, 0.2, rounds=3)
+    assert (part.part_steps, part.epochs_per_turn) == expected
+    whole = of_model("flax_dense", examples)
+    assert planned(whole, floor, 0.2, rounds=3) == whole
 
 
 def test_repeated_images_begin_again(tmp_path, digits):
     train = of_digits(digits, 7)
-    write_data(tmp_path, train, train)
+    write_data(tmp_path, train=train, test=train)
     image, label = read_data(tmp_path, "train", 17)
     np.testing.assert_array_equal(image, np.concatenate([train.image] * 3)[:17])
     np.testing.assert_array_equal(label, np.concatenate([train.label] * 3)[:17])
     assert len(read_data(tmp_path, "train", 3).label) == 3
     assert len(read_data(tmp_path, "test").label) == 7
+
+
+def made_rates(one_core, all_cores, adam):
+    return dict(
+        zip((*machine.FLOPS, machine.ADAM), (one_core, all_cores, adam), strict=True)
+    )
 
 
 def test_the_floor_by_hand():
@@ -350,10 +350,10 @@ def test_the_floor_by_hand():
     flops = 25 * 2 * (2 * 784 * 64 + 3 * 64 * 10)
     moved = 3 * 2 * 3 * 4 * (785 * 64 + 65 * 10)
     for slow, expected in ((1e8, moved / 1e8), (1e12, flops / 1e9)):
-        floor = machine.floor(of_size(64, 25, 10), machine.Rates(1.0, 1e9, slow))
-        assert floor.seconds == pytest.approx(expected)
-        assert floor.arithmetic_seconds == pytest.approx(flops / 1e9)
-        assert floor.memory_seconds == pytest.approx(moved / slow)
+        floor = machine.floor(of_size(64, 25, 10), made_rates(1.0, 1e9, slow))
+        assert floor["seconds"] == pytest.approx(expected)
+        assert floor["arithmetic_seconds"] == pytest.approx(flops / 1e9)
+        assert floor["memory_seconds"] == pytest.approx(moved / slow)
 
 
 def test_rates_count_what_was_done(monkeypatch):
@@ -364,9 +364,9 @@ def test_rates_count_what_was_done(monkeypatch):
         assert out is array  # in place
         moved.append(array.nbytes + out.nbytes)
 
-    def best(work):
+    def best(work, *args):
         moved.clear()
-        work()
+        work(*args)
         return 0.5
 
     monkeypatch.setattr(machine, "_best", best)
@@ -375,12 +375,13 @@ def test_rates_count_what_was_done(monkeypatch):
         assert machine.adam_rate(1, 1001) == sum(moved) / 0.5
     monkeypatch.setattr(machine, "MATRIX_SIZES", (32, 64))
     rates = machine.measure_rates(of_model("sigmoid_mse", 10))
-    assert rates == machine.Rates(2 * 64**3 / 0.5, 2 * 64**3 / 0.5, None)
+    best_of_all = made_rates(2 * 64**3 / 0.5, 2 * 64**3 / 0.5, None)
+    assert rates == {"row": "rates", "num_params": 23860, **best_of_all}
 
 
 def test_a_turn_is_the_mean_of_its_epochs(tmp_path, digits, monkeypatch):
     train = of_digits(digits, 20)
-    write_data(tmp_path, train, train)
+    write_data(tmp_path, train=train, test=train)
 
     def run(task, data, on_epoch):
         for seconds in (9.0, 1.0, 2.0, 3.0, 5.0):
@@ -389,14 +390,14 @@ def test_a_turn_is_the_mean_of_its_epochs(tmp_path, digits, monkeypatch):
     fake = ModuleType("fake")
     fake.run = run
     monkeypatch.setitem(sys.modules, "experiments.speed.programs.fake", fake)
-    task = make_task(of_size(8, 20, 10), Plan(None, 2, ""), folder=tmp_path)
+    task = of_size(8, 20, 10)._replace(epochs_per_turn=2, folder=tmp_path)
     reports = []
     worker.serve(reports.append, "fake", task, 0.0)
     # The first epoch is a turn of its own.
-    assert [report.seconds for report in reports] == [9.0, 1.5, 4.0]
+    assert [report["seconds"] for report in reports] == [9.0, 1.5, 4.0]
     for sent in reports:
-        assert (sent.fixed_seconds, sent.compile_seconds) == (0.25, 0.5)
-        assert sent.correct == (train.label == 0).sum()
+        assert (sent["fixed_seconds"], sent["compile_seconds"]) == (0.25, 0.5)
+        assert sent["correct"] == (train.label == 0).sum()
 
 
 def test_a_process_loads_nothing_that_its_contender_does_without():
@@ -418,6 +419,13 @@ def test_only_contenders_of_jax_alone_leave_the_processor():
         assert there["JAX_DEFAULT_MATMUL_PRECISION"] == "high"
 
 
+def report(seconds, **fields):
+    """What a contender's process sends after a turn."""
+    sent = {"seconds": seconds, "compile_seconds": 1.0, "since_start": 9.0}
+    sent |= {"correct": 90, "seen": 100, "peak_bytes": 2**30, "fixed_seconds": 0.0}
+    return {**sent, "device": "cpu", **fields}
+
+
 def fake_processes(monkeypatch, seconds, accuracy):
     """Contenders that take so long and get better by 0.1 a turn; None: one that fails.
 
@@ -433,12 +441,13 @@ def fake_processes(monkeypatch, seconds, accuracy):
                 log.append(name)
                 if seconds[name] is None:
                     raise ProcessFailed("out of order")
-                correct = round(100 * (accuracy + 0.1 * turn))
-                yield Report(seconds[name], 0.0, 1.0, correct, 100, None)
+                yield report(
+                    seconds[name], correct=round(100 * (accuracy + 0.1 * turn))
+                )
         finally:
             log.append("closed")
 
-    monkeypatch.setattr(measure, "_start", start)
+    monkeypatch.setattr(measure, "_process", start)
     monkeypatch.setattr(measure, "PAUSE_SECONDS", 0)
     return log
 
@@ -451,9 +460,7 @@ def test_rounds_are_interleaved_and_the_fastest_go_on_to_the_goal(monkeypatch):
     point = of_model("flax_dense", 100)
     names = present(config.contenders, point.kind)
     assert set(names) <= {"jaxnets_1", "jaxnets_all", "tf_keras", "keras_on_jax"}
-    plan = points.choose_plan(point, 1.0, 0.1, 2)
-    task = measure.make_task(point, plan, config, Path())
-    rows = list(measure.interleaved_rounds(point, plan, task, config))
+    rows = list(measure.interleaved_rounds(point, config))
     log = [name for name in log if name != "closed"]
     well = [name for name in names if seconds[name]]
     first, second, third = (
@@ -476,9 +483,7 @@ def test_a_session_that_is_broken_off_leaves_no_process(monkeypatch):
     log = fake_processes(monkeypatch, seconds, accuracy=0.0)
     config = Config(contenders=tuple(seconds))
     point = of_model("relu_softmax", 100)
-    plan = points.choose_plan(point, 1.0, 0.1, 2)
-    task = measure.make_task(point, plan, config, Path())
-    rows = measure.interleaved_rounds(point, plan, task, config)
+    rows = measure.interleaved_rounds(point, config)
     next(rows)
     next(rows)
     rows.close()
@@ -494,16 +499,21 @@ def made_rows(point, seconds, plan=(None, 1), rates=(1e9, 1e9, None), **fields):
             "num_cores": 2,
             "versions": {},
         },
-        {"row": "rates", "num_params": point.num_params}
-        | machine.Rates(*rates)._asdict(),
+        {"row": "rates", "num_params": point.num_params, **made_rates(*rates)},
     ]
     for name, values in seconds.items():
         for turn, value in enumerate(values, start=1):
-            sent = Report(value, 1.0, 9.0, 90, 100, 2**30)._replace(**fields)
             row = {"row": "turn", "point": point.name, "contender": name, "turn": turn}
             row |= dict(zip(("part_steps", "epochs_per_turn"), plan, strict=True))
-            rows.append(row | {"epoch_seconds": value, **sent._asdict()})
+            rows.append(row | {"epoch_seconds": value, **report(value, **fields)})
     return rows
+
+
+def point_result(point, rows, rounds):
+    """The content of results.json for one point."""
+    content = results.results(Config(rounds=rounds), rows, [point], {})
+    [result] = [*content["models"].values(), *content["points"]]
+    return result
 
 
 def test_the_better_of_one_thread_and_all_is_what_others_are_compared_with():
@@ -514,24 +524,24 @@ def test_the_better_of_one_thread_and_all_is_what_others_are_compared_with():
         "jaxnets_1": (9.0, 1.0, 2.0),
         "numpy_batched_1": (9.0, 2.0, 3.0),
     }
-    result = point_results([point], made_rows(point, seconds), 2)[point]
-    ratios = {name: entry.ratio for name, entry in result.contenders.items()}
-    assert result.best["jaxnets"] == "jaxnets_1"
-    assert ratios["numpy_batched_1"] == summary.Spread(1.5, 1.75, 2.0)
-    assert ratios["jaxnets_all"] == summary.Spread(2.0, 3.0, 4.0)
-    entry = result.contenders["jaxnets_1"]
-    assert entry.epoch_seconds == summary.Spread(1.0, 1.5, 2.0)
-    assert entry.images_per_second == 640 / 1.5
-    assert entry.step_seconds == 1.5 / 10
-    assert entry.times_floor == 1.5 / result.floor.seconds
-    assert (result.fastest, result.ties) == ("jaxnets_1", ["numpy_batched_1"])
+    result = point_result(point, made_rows(point, seconds), 2)
+    ratios = {name: entry["ratio"] for name, entry in result["contenders"].items()}
+    assert result["best"]["jaxnets"] == "jaxnets_1"
+    assert ratios["numpy_batched_1"] == {"min": 1.5, "median": 1.75, "max": 2.0}
+    assert ratios["jaxnets_all"] == {"min": 2.0, "median": 3.0, "max": 4.0}
+    entry = result["contenders"]["jaxnets_1"]
+    assert entry["epoch_seconds"] == {"min": 1.0, "median": 1.5, "max": 2.0}
+    assert entry["images_per_second"] == 640 / 1.5
+    assert entry["step_seconds"] == 1.5 / 10
+    assert entry["times_floor"] == 1.5 / result["floor"]["seconds"]
+    assert (result["fastest"], result["ties"]) == ("jaxnets_1", ["numpy_batched_1"])
 
 
 def test_on_another_device_the_processors_floor_does_not_count():
     point = of_size(64, 1000, 10)
     rows = made_rows(point, {"flax": (1.0, 1.0)}, device="a fast one")
-    [entry] = point_results([point], rows, 1)[point].contenders.values()
-    assert (entry.device, entry.times_floor) == ("a fast one", None)
+    [entry] = point_result(point, rows, 1)["contenders"].values()
+    assert (entry["device"], entry["times_floor"]) == ("a fast one", None)
 
 
 def test_time_to_accuracy_leaves_waiting_and_testing_out():
@@ -539,22 +549,22 @@ def test_time_to_accuracy_leaves_waiting_and_testing_out():
     rows = made_rows(point, {"jaxnets_all": (2.0, 1.0, 3.0)})
     for row, correct, since in zip(rows[2:], (90, 96, 98), (5.0, 20, 40), strict=True):
         row.update(correct=correct, since_start=since)
-    [entry] = point_results([point], rows, 2)[point].contenders.values()
-    assert entry.start_seconds == 2.0
-    assert entry.compile_seconds == 1.0
-    assert entry.to_accuracy["0.95"] == summary.Reached(2, 6.0)
-    assert entry.to_accuracy["0.97"] is None  # beyond the recipe's epochs
+    [entry] = point_result(point, rows, 2)["contenders"].values()
+    assert entry["start_seconds"] == 2.0
+    assert entry["compile_seconds"] == 1.0
+    assert entry["to_accuracy"]["0.95"] == {"epoch": 2, "seconds": 6.0}
+    assert entry["to_accuracy"]["0.97"] is None  # beyond the recipe's epochs
 
 
 def test_kerass_compile_time_is_what_its_first_epoch_took_longer():
     point = of_size(64, 1000, 10)
     rows = made_rows(point, {"tf_keras": (9.0, 7.0, 8.0, 8.5)})
-    [entry] = point_results([point], rows, 3)[point].contenders.values()
-    assert entry.compile_seconds == 1.0
+    [entry] = point_result(point, rows, 3)["contenders"].values()
+    assert entry["compile_seconds"] == 1.0
 
 
 def made_sweep(*seconds, rates=(1e12, 1e12, None)):
-    """Widths 64, 256 and so on; each has its contenders' seconds, 100 steps."""
+    """The results of widths 64, 256 and so on, 100 steps each, by their seconds."""
     sweep = [of_size(64 * 4**place, 1000, 10) for place in range(len(seconds))]
     rows = [
         row
@@ -563,37 +573,34 @@ def made_sweep(*seconds, rates=(1e12, 1e12, None)):
             point, {name: (9.0, value) for name, value in medians.items()}, rates=rates
         )
     ]
-    return point_results(sweep, rows, 1), {"width": sweep}, rows
+    return results.results(Config(rounds=1), rows, sweep, {"width": sweep})
 
 
 def test_the_constant_part_of_a_step_by_hand():
     # 100 steps an epoch: tf.keras takes 8 ms a step and 1/64 ms a neuron, from
     # scratch 1 ms and 1/64 ms a neuron.
-    timed, sweeps, _ = made_sweep(
+    content = made_sweep(
         {"from_scratch": 0.2, "tf_keras": 0.9},
         {"from_scratch": 0.5, "tf_keras": 1.2},
         {"from_scratch": 1.7, "tf_keras": 2.4},
     )
-    ours, theirs = summary.step_costs(timed, sweeps)
-    assert (ours.family, theirs.family) == ("from scratch", "tf.keras")
-    assert ours.constant == pytest.approx(0.001)
-    assert theirs.constant == pytest.approx(0.008)
-    assert theirs.values == [64, 1024]
-    assert theirs.ratios == pytest.approx([4.5, 2.4 / 1.7])
-    least = timed[sweeps["width"][-1]].floor.seconds / 100
-    assert theirs.above_floor[1] == pytest.approx(0.024 - least)
+    ours, theirs = content["conclusion"]["step_costs"]
+    assert (ours["family"], theirs["family"]) == ("from scratch", "tf.keras")
+    assert ours["constant"] == pytest.approx(0.001)
+    assert theirs["constant"] == pytest.approx(0.008)
+    assert theirs["values"] == [64, 1024]
+    assert theirs["ratios"] == pytest.approx([4.5, 2.4 / 1.7])
+    least = content["points"][-1]["floor"]["seconds"] / 100
+    assert theirs["above_floor"][1] == pytest.approx(0.024 - least)
 
 
 def test_who_is_below_the_floor_stands_in_the_results():
-    timed, sweeps, rows = made_sweep(
-        {"from_scratch": 0.5, "tf_keras": 5.0}, rates=(1.0, 2e8, None)
-    )
-    results = summary.results(rows, timed, sweeps)
-    [entry] = results["conclusion"]["below_floor"]
+    content = made_sweep({"from_scratch": 0.5, "tf_keras": 5.0}, rates=(1.0, 2e8, None))
+    [entry] = content["conclusion"]["below_floor"]
     assert entry["contender"] == "from_scratch"
     assert 0 < entry["times"] < 1
-    assert results["sweeps"] == {"width": [0]}
-    assert results["device"] == "an abacus"
+    assert content["sweeps"] == {"width": [0]}
+    assert content["device"] == "an abacus"
 
 
 def test_tables_and_figures_of_any_rows():
@@ -602,8 +609,7 @@ def test_tables_and_figures_of_any_rows():
         [{"numpy_batched_1": 1.0}],
         [{"from_scratch": 1.0, "tf_keras": 2.0}, {"tf_keras": 2.0, "flax": 1.0}],
     ):
-        timed, sweeps, _ = made_sweep(*seconds)
-        for section in report.sections(timed, sweeps):
+        for section in page.sections(made_sweep(*seconds)):
             if hasattr(section, "figure"):
                 assert section.figure().axes
             else:
@@ -618,7 +624,7 @@ def finished(tmp_path_factory):
         patch.setattr(measure, "PAUSE_SECONDS", 0)
         patch.setattr(machine, "TRIAL_SECONDS", 0)
         patch.setattr(machine, "MATRIX_SIZES", (64,))
-        patch.setitem(points.GOALS, "sigmoid_mse", 0.3)
+        patch.setitem(measure.GOALS, "sigmoid_mse", 0.3)
         broken = CONTENDERS["numpy_batched_all"]._replace(
             program="not_there", kinds=("scaling",)
         )
@@ -697,7 +703,7 @@ def test_an_interrupt_keeps_what_was_measured(tmp_path, monkeypatch):
     assert results["status"] == "interrupted"
     entry = results["models"]["sigmoid_mse"]["contenders"]["jaxnets_all"]
     assert entry["epoch_seconds"]["median"] == 1.5
-    assert "1.500" in (output / "report.html").read_text()
+    assert "1.5 (1.5 to 1.5)" in (output / "report.html").read_text()
 
 
 def test_sweeps_vary_one_factor_at_a_time(digits):
@@ -745,7 +751,8 @@ def test_quick_is_smaller_where_nothing_else_was_asked_for():
         ({"rounds": 0}, "rounds=0 must be at least 1"),
         ({"width": 0}, "width=0 must be at least 1"),
         ({"widths": ()}, r"widths=\(\) must be one or more"),
-        ({"batch_sizes": (0,)}, r"batch_sizes=\(0,\) must be one or more"),
+        ({"batch_sizes": (0,)}, r"batch_sizes=\(0,\) must be at least 1"),
+        ({"contenders": ("flax", "flax")}, r"must be one or more of .*, each once"),
         ({"part_seconds": 0.0}, "part_seconds=0.0 must be greater than 0"),
         ({"part_seconds": float("nan")}, "part_seconds=nan must be greater than 0"),
         (

@@ -26,8 +26,9 @@ from typing import Any
 
 from experiments.kit.command import run_command
 from experiments.kit.run import Run
-from experiments.speed import report, summary
+from experiments.speed import page
 from experiments.speed.measure import measure
+from experiments.speed.results import results
 from experiments.speed.settings import (
     Config,
     plan_models,
@@ -50,28 +51,19 @@ def main(config: Config) -> dict[str, Any]:
     if is_new:
         validate_points(config, points, run.data)
     run.record(measure(config, run.data, points))
-    timed = summary.point_results(points, run.rows, config.rounds)
-    results = {
-        "seed": config.seed,
-        "rounds": config.rounds,
-        "part_seconds": config.part_seconds,
-        "jax_device": config.device,
-        "precision": config.precision,
-        "quick": config.quick,
-        "versions": run.head["versions"] | summary.machine(run.rows)["versions"],
-        **summary.results(run.rows, timed, sweeps),
-    }
+    content = results(config, run.rows, points, sweeps)
+    content["versions"] = run.head["versions"] | content["versions"]
     kind = "A try-out, whose figures mean little: " if config.quick else ""
     return run.publish(
-        results,
+        content,
         title="How long training takes",
         lead=(
             f"{kind}{config.rounds} interleaved rounds a point after a first turn that "
             "is not timed, each contender in a process of its own, one at work at a "
             "time."
         ),
-        sections=report.sections(timed, sweeps),
-        facts=report.facts(results),
+        sections=page.sections(content),
+        facts=page.facts(content),
     )
 
 

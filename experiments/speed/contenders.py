@@ -17,11 +17,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
+from experiments.speed.worker import SCALING
 from jaxnets.devices import cpu_count
 
 MODELS = ("sigmoid_mse", "relu_softmax", "flax_dense")  # Models 1, 2 and 3
-SCALING = "scaling"  # the kind of the sweeps' points
-
 Device = Literal["cpu", "default"]
 Precision = Literal["default", "high", "highest"]
 
@@ -42,37 +41,21 @@ class Contender(NamedTuple):
     marker: str = "o-"
 
 
-def _blas(threads: int) -> dict[str, str]:
-    """How many threads NumPy's linear algebra uses, whichever library that is."""
+def _threads(number: int) -> dict[str, str]:
+    """How many threads linear algebra uses, whichever library does it."""
     libraries = ("OPENBLAS", "MKL", "OMP", "VECLIB_MAXIMUM")
-    return {f"{library}_NUM_THREADS": str(threads) for library in libraries}
+    return {f"{library}_NUM_THREADS": str(number) for library in libraries}
 
 
-def _torch(threads: int) -> Contender:
-    variables = {"OMP_NUM_THREADS": str(threads)}
-    return Contender("PyTorch, eager", "pytorch", ("torch",), MODELS, variables)
-
-
-def _numpy(threads: int) -> Contender:
-    return Contender(
-        family="NumPy, batched, float32",
-        program="numpy_batched",
-        needs=("numpy",),
-        kinds=("sigmoid_mse", "relu_softmax", SCALING),
-        threads=_blas(threads),
-        color="#E69F00",
-        marker="^-",
-    )
-
-
-JAXNETS = Contender(
-    family="jaxnets",
-    program="jaxnets_scan",
-    needs=("jaxnets",),
-    kinds=MODELS,
-    bytes_per_pixel=2,  # uint8, the host's and the device's
-    color="#009E73",  # Okabe and Ito's palette
+NUMPY = Contender(
+    family="NumPy, batched, float32",
+    program="numpy_batched",
+    needs=("numpy",),
+    kinds=("sigmoid_mse", "relu_softmax", SCALING),
+    color="#E69F00",  # Okabe and Ito's palette
+    marker="^-",
 )
+PYTORCH = Contender("PyTorch, eager", "pytorch", ("torch",), MODELS)
 TF_KERAS = Contender(
     family="tf.keras",
     program="keras_fit",
@@ -84,6 +67,15 @@ TF_KERAS = Contender(
     color="#CC79A7",
     marker="D-",
 )
+JAXNETS = Contender(
+    family="jaxnets",
+    program="jaxnets_scan",
+    needs=("jaxnets",),
+    kinds=MODELS,
+    bytes_per_pixel=2,  # uint8, the host's and the device's
+    color="#009E73",
+)
+ON_SCALING = JAXNETS._replace(kinds=(SCALING,))
 CONTENDERS = {
     # Products of a matrix and one column are too small for a second thread.
     "numpy_per_example": Contender(
@@ -91,12 +83,12 @@ CONTENDERS = {
         program="numpy_per_example",
         needs=("numpy",),
         kinds=("sigmoid_mse",),
-        threads=_blas(1),
+        threads=_threads(1),
     ),
-    "numpy_batched_1": _numpy(1),
-    "numpy_batched_all": _numpy(cpu_count()),
-    "pytorch_1": _torch(1),
-    "pytorch_all": _torch(cpu_count()),
+    "numpy_batched_1": NUMPY._replace(threads=_threads(1)),
+    "numpy_batched_all": NUMPY._replace(threads=_threads(cpu_count())),
+    "pytorch_1": PYTORCH._replace(threads=_threads(1)),
+    "pytorch_all": PYTORCH._replace(threads=_threads(cpu_count())),
     "scikit_learn": Contender(
         "scikit-learn", "sklearn_mlp", ("sklearn",), ("relu_softmax", "flax_dense")
     ),
@@ -112,18 +104,11 @@ CONTENDERS = {
     # XLA takes the number of its threads from NPROC; small steps wait for a second one.
     "jaxnets_1": JAXNETS._replace(threads={"NPROC": "1"}),
     "jaxnets_all": JAXNETS,
-    "from_scratch": JAXNETS._replace(
-        family="from scratch",
-        kinds=(SCALING,),
-        network="relu_softmax",
-        color="#D55E00",
+    "from_scratch": ON_SCALING._replace(
+        family="from scratch", network="relu_softmax", color="#D55E00"
     ),
-    "flax": JAXNETS._replace(
-        family="Flax",
-        needs=("flax",),
-        kinds=(SCALING,),
-        network="flax_dense",
-        marker="s:",
+    "flax": ON_SCALING._replace(
+        family="Flax", needs=("flax",), network="flax_dense", marker="s:"
     ),
 }
 # The family that the others are compared with, by kind of point.
@@ -143,22 +128,16 @@ def missing_packages(name: str) -> list[str]:
 
 
 def present(names: tuple[str, ...], kind: str) -> list[str]:
-    """Those that are installed and train points of a kind, each once."""
-    return [
-        name
-        for name in dict.fromkeys(names)
-        if kind in CONTENDERS[name].kinds and not missing_packages(name)
-    ]
+    """Those that are installed and train points of a kind."""
+    able = [name for name in names if kind in CONTENDERS[name].kinds]
+    return [name for name in able if not missing_packages(name)]
 
 
 def environment(name: str, device: Device, precision: Precision) -> dict[str, str]:
     """The variables of a contender's process, read where libraries are loaded.
 
-    Args:
-      name: of the contender.
-      device: "default" leaves JAX its choice, for those that are JAX alone; everything
-        else is on the processor.
-      precision: of JAX's matrix products, where the device has several.
+    The device "default" leaves JAX its choice, for those that are JAX alone; everything
+    else is on the processor. The precision is that of JAX's matrix products.
     """
     contender = CONTENDERS[name]
     variables = {

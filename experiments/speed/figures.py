@@ -1,154 +1,135 @@
 """The bars of the models and the lines of the sweeps; returned unsaved."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from experiments.kit.figures import new_figure
 from experiments.speed.contenders import CONTENDERS
-from experiments.speed.points import FACTORS, Point
-from experiments.speed.summary import Entry, PointResult
+from experiments.speed.results import FACTORS, Content, of_family
 
-Sweeps = Mapping[str, Sequence[PointResult]]
-Value = Callable[[Entry], float | None]
+Sweeps = Mapping[str, Sequence[Content]]  # by factor, the results of its points
+Value = Callable[[Content], Sequence[float]]  # of an entry: smallest, middle, largest
 FAMILIES = {contender.family: contender for contender in CONTENDERS.values()}
 
 
-def bars(models: Sequence[PointResult]) -> Figure:
+def bars(models: Sequence[Content]) -> Figure:
     """Seconds per epoch on a log axis, one panel per model."""
-    heights = [len(model.contenders) + 1.5 for model in models]
+    heights = [len(model["contenders"]) + 1.5 for model in models]
     figure, panels = new_figure(len(models), 1, (9, 0.42 * sum(heights) + 0.6))
     panels[0, 0].get_gridspec().set_height_ratios(heights)
     for axes, model in zip(panels.flat, models, strict=True):
-        _bars(axes, model)
-        sizes = "-".join(map(str, model.point.layer_sizes))
-        axes.set_title(f"{model.point.name}, {sizes}", loc="left")
+        items = sorted(
+            model["contenders"].items(), key=lambda item: -_spread(item[1])[1]
+        )
+        names, entries = zip(*items, strict=True)
+        low, middle, high = np.transpose([_spread(entry) for entry in entries])
+        drawn = axes.barh(
+            range(len(names)),
+            middle,
+            color=[CONTENDERS[name].color for name in names],
+            xerr=[middle - low, high - middle],
+            error_kw={"lw": 1},
+            tick_label=[entry["label"] for entry in entries],
+        )
+        numbers = [f"{seconds:.3g} s" for seconds in middle]
+        ratios = [e["ratio"] and f"{e['ratio']['median']:.3g}x" for e in entries]
+        labels = [
+            ", ".join(filter(None, pair)) for pair in zip(numbers, ratios, strict=True)
+        ]
+        axes.bar_label(drawn, labels, padding=5, fontsize=8)
+        floor = model["floor"]["seconds"]
+        axes.axvline(floor, color="black", linestyle="--", label=f"floor {floor:.3g} s")
+        # A bar on a log axis needs a beginning; half the floor leaves its line in
+        # sight, and on the right there is room for the numbers.
+        axes.set(xscale="log", xlim=(min(floor, *low) / 2, 4 * max(high)))
+        _number(axes.xaxis, "{x:g}")
+        axes.grid(axis="x", alpha=0.3)
+        axes.legend(loc="upper right", fontsize=8)
+        sizes = "-".join(map(str, model["layer_sizes"]))
+        axes.set_title(f"{model['name']}, {sizes}", loc="left")
     panels[-1, 0].set_xlabel("seconds per epoch")
     return figure
 
 
-def _bars(axes: Axes, model: PointResult) -> None:
-    items = sorted(
-        model.contenders.items(), key=lambda item: -item[1].epoch_seconds.median
-    )
-    floor = model.floor.seconds
-    fastest = min(entry.epoch_seconds.min for _, entry in items)
-    slowest = max(entry.epoch_seconds.max for _, entry in items)
-    axes.set_xscale("log")
-    # A bar on a log axis needs a beginning; half the floor leaves its line in sight,
-    # and on the right there is room for the numbers.
-    axes.set_xlim(min(floor, fastest) / 2, slowest * 4)
-    axes.axvline(floor, color="black", linestyle="--", label=f"floor {floor:.3g} s")
-    for row, (name, entry) in enumerate(items):
-        seconds = entry.epoch_seconds
-        middle = seconds.median
-        axes.barh(
-            row,
-            middle,
-            color=CONTENDERS[name].color,
-            xerr=[[middle - seconds.min], [seconds.max - middle]],
-            error_kw={"lw": 1},
-        )
-        ratio = f", {entry.ratio.median:.3g}x" if entry.ratio else ""
-        axes.annotate(
-            f"{middle:.3g} s{ratio}",
-            (seconds.max, row),
-            xytext=(5, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8,
-        )
-    axes.set_yticks(range(len(items)), [entry.label for _, entry in items])
-    axes.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter("{x:g}")
-    axes.grid(axis="x", alpha=0.3)
-    axes.legend(loc="upper right", fontsize=8)
-
-
 def speed(sweeps: Sweeps) -> Figure:
     """Seconds per epoch above, images per second below, a column a sweep."""
-    figure, panels = new_figure(2, len(sweeps), (3.7 * len(sweeps) + 0.6, 6.6))
-    for column, (factor, points) in enumerate(sweeps.items()):
-        upper, lower = panels[:, column]
-        _lines(upper, points, factor, lambda entry: entry.epoch_seconds.median)
-        _bands(upper, points, factor)
-        _lines(lower, points, factor, lambda entry: entry.images_per_second)
-        values = [getattr(result.point, factor) for result in points]
-        for axes, name in ((upper, "seconds"), (lower, "images_per_second")):
-            floor = [getattr(result.floor, name) for result in points]
-            axes.plot(values, floor, "--", color="black", lw=1, label="machine's floor")
-        upper.set_title(_constant(points[0].point, factor), fontsize=9)
-    panels[0, 0].set_ylabel("seconds per epoch")
-    panels[1, 0].set_ylabel("images per second")
-    return _finished(figure, panels)
+    return _lines(
+        sweeps,
+        ("seconds per epoch", _spread, "seconds"),
+        (
+            "images per second",
+            lambda e: 3 * [e["images_per_second"]],
+            "images_per_second",
+        ),
+    )
 
 
 def memory(sweeps: Sweeps) -> Figure:
     """Peak memory of the processes, a column a sweep."""
-    figure, panels = new_figure(1, len(sweeps), (3.7 * len(sweeps) + 0.6, 3.8))
-    for axes, (factor, points) in zip(panels.flat, sweeps.items(), strict=True):
-        _lines(axes, points, factor, lambda e: e.peak_bytes and e.peak_bytes / 2**20)
-        axes.set_title(_constant(points[0].point, factor), fontsize=9)
-        axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
-        axes.yaxis.set_major_formatter("{x:,.0f}")
-        axes.yaxis.set_minor_formatter("{x:,.0f}")
-    panels[0, 0].set_ylabel("peak memory in MiB")
-    return _finished(figure, panels)
-
-
-def _lines(
-    axes: Axes, points: Sequence[PointResult], factor: str, value: Value
-) -> None:
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    values = [getattr(result.point, factor) for result in points]
-    axes.set_xticks(values, [f"{value:,}" for value in values])
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlabel(FACTORS[factor])
-    axes.grid(alpha=0.3)
-    for family, style in FAMILIES.items():
-        entries = [result.of_family(family) for result in points]
-        heights = [(entry and value(entry)) or float("nan") for entry in entries]
-        if any(entries):
-            axes.plot(
-                values, heights, style.marker, color=style.color, ms=4, label=family
-            )
-
-
-def _bands(axes: Axes, points: Sequence[PointResult], factor: str) -> None:
-    """From the smallest to the largest value."""
-    for family, style in FAMILIES.items():
-        here = [result for result in points if family in result.best]
-        values = [getattr(result.point, factor) for result in here]
-        entries = [result.contenders[result.best[family]] for result in here]
-        low = [entry.epoch_seconds.min for entry in entries]
-        high = [entry.epoch_seconds.max for entry in entries]
-        axes.fill_between(values, low, high, color=style.color, alpha=0.2, lw=0)
-
-
-def _constant(point: Point, factor: str) -> str:
-    """What does not vary in a sweep."""
-    words = {
-        "width": f"width {point.width:,}",
-        "examples": f"{point.examples:,} images",
-        "batch_size": f"batch {point.batch_size:,}",
-    }
-    return ", ".join(text for name, text in words.items() if name != factor)
-
-
-def _finished(figure: Figure, panels: np.ndarray) -> Figure:
-    """One scale a row, and one legend."""
-    for first, *others in panels:
-        for axes in others:
-            axes.sharey(first)
-            axes.tick_params(which="both", labelleft=False)
-    handles, labels = panels[0, 0].get_legend_handles_labels()
-    columns = min(len(labels), 2 * panels.shape[1])
-    figure.legend(
-        handles, labels, loc="outside upper center", ncols=columns, fontsize=9
+    name = "peak memory in MiB"
+    figure = _lines(
+        sweeps, (name, lambda e: 3 * [(e["peak_bytes"] or math.nan) / 2**20], None)
     )
+    for axes in figure.axes:
+        _number(axes.yaxis, "{x:,.0f}")
     return figure
+
+
+def _lines(sweeps: Sweeps, *rows: tuple[str, Value, str | None]) -> Figure:
+    """A column a sweep, a line a family, on log axes.
+
+    A row's name comes with what it shows of an entry, and with the floor's key.
+    """
+    size = (3.7 * len(sweeps) + 0.6, 2.8 * len(rows) + 1)
+    figure, panels = new_figure(len(rows), len(sweeps), size)
+    for line, (name, value, floor) in zip(panels, rows, strict=True):
+        line[0].set_ylabel(name)
+        for axes, (factor, results) in zip(line, sweeps.items(), strict=True):
+            values = [result[factor] for result in results]
+            for family, style in FAMILIES.items():
+                entries = [of_family(result, family) for result in results]
+                if not any(entries):
+                    continue
+                spreads = [value(e) if e else 3 * [math.nan] for e in entries]
+                low, middle, high = np.transpose(spreads)
+                color = style.color
+                axes.plot(values, middle, style.marker, color=color, ms=4, label=family)
+                axes.fill_between(values, low, high, color=color, alpha=0.2, lw=0)
+            if floor:
+                heights = [result["floor"][floor] for result in results]
+                axes.plot(values, heights, "k--", lw=1, label="machine's floor")
+            axes.set(xscale="log", yscale="log", xlabel=FACTORS[factor])
+            axes.set_xticks(values, [f"{number:,}" for number in values])
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.grid(alpha=0.3)
+            if axes is not line[0]:
+                axes.sharey(line[0])
+                axes.tick_params(which="both", labelleft=False)
+    for axes, (factor, (first, *_)) in zip(panels[0], sweeps.items(), strict=True):
+        words = {
+            "width": f"width {first['width']:,}",
+            "examples": f"{first['examples']:,} images",
+            "batch_size": f"batch {first['batch_size']:,}",
+        }
+        del words[factor]  # what varies
+        axes.set_title(", ".join(words.values()), fontsize=9)
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    ncols = min(len(labels), 2 * len(sweeps))
+    figure.legend(handles, labels, loc="outside upper center", ncols=ncols, fontsize=9)
+    return figure
+
+
+def _spread(entry: Content) -> Sequence[float]:
+    return [entry["epoch_seconds"][end] for end in ("min", "median", "max")]
+
+
+def _number(axis: Axis, form: str) -> None:
+    """Numbers at 2 and 5 too, and none as powers of ten."""
+    axis.set_minor_locator(LogLocator(subs=(2, 5)))
+    axis.set_major_formatter(form)
+    axis.set_minor_formatter(form)

@@ -17,17 +17,17 @@ a lower bound of the processor under these assumptions:
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
-from typing import NamedTuple
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from experiments.speed.points import Point
+from experiments.kit.run import Row
+from experiments.speed.worker import Task
 from jaxnets.devices import compile_ahead, cpu_count
 
 MATRIX_SIZES = (512, 1024, 1536)  # from what a core's own cache holds to 9 MB each
@@ -35,66 +35,49 @@ STATE_ARRAYS = 3  # that Adam keeps: weights and two moments
 TRIAL_BYTES = 64 * 2**20  # moved in a trial, so that starting threads costs little
 TRIALS = 5  # at least
 TRIAL_SECONDS = 0.1  # at least, all trials of a program together
+FLOPS = ("flops_per_second_one_core", "flops_per_second_all_cores")
+ADAM = "bytes_per_second_adam"  # of arrays of one size; None where it is not needed
 
 
-class Rates(NamedTuple):
-    """Best rates; the names are those of the results."""
-
-    flops_per_second_one_core: float
-    flops_per_second_all_cores: float
-    bytes_per_second_adam: float | None  # of arrays of one size; None: not measured
-
-
-@dataclass(frozen=True)
-class Floor:
-    """The least that an epoch can take at the machine's rates, and why."""
-
-    seconds: float
-    arithmetic_seconds: float
-    memory_seconds: float
-    flops: int
-    cores: str
-    optimizer_bytes_per_step: int
-    images_per_second: float
-
-
-def measure_rates(point: Point) -> Rates:
+def measure_rates(point: Task) -> Row:
     """The rates that count at a point."""
     cores = cpu_count()
-    one, every = _matmul_rate(1), _matmul_rate(cores)
-    every = max(one, every, _xla_matmul_rate())
-    adam = adam_rate(cores, point.num_params) if point.optimizer == "adam" else None
-    return Rates(max(one, every / cores), every, adam)
+    every = max(_matmul_rate(cores), _xla_matmul_rate())
+    one = max(_matmul_rate(1), every / cores)
+    adam = None
+    if point.optimizer == "adam":
+        adam = max(adam_rate(threads, point.num_params) for threads in {1, cores})
+    rates = dict(zip((*FLOPS, ADAM), (one, max(one, every), adam), strict=True))
+    return {"row": "rates", "num_params": point.num_params, **rates}
 
 
-def adam_rate(num_cores: int, num_params: int) -> float:
-    """Bytes per second, read and written, of an update as large as Adam's.
+def best_rates(rows: Iterable[Row], point: Task) -> dict[str, Any]:
+    """The best of all rows of rates; Adam's for arrays of the point's size."""
+    rates = [row for row in rows if row["row"] == "rates"]
+    own = [row[ADAM] for row in rates if row["num_params"] == point.num_params]
+    best = {name: max(row[name] for row in rates) for name in FLOPS}
+    return {**best, ADAM: max(filter(None, own), default=None)}
 
-    The arrays may fit a cache, and then a step moves them faster than memory would.
-    """
-    held_bytes = 4 * STATE_ARRAYS * num_params
-    return max(_update_rate(held_bytes, threads) for threads in {1, num_cores})
 
-
-def floor(point: Point, rates: Rates) -> Floor:
-    """The floor of a point's epoch; `rates` as `measure_rates` of the same point."""
-    cores = "one_core" if point.kind == "sigmoid_mse" else "all_cores"
+def floor(point: Task, rates: Row) -> dict[str, Any]:
+    """The least that an epoch can take, and why; `rates` are the point's best ones."""
+    one_core = point.kind == "sigmoid_mse"
     flops = flops_per_example(point.layer_sizes) * point.examples
-    arithmetic = flops / getattr(rates, f"flops_per_second_{cores}")
+    arithmetic = flops / rates[FLOPS[0 if one_core else 1]]
     moved, memory = 0, 0.0
-    if rates.bytes_per_second_adam is not None:
+    if rates[ADAM] is not None:
         moved = 2 * STATE_ARRAYS * 4 * point.num_params  # read and written once
-        memory = moved * point.steps / rates.bytes_per_second_adam
+        memory = moved * point.steps / rates[ADAM]
     seconds = max(arithmetic, memory)
-    return Floor(
-        seconds=seconds,
-        arithmetic_seconds=arithmetic,
-        memory_seconds=memory,
-        flops=flops,
-        cores=cores.replace("_", " "),
-        optimizer_bytes_per_step=moved,
-        images_per_second=point.examples / seconds,
-    )
+    return {
+        "seconds": seconds,
+        "arithmetic_seconds": arithmetic,
+        "memory_seconds": memory,
+        "flops": flops,
+        "cores": "one core" if one_core else "all cores",
+        "optimizer_bytes_per_step": moved,
+        "images_per_second": point.examples / seconds,
+    }
 
 
 def flops_per_example(layer_sizes: tuple[int, ...]) -> int:
@@ -107,25 +90,24 @@ def flops_per_example(layer_sizes: tuple[int, ...]) -> int:
     return 2 * (3 * sum(products) - products[0])
 
 
-def _best(work: Callable[[], object]) -> float:
+def _best(work: Callable[..., object], *args: Any) -> float:
     """Seconds of the fastest trial; a first one warms up."""
-    work()
+    jax.block_until_ready(work(*args))
     seconds: list[float] = []
     while len(seconds) < TRIALS or sum(seconds) < TRIAL_SECONDS:
         began = time.perf_counter()
-        work()
+        jax.block_until_ready(work(*args))
         seconds.append(time.perf_counter() - began)
     return min(seconds)
 
 
 def _matmul_rate(num_threads: int) -> float:
     """NumPy's best flops per second of float32 products."""
-    rates = []
     with threadpool_limits(num_threads, user_api="blas"):
-        for size in MATRIX_SIZES:
-            multiply = partial(np.matmul, *np.ones((3, size, size), np.float32))
-            rates.append(2 * size**3 / _best(multiply))
-    return max(rates)
+        return max(
+            2 * size**3 / _best(np.matmul, *np.ones((3, size, size), np.float32))
+            for size in MATRIX_SIZES
+        )
 
 
 def _xla_matmul_rate() -> float:
@@ -140,23 +122,20 @@ def _xla_matmul_rate() -> float:
     rates = []
     for size in MATRIX_SIZES:
         square = jax.device_put(np.ones((size, size), np.float32), processor)
-        for multiply in (jax.numpy.matmul, lambda a, b: a @ b.T):
+        for multiply in (jnp.matmul, lambda a, b: a @ b.T):
             product = compile_ahead(multiply, square, square)
-            run = partial(_finished, product, square)
-            rates.append(2 * size**3 / _best(run))
+            rates.append(2 * size**3 / _best(product, square, square))
     return max(rates)
 
 
-def _finished(product: Callable[..., jax.Array], square: jax.Array) -> None:
-    product(square, square).block_until_ready()
+def adam_rate(num_threads: int, num_params: int) -> float:
+    """Bytes read and written per second where arrays as large as Adam's are updated.
 
-
-def _update_rate(held_bytes: int, num_threads: int) -> float:
-    """Bytes read and written per second where arrays are updated in place.
-
-    As Adam does. A copy is slower by half: a processor also reads the target before
-    it writes there. Each thread has a part of the arrays to itself.
+    In place, as Adam does. A copy is slower by half: a processor also reads the target
+    before it writes there. Each thread has a part of the arrays to itself. They may fit
+    a cache, and then a step moves them faster than memory would.
     """
+    held_bytes = 4 * STATE_ARRAYS * num_params
     passes = max(1, TRIAL_BYTES // (2 * held_bytes))
     parts = np.array_split(np.ones(held_bytes // 4, np.float32), num_threads)
 

@@ -1,27 +1,29 @@
-"""The experiment's options, and the points that they ask for."""
+"""The experiment's options, and the points that they ask to be timed."""
 
+import dataclasses
+import math
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from experiments.kit.options import Options
-from experiments.speed import points
+from experiments.kit.options import Options, require_at_least, require_names
 from experiments.speed.contenders import (
     CONTENDERS,
     MODELS,
-    SCALING,
     Device,
     Precision,
     missing_packages,
     present,
 )
-from experiments.speed.points import Point
+from experiments.speed.worker import SCALING, Task, linux_bytes
 from jaxnets import models, training
-from jaxnets.data import Dataset
+from jaxnets.data import NUM_CLASSES, Dataset
 from jaxnets.errors import InputError
 
-PUBLISHED = models.KERAS_DENSE.recipe  # the point in which the sweeps meet
-QUICK_EXAMPLES = 5000  # of the models
+PUBLISHED = models.KERAS_DENSE.recipe  # Model 3's, in which the sweeps meet
+MIN_STEPS = 50  # of a part
+PARAM_COPIES = 8  # weight, gradient, two moments, and as many in passing
+PROCESS_BYTES = 700 * 2**20  # of a framework loaded, roughly
 QUICK: dict[str, Any] = {  # what --quick sets where nothing else was asked for
     "widths": (64, 256),
     "examples_list": (1000, 5000),
@@ -78,70 +80,91 @@ def settled(config: Config) -> Config:
     """The config with --quick carried out."""
     if not config.quick:
         return config
-    at_default = [
-        field.name
-        for field in fields(config)
-        if getattr(config, field.name) == field.default
-    ]
-    changes = {name: value for name, value in QUICK.items() if name in at_default}
-    return replace(config, **changes)
+    asked = dict(vars(config).items() - vars(Config()).items())
+    return dataclasses.replace(config, **{**QUICK, **asked})
 
 
-def plan_models(config: Config, dataset: Dataset) -> list[Point]:
+def of_model(name: str, examples: int, *, to_goal: bool = True) -> Task:
+    """A model's published settings; with `to_goal` it may take all the epochs."""
+    recipe = models.get(name).recipe
+    how = (recipe.layer_sizes, recipe.optimizer, recipe.learning_rate)
+    num_epochs = recipe.num_epochs if to_goal else 0
+    return Task(name, name, *how, examples, recipe.batch_size, num_epochs)
+
+
+def of_size(width: int, examples: int, batch_size: int, num_pixels: int = 784) -> Task:
+    """Model 3's kind of network: at the published settings it is Model 3."""
+    return of_model(MODELS[-1], examples, to_goal=False)._replace(
+        kind=SCALING,
+        layer_sizes=(num_pixels, width, NUM_CLASSES),
+        batch_size=batch_size,
+    )
+
+
+def plan_models(config: Config, dataset: Dataset) -> list[Task]:
     """A point for each model; none without "models"."""
     num_examples = len(dataset.train.label)
     if config.quick:
-        num_examples = min(num_examples, QUICK_EXAMPLES)
-    return [
-        points.of_model(name, num_examples, to_goal=not config.quick)
-        for name in dict.fromkeys(config.models)
-        if "models" in config.points
-    ]
+        num_examples = min(num_examples, 5000)
+    names = config.models if "models" in config.points else ()
+    return [of_model(name, num_examples, to_goal=not config.quick) for name in names]
 
 
-def plan_sweeps(config: Config, dataset: Dataset) -> dict[str, list[Point]]:
+def plan_sweeps(config: Config, dataset: Dataset) -> dict[str, list[Task]]:
     """One factor at a time, each from the smallest value on; none without "scaling"."""
     if SCALING not in config.points:
         return {}
+    base = {
+        "width": config.width,
+        "examples": config.num_examples,
+        "batch_size": config.batch_size,
+    }
+    lists = (config.widths, config.examples_list, config.batch_sizes)
     num_pixels = dataset.train.image[0].size
-    base = points.of_size(
-        config.width, config.num_examples, config.batch_size, num_pixels
-    )
-    values = {
-        "width": config.widths,
-        "examples": config.examples_list,
-        "batch_size": config.batch_sizes,
-    }
     return {
-        factor: [base.at(factor, value) for value in sorted(set(values[factor]))]
-        for factor in points.FACTORS
+        factor: [
+            of_size(**(base | {factor: value}), num_pixels=num_pixels)
+            for value in sorted(set(values))
+        ]
+        for factor, values in zip(base, lists, strict=True)
     }
+
+
+def planned(
+    point: Task, floor_seconds: float, part_seconds: float, rounds: int
+) -> Task:
+    """A part of the epoch where it is long, several epochs a turn where it is short.
+
+    A part takes `part_seconds` at the machine's floor, and `MIN_STEPS` at least. All
+    turns together use no example twice: Keras's `fit` ends where its data does. Where
+    that leaves too few steps, epochs are measured whole. A model's always are.
+    """
+    if point.kind != SCALING:
+        return point
+    wanted = max(MIN_STEPS, math.ceil(part_seconds / (floor_seconds / point.steps)))
+    if wanted * (rounds + 1) <= point.examples // point.batch_size:
+        return point._replace(part_steps=wanted)
+    return point._replace(epochs_per_turn=max(1, round(part_seconds / floor_seconds)))
 
 
 def validate(config: Config) -> None:
     """Raise InputError for settings that make no sense whatever the data."""
     training.require_seed(config.seed)
-    known = {"points": ("models", SCALING), "models": MODELS, "contenders": CONTENDERS}
-    for option, names in known.items():
-        given = getattr(config, option)
-        if not given or set(given) - set(names):
-            raise InputError(
-                f"{option}={given} must be one or more of: {', '.join(names)}"
-            )
+    require_names(config, "points", ("models", SCALING))
+    require_names(config, "models", MODELS)
+    require_names(config, "contenders", CONTENDERS)
+    require_at_least(config, width=1, num_examples=1, batch_size=1, rounds=1)
     for option in ("widths", "examples_list", "batch_sizes"):
-        values = getattr(config, option)
-        if not values or min(values) < 1:
-            raise InputError(f"{option}={values} must be one or more, each at least 1")
-    for option in ("width", "num_examples", "batch_size", "rounds"):
-        if getattr(config, option) < 1:
-            raise InputError(f"{option}={getattr(config, option)} must be at least 1")
+        require_at_least(config, **{option: 1})
+        if not getattr(config, option):
+            raise InputError(f"{option}=() must be one or more numbers")
     if not 0 < config.part_seconds < float("inf"):
         raise InputError(f"part_seconds={config.part_seconds} must be greater than 0")
 
 
-def validate_points(config: Config, planned: Iterable[Point], dataset: Dataset) -> None:
+def validate_points(config: Config, points: Iterable[Task], dataset: Dataset) -> None:
     """Raise InputError where a point cannot be measured with this data, or here."""
-    for point in planned:
+    for point in points:
         if point.kind != SCALING:
             models.validate_fits(point.kind, models.get(point.kind).recipe, dataset)
         if point.batch_size > point.examples:
@@ -159,5 +182,13 @@ def validate_points(config: Config, planned: Iterable[Point], dataset: Dataset) 
                 f"installed (missing: {', '.join(sorted(missing)) or 'nothing'})"
                 f"; those that train it: {', '.join(able)}"
             )
-        if point.kind == SCALING:
-            points.require_memory(point, names)
+        pixels = point.examples * point.layer_sizes[0]
+        needed = len(names) * (PROCESS_BYTES + PARAM_COPIES * 4 * point.num_params)
+        needed += sum(pixels * CONTENDERS[name].bytes_per_pixel for name in names)
+        free = linux_bytes("/proc/meminfo", "MemAvailable")
+        if point.kind == SCALING and free is not None and needed > free:
+            raise InputError(
+                f"{point.name} takes about {needed / 2**30:.0f} GiB, all contenders "
+                f"together, and {free / 2**30:.0f} GiB are free; give smaller "
+                "--examples-list or --widths, or fewer --contenders"
+            )

@@ -7,90 +7,84 @@ weights), is told by a second, shorter part.
 """
 
 import time
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterator
 
 import jax
 import numpy as np
 import optax
 
-from experiments.speed.task import Data, Epoch, OnEpoch, Task
+from experiments.speed.worker import Data, Epoch, OnEpoch, Task
 from jaxnets import batches, models, optimizers, processor, training
 from jaxnets.devices import compile_ahead
-from jaxnets.training import TrainEpoch
-from jaxnets.types import Batch, LossFn, Network, Params, Prediction, Recipe, TrainState
+from jaxnets.types import Batch, LossFn, Params, TrainState
 
 SHORT = 10  # the second part has so many times fewer steps
 
 
-class Setup(NamedTuple):
-    """What whole epochs and parts of them begin with."""
-
-    network: Network
-    tx: optax.GradientTransformation
-    state: TrainState
-    train: Batch
-    key: jax.Array  # of the order
+# The parameters after an epoch, and `Epoch`'s seconds, compile_seconds, fixed_seconds.
+Trained = tuple[Params, float, float, float]
 
 
 def run(task: Task, data: Data, on_epoch: OnEpoch) -> None:
     """Train, calling `on_epoch` after each epoch."""
     jax.config.update("jax_enable_compilation_cache", False)  # a cold start
-    network = models.get(task.network).network
-    recipe = Recipe(
-        layer_sizes=task.layer_sizes,
-        optimizer=task.optimizer,
-        learning_rate=task.learning_rate,
-        batch_size=task.batch_size,
-        num_epochs=task.num_epochs,
-    )
-    tx = optimizers.make(recipe)
+    network, train = models.get(task.network).network, Batch(*data)
+    tx = optimizers.make(task)  # type: ignore[arg-type]  # it has a recipe's fields
     keys = training.run_keys(task.seed)
     state = training.start(network.init(keys.init, task.layer_sizes), tx)
-    setup = Setup(network, tx, state, Batch(*data), keys.data)
-    epochs = whole_epochs if task.part_steps is None else part_epochs
+    if task.part_steps is None:
+        epochs: Iterator[Trained] = (
+            (epoch.state.params, epoch.seconds, epoch.compile_seconds, 0.0)
+            for epoch in training.fit(
+                *(network.loss_fn, tx, state, train),
+                key=keys.data,
+                batch_size=task.batch_size,
+                num_epochs=task.num_epochs,
+            )
+        )
+    else:
+        arguments = (network.loss_fn, tx, state, train)
+        epochs = part_epochs(*arguments, key=keys.data, task=task)
+    predict = jax.jit(network.predict)
     device = jax.devices()[0].device_kind
-    for epoch in epochs(setup, task):
-        on_epoch(epoch._replace(device=device))
+    for params, seconds, compile_seconds, fixed_seconds in epochs:
+
+        def classes(images: np.ndarray, params: Params = params) -> np.ndarray:
+            return np.asarray(predict(params, images).label)
+
+        on_epoch(Epoch(seconds, classes, compile_seconds, fixed_seconds, device))
 
 
-def whole_epochs(setup: Setup, task: Task) -> Iterator[Epoch]:
-    """`fit` itself."""
-    predict_batch = jax.jit(setup.network.predict)
-    for epoch in training.fit(
-        setup.network.loss_fn,
-        setup.tx,
-        setup.state,
-        setup.train,
-        key=setup.key,
-        batch_size=task.batch_size,
-        num_epochs=task.num_epochs,
-    ):
-        predict = _predict(predict_batch, epoch.state.params)
-        yield Epoch(epoch.seconds, predict, epoch.compile_seconds)
-
-
-def part_epochs(setup: Setup, task: Task) -> Iterator[Epoch]:
+def part_epochs(
+    loss_fn: LossFn,
+    tx: optax.GradientTransformation,
+    state: TrainState,
+    train: Batch,
+    *,
+    key: jax.Array,
+    task: Task,
+) -> Iterator[Trained]:
     """Train the short part and then `task.part_steps` steps of each epoch."""
-    assert task.part_steps is not None
-    network, tx, state, train, key = setup
-    train = jax.device_put(train)
-    num_examples = len(train.label)
-    steps = task.part_steps
+    train, steps = jax.device_put(train), task.part_steps or 0
     short_steps = max(2, steps // SHORT)  # a loop of one step would be no loop
 
-    def first_rows(key: jax.Array, epoch: int) -> tuple[jax.Array, jax.Array]:
-        order = batches.epoch_order(key, epoch, num_examples)
-        return order[: steps * task.batch_size], order[: short_steps * task.batch_size]
+    def first_rows(key: jax.Array, epoch: int) -> list[jax.Array]:
+        order = batches.epoch_order(key, epoch, len(train.label))
+        return [order[: count * task.batch_size] for count in (steps, short_steps)]
 
+    # An epoch in a given order, as `fit` compiles it for the device at hand.
+    if processor.suits(tx, state):
+        step = training.make_train_step(processor.on_transposed(loss_fn), tx)
+        train_epoch = processor.make_train_epoch(step, task.batch_size)
+    else:
+        step = training.make_train_step(loss_fn, tx)
+        train_epoch = training.make_train_epoch(step, task.batch_size)
     began = time.perf_counter()
     shuffle = compile_ahead(first_rows, key, 0)
     order, short_order = shuffle(key, 0)
-    train_epoch = _train_epoch(network.loss_fn, tx, state, task.batch_size)
     run_part = compile_ahead(train_epoch, state, train, order)
     compile_seconds = time.perf_counter() - began
     run_short = compile_ahead(train_epoch, state, train, short_order)
-    predict_batch = jax.jit(network.predict)
     for epoch in range(task.num_epochs):
         began = time.perf_counter()
         order, short_order = jax.block_until_ready(shuffle(key, epoch))
@@ -101,18 +95,7 @@ def part_epochs(setup: Setup, task: Task) -> Iterator[Epoch]:
         seconds = time.perf_counter() - short_ended
         fixed = fixed_part(seconds, steps, short_ended - shuffled, short_steps)
         shuffling = shuffled - began
-        predict = _predict(predict_batch, state.params)
-        yield Epoch(shuffling + seconds, predict, compile_seconds, shuffling + fixed)
-
-
-def _train_epoch(
-    loss_fn: LossFn, tx: optax.GradientTransformation, state: TrainState, size: int
-) -> TrainEpoch:
-    """An epoch in a given order, as `fit` compiles it for the device at hand."""
-    if processor.suits(tx, state):
-        step = training.make_train_step(processor.on_transposed(loss_fn), tx)
-        return processor.make_train_epoch(step, size)
-    return training.make_train_epoch(training.make_train_step(loss_fn, tx), size)
+        yield state.params, shuffling + seconds, compile_seconds, shuffling + fixed
 
 
 def fixed_part(
@@ -121,10 +104,3 @@ def fixed_part(
     """Of `seconds`, what two parts of different length have in common; 0 or more."""
     per_step = (seconds - short_seconds) / (steps - short_steps)
     return min(seconds, max(0.0, seconds - steps * per_step))
-
-
-def _predict(
-    predict_batch: Callable[[Params, np.ndarray], Prediction], params: Params
-) -> Callable[[np.ndarray], np.ndarray]:
-    """The classes of images."""
-    return lambda images: np.asarray(predict_batch(params, images).label)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.speed.task import WHITE, Data, Epoch, OnEpoch, Task
+from experiments.speed.worker import WHITE, Data, Epoch, OnEpoch, Task
 from jaxnets.keras_network import VARIABLE, build, load_keras
 
 BACKEND = os.environ.get(VARIABLE, "tensorflow")

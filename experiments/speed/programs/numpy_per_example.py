@@ -10,10 +10,9 @@ import time
 
 import numpy as np
 
-from experiments.speed.task import Data, Epoch, OnEpoch, Task, to_vectors
+from experiments.speed.worker import Data, Epoch, OnEpoch, Task, to_vectors
 
-Weights = list[np.ndarray]  # one [out, in] a layer
-Biases = list[np.ndarray]  # one [out, 1] a layer
+Arrays = list[np.ndarray]  # one a layer: weights [out, in], biases [out, 1]
 Examples = list[tuple[np.ndarray, np.ndarray]]  # x [in, 1], y [out, 1]
 
 
@@ -27,16 +26,9 @@ def sigmoid_prime(z: np.ndarray) -> np.ndarray:
     return sigmoid(z) * (1 - sigmoid(z))
 
 
-def init(rng: np.random.Generator, sizes: tuple[int, ...]) -> tuple[Weights, Biases]:
-    """Weights and biases from N(0, 1)."""
-    weights = [rng.standard_normal((y, x)) for x, y in itertools.pairwise(sizes)]
-    biases = [rng.standard_normal((y, 1)) for y in sizes[1:]]
-    return weights, biases
-
-
 def backprop(
-    weights: Weights, biases: Biases, x: np.ndarray, y: np.ndarray
-) -> tuple[Weights, Biases]:
+    weights: Arrays, biases: Arrays, x: np.ndarray, y: np.ndarray
+) -> tuple[Arrays, Arrays]:
     """The quadratic cost's gradient for one example: BP1 to BP4 of chapter 2."""
     activations, zs = [x], []
     for w, b in zip(weights, biases, strict=True):
@@ -52,8 +44,8 @@ def backprop(
 
 
 def update_mini_batch(
-    weights: Weights, biases: Biases, mini_batch: Examples, eta: float
-) -> tuple[Weights, Biases]:
+    weights: Arrays, biases: Arrays, mini_batch: Examples, eta: float
+) -> tuple[Arrays, Arrays]:
     """One step of gradient descent; the weights and biases after it."""
     nabla_w = [np.zeros(w.shape) for w in weights]
     nabla_b = [np.zeros(b.shape) for b in biases]
@@ -68,30 +60,27 @@ def update_mini_batch(
 
 
 def train_epoch(
-    weights: Weights, biases: Biases, examples: Examples, order: np.ndarray, task: Task
-) -> tuple[Weights, Biases]:
+    weights: Arrays, biases: Arrays, examples: Examples, order: np.ndarray, task: Task
+) -> tuple[Arrays, Arrays]:
     """One pass over the examples in the given order."""
     for first in range(0, len(order), task.batch_size):
-        rows = order[first : first + task.batch_size]
-        mini_batch = [examples[row] for row in rows]
-        weights, biases = update_mini_batch(
-            weights, biases, mini_batch, task.learning_rate
-        )
+        batch = [examples[row] for row in order[first : first + task.batch_size]]
+        weights, biases = update_mini_batch(weights, biases, batch, task.learning_rate)
     return weights, biases
 
 
 def to_examples(data: Data, num_classes: int) -> Examples:
     """Pairs of columns (x, y) in float64, as his loader gives them."""
     columns = to_vectors(data.image).astype(np.float64)[:, :, None]
-    targets = np.eye(num_classes)[data.label][:, :, None]
-    return list(zip(columns, targets, strict=True))
+    return list(zip(columns, np.eye(num_classes)[data.label][:, :, None], strict=True))
 
 
 def run(task: Task, data: Data, on_epoch: OnEpoch) -> None:
     """Train, calling `on_epoch` after each epoch."""
-    rng = np.random.default_rng(task.seed)
-    weights, biases = init(rng, task.layer_sizes)
-    examples = to_examples(data, task.layer_sizes[-1])
+    rng, sizes = np.random.default_rng(task.seed), task.layer_sizes
+    weights = [rng.standard_normal((y, x)) for x, y in itertools.pairwise(sizes)]
+    biases = [rng.standard_normal((y, 1)) for y in sizes[1:]]
+    examples = to_examples(data, sizes[-1])
 
     def predict(images: np.ndarray) -> np.ndarray:
         a = to_vectors(images).T

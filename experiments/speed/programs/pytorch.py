@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from experiments.speed.task import Data, Epoch, OnEpoch, Task, to_vectors
+from experiments.speed.worker import Data, Epoch, OnEpoch, Task, to_vectors
 
 
 def build(task: Task) -> nn.Sequential:

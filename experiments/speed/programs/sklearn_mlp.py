@@ -11,7 +11,7 @@ import time
 import numpy as np
 from sklearn.neural_network import MLPClassifier
 
-from experiments.speed.task import Data, Epoch, OnEpoch, Task, to_vectors
+from experiments.speed.worker import Data, Epoch, OnEpoch, Task, to_vectors
 
 
 def build(task: Task) -> MLPClassifier:
