@@ -12,7 +12,6 @@ two CPU cores it takes about a minute, and an epoch of Flax a third of Keras's t
 less. Keras's first epoch includes its compilation.
 """
 
-from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -20,24 +19,12 @@ import jax
 import numpy as np
 
 from experiments.kit.command import run_command
-from experiments.kit.options import DataOptions
 from jaxnets import flax_dense, keras_dense, models, optimizers, training
-from jaxnets.models import KERAS_DENSE
 from jaxnets.types import Batch, Params
+from lessons.settings import Settings, settings_of
 
-RECIPE = KERAS_DENSE.recipe
+Config = settings_of(models.KERAS_DENSE)
 STEPS = 10  # compared one by one; float32 rounding grows in later ones
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config(DataOptions):
-    """The write-up's settings for tf.keras; each can be changed."""
-
-    layer_sizes: tuple[int, ...] = RECIPE.layer_sizes  # neurons, input to output
-    learning_rate: float = RECIPE.learning_rate  # of Adam, in Keras's form
-    batch_size: int = RECIPE.batch_size  # images per update
-    epochs: int = 2  # passes over the training set, after the ten steps
-    seed: int = 3  # decides the initial weights and the order of the images
 
 
 def largest_difference(some: Params, others: Params) -> float:
@@ -46,22 +33,10 @@ def largest_difference(some: Params, others: Params) -> float:
     return float(max(jax.tree.leaves(differences)))
 
 
-def main(config: Config) -> dict[str, Any]:
+def main(config: Settings) -> dict[str, Any]:
     """Compare ten steps, then train both; return what was reached."""
-    recipe = replace(
-        RECIPE,
-        layer_sizes=config.layer_sizes,
-        learning_rate=config.learning_rate,
-        batch_size=config.batch_size,
-        num_epochs=config.epochs,
-    )
-    models.validate_recipe("keras_dense", recipe)
-
     # Data: the same for both.
-    dataset = config.load()
-    models.validate_fits("keras_dense", recipe, dataset)
-    if dataset.notice:
-        print(f"NOTICE: {dataset.notice}")
+    recipe, dataset = config.prepare()
     image, label = dataset.train
 
     # Init: one set of weights, made by Flax and copied to Keras.

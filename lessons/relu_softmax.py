@@ -8,47 +8,22 @@ Expected: 97.7 to 98.0 % of the test set for the seeds 0 to 19; the write-up rep
 The loop is that of `training.fit`, written out.
 """
 
-from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import optax
 
 from experiments.kit.command import run_command
-from experiments.kit.options import DataOptions
 from jaxnets import models, relu_softmax, training
-from jaxnets.models import RELU_SOFTMAX
+from lessons.settings import Settings, settings_of
 
-RECIPE = RELU_SOFTMAX.recipe
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config(DataOptions):
-    """The write-up's settings; each can be changed."""
-
-    layer_sizes: tuple[int, ...] = RECIPE.layer_sizes  # neurons, input to output
-    learning_rate: float = RECIPE.learning_rate  # step size of SGD
-    batch_size: int = RECIPE.batch_size  # images per update
-    epochs: int = RECIPE.num_epochs  # passes over the training set
-    seed: int = 3  # decides the initial weights and the order of the images
+Config = settings_of(models.RELU_SOFTMAX)
 
 
-def main(config: Config) -> dict[str, Any]:
+def main(config: Settings) -> dict[str, Any]:
     """Train, print a line an epoch, test once; return what was reached."""
-    recipe = replace(
-        RECIPE,
-        layer_sizes=config.layer_sizes,
-        learning_rate=config.learning_rate,
-        batch_size=config.batch_size,
-        num_epochs=config.epochs,
-    )
-    models.validate_recipe("relu_softmax", recipe)
-
     # Data: images as bytes, labels as numbers, moved to the device once.
-    dataset = config.load()
-    models.validate_fits("relu_softmax", recipe, dataset)
-    if dataset.notice:
-        print(f"NOTICE: {dataset.notice}")
+    recipe, dataset = config.prepare()
     parts = (dataset.train, dataset.validation, dataset.test)
     train, validation, test = jax.device_put(parts)
 
@@ -79,15 +54,12 @@ def main(config: Config) -> dict[str, Any]:
     correct, seen = int(tested.correct), int(tested.seen)
     print(f"Test set of {dataset.name}: {correct:,} / {seen:,} = {correct / seen:.2%}")
     first = jax.device_get(relu_softmax.predict(state.params, test.image[:5]))
-    for label, answer, probability in zip(dataset.test.label, *first, strict=False):
-        certainty = f"with probability {probability[answer]:.1%}"
-        print(f"A {label} is read as {answer}, {certainty}.")
-    return {
-        "dataset": dataset.name,
-        "losses": losses,
-        "test_correct": correct,
-        "test_seen": seen,
-    }
+    for label, answer, chances in zip(dataset.test.label, *first, strict=False):
+        print(
+            f"A {label} is read as {answer}, with probability {probability[answer]:.1%}."
+        )
+    score = {"test_correct": correct, "test_seen": seen}
+    return {"dataset": dataset.name, "losses": losses, **score}
 
 
 if __name__ == "__main__":

@@ -10,30 +10,17 @@ output affects its input at a later time only. Here a time is a row of the image
 end shows what the network would have answered after each row.
 """
 
-from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from experiments.kit.command import run_command
-from experiments.kit.options import DataOptions
 from jaxnets import models, optimizers, pixels, row_rnn, training
-from jaxnets.models import ROW_RNN
 from jaxnets.types import Batch, Layers
+from lessons.settings import Settings, settings_of
 
-RECIPE = ROW_RNN.recipe
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config(DataOptions):
-    """The settings of `models.ROW_RNN`; each can be changed."""
-
-    layer_sizes: tuple[int, ...] = RECIPE.layer_sizes  # a row's pixels to the classes
-    learning_rate: float = RECIPE.learning_rate  # of Adam
-    batch_size: int = RECIPE.batch_size  # images per update
-    epochs: int = RECIPE.num_epochs  # passes over the training set
-    seed: int = 3  # decides the initial weights and the order of the images
+Config = settings_of(models.ROW_RNN)
 
 
 def correct_after_each_row(params: Layers, images: Batch) -> jax.Array:
@@ -49,22 +36,10 @@ def correct_after_each_row(params: Layers, images: Batch) -> jax.Array:
     return jnp.sum(right, axis=1, dtype=jnp.int32)
 
 
-def main(config: Config) -> dict[str, Any]:
+def main(config: Settings) -> dict[str, Any]:
     """Train, print a line an epoch, test once; return what was reached."""
-    recipe = replace(
-        RECIPE,
-        layer_sizes=config.layer_sizes,
-        learning_rate=config.learning_rate,
-        batch_size=config.batch_size,
-        num_epochs=config.epochs,
-    )
-    models.validate_recipe("row_rnn", recipe)
-
     # Data: images as bytes, labels as numbers, in three parts.
-    dataset = config.load()
-    models.validate_fits("row_rnn", recipe, dataset)
-    if dataset.notice:
-        print(f"NOTICE: {dataset.notice}")
+    recipe, dataset = config.prepare()
 
     # Init: the weights on the state begin as the identity, which keeps it.
     keys = training.run_keys(config.seed)
@@ -90,19 +65,13 @@ def main(config: Config) -> dict[str, Any]:
             losses.append(float(loss))
 
     # Result: the test set is opened once, after the last epoch.
-    after_each_row = jax.jit(correct_after_each_row)(epoch.state.params, dataset.test)
-    after = jax.device_get(after_each_row).tolist()
+    after = jax.jit(correct_after_each_row)(epoch.state.params, dataset.test).tolist()
     correct, seen = after[-1], len(dataset.test.label)
     print(f"Test set of {dataset.name}: {correct:,} / {seen:,} = {correct / seen:.2%}")
     for row in range(3, len(after), 4):
         print(f"Asked after row {row + 1}: {after[row] / seen:.1%}")
-    return {
-        "dataset": dataset.name,
-        "losses": losses,
-        "test_correct": correct,
-        "test_seen": seen,
-        "after_each_row": after,
-    }
+    score = {"test_correct": correct, "test_seen": seen}
+    return {"dataset": dataset.name, "losses": losses, "after_each_row": after, **score}
 
 
 if __name__ == "__main__":

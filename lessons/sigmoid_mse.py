@@ -13,7 +13,6 @@ untrained, the seeds 0 to 19 give 7 to 15 %. One way to end near there is to lea
 pixels at 0 to 255, which saturates the sigmoids: the seeds 0 to 9 then give 9 to 34 %.
 """
 
-from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -21,40 +20,16 @@ import numpy as np
 import optax
 
 from experiments.kit.command import run_command
-from experiments.kit.options import DataOptions
 from jaxnets import data, models, sigmoid_mse, training
-from jaxnets.models import SIGMOID_MSE
+from lessons.settings import Settings, settings_of
 
-RECIPE = SIGMOID_MSE.recipe
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config(DataOptions):
-    """The settings of Nielsen's book, chapter 1; each can be changed."""
-
-    layer_sizes: tuple[int, ...] = RECIPE.layer_sizes  # neurons, input to output
-    learning_rate: float = RECIPE.learning_rate  # Nielsen's eta
-    batch_size: int = RECIPE.batch_size  # images per update
-    epochs: int = RECIPE.num_epochs  # passes over the training set
-    seed: int = 3  # decides the initial weights and the order of the images
+Config = settings_of(models.SIGMOID_MSE)
 
 
-def main(config: Config) -> dict[str, Any]:
+def main(config: Settings) -> dict[str, Any]:
     """Train, print a line an epoch, test once; return what was reached."""
-    recipe = replace(
-        RECIPE,
-        layer_sizes=config.layer_sizes,
-        learning_rate=config.learning_rate,
-        batch_size=config.batch_size,
-        num_epochs=config.epochs,
-    )
-    models.validate_recipe("sigmoid_mse", recipe)
-
     # Data: images as bytes, labels as numbers, in three parts.
-    dataset = config.load()
-    models.validate_fits("sigmoid_mse", recipe, dataset)
-    if dataset.notice:
-        print(f"NOTICE: {dataset.notice}")
+    recipe, dataset = config.prepare()
 
     # Init: the weights are a value made from a key; so is the order of the images.
     keys = training.run_keys(config.seed)
@@ -88,13 +63,8 @@ def main(config: Config) -> dict[str, Any]:
     never = sorted(set(range(data.NUM_CLASSES)) - set(answers.tolist()))
     if never:
         print(f"It never answers {', '.join(map(str, never))}.")
-    return {
-        "dataset": dataset.name,
-        "validation_correct": validation_correct,
-        "test_correct": correct,
-        "test_seen": seen,
-        "never_answered": never,
-    }
+    score = {"test_correct": correct, "test_seen": seen, "never_answered": never}
+    return {"dataset": dataset.name, "validation_correct": validation_correct, **score}
 
 
 if __name__ == "__main__":
