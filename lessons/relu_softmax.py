@@ -55,9 +55,7 @@ def main(config: Settings) -> dict[str, Any]:
     print(f"Test set of {dataset.name}: {correct:,} / {seen:,} = {correct / seen:.2%}")
     first = jax.device_get(relu_softmax.predict(state.params, test.image[:5]))
     for label, answer, chances in zip(dataset.test.label, *first, strict=False):
-        print(
-            f"A {label} is read as {answer}, with probability {probability[answer]:.1%}."
-        )
+        print(f"A {label} is read as {answer}, with probability {chances[answer]:.1%}.")
     score = {"test_correct": correct, "test_seen": seen}
     return {"dataset": dataset.name, "losses": losses, **score}
 
