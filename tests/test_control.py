@@ -21,20 +21,11 @@ from scipy.stats import binomtest
 from sklearn.neighbors import NearestNeighbors
 
 from experiments.control import __main__ as control
-from experiments.control import (
-    beside_keras,
-    curvature,
-    gradients,
-    layer_rates,
-    line_counts,
-    page,
-    programs,
-)
-from experiments.control.results import results
+from experiments.control import beside_keras, descent, gradients, page, programs
 from experiments.kit.page import Picture, Table
-from jaxnets import models, process, relu_softmax, training
+from jaxnets import process, relu_softmax, training
 from jaxnets.errors import InputError, NonFiniteLoss, ProcessFailed
-from jaxnets.types import Batch, Totals, TrainState
+from jaxnets.types import Batch, Dense, Totals, TrainState
 
 SIZES = (784, 16, 10)
 EXAMPLES, BATCH_SIZE = 900, 60
@@ -59,7 +50,6 @@ TINY = {
     "seed": 1,
 }
 CHOICES = [[0.02, 0.02], [0.02, 0.1], [0.1, 0.02], [0.1, 0.1]]
-RECIPE = models.RELU_SOFTMAX.recipe
 TINY_SIZES = (9, 5, 3)  # 68 weights: the whole Hessian can be had
 
 
@@ -109,8 +99,8 @@ def test_gradient_norms_are_those_of_backpropagation(chunk):
     norms = partial(gradients.gradient_norms, relu_softmax.loss_fn, chunk=chunk)
     # rtol: float32, sums of 68 squares
     np.testing.assert_allclose(jax.jit(norms)(params, data), expected, rtol=1e-5)
-    measured = jax.jit(partial(gradients.example_losses, relu_softmax.loss_fn))
-    np.testing.assert_allclose(measured(params, data), losses, rtol=1e-5)
+    measured, _ = jax.jit(gradients.losses_and_answers)(params, data)
+    np.testing.assert_allclose(measured, losses, rtol=1e-5)
 
 
 def test_the_largest_come_first_and_equals_in_order():
@@ -121,7 +111,7 @@ def test_the_largest_come_first_and_equals_in_order():
 def test_planted_errors_are_wrong_and_nowhere_else():
     labels = np.arange(1000, dtype=np.int32) % 10
     before = labels.copy()
-    planted, rows = gradients.plant_errors(labels, 100, 10, seed=1)
+    planted, rows = gradients.plant_errors(labels, 100, seed=1)
     assert (labels == before).all()  # the caller's labels are left alone
     assert np.flatnonzero(planted != labels).tolist() == rows.tolist()
     assert len(rows) == 100
@@ -154,7 +144,7 @@ def test_hessian_vector_products_are_the_hessians(chunk):
     params, data = tiny()
     hessian = hessian_of(params, data)
     vector = relu_softmax.init(jax.random.key(8), TINY_SIZES)
-    product = curvature.make_product(relu_softmax.loss_fn, data, chunk)
+    product = partial(descent.product, relu_softmax.loss_fn, data=data, chunk=chunk)
     computed = flat_of(jax.jit(product)(params, vector))
     # atol: float32 against entries of up to 0.1, differences to 1e-8
     np.testing.assert_allclose(computed, hessian @ flat_of(vector), atol=1e-6)
@@ -167,17 +157,15 @@ def test_sharpness_is_the_largest_eigenvalue():
 
     def measure(iterations):
         return jax.jit(
-            lambda *args: curvature.sharpness(
-                relu_softmax.loss_fn, *args, iterations=iterations
-            )
+            lambda *args: descent.sharpness(relu_softmax.loss_fn, *args, iterations)
         )(params, data, jax.random.key(0))
 
     good, poor = measure(20), measure(2)
-    np.testing.assert_allclose(good.eigenvalue, largest, rtol=1e-5)  # float32
-    assert good.residual < 1e-3 * largest
+    np.testing.assert_allclose(good["eigenvalue"], largest, rtol=1e-5)  # float32
+    assert good["residual"] < 1e-3 * largest
     # Two products are not enough, and the residual says so.
-    assert poor.eigenvalue < 0.999 * largest
-    assert largest - poor.eigenvalue <= poor.residual
+    assert poor["eigenvalue"] < 0.999 * largest
+    assert largest - poor["eigenvalue"] <= poor["residual"]
 
 
 def test_lanczos_finds_both_ends_of_a_spectrum():
@@ -187,31 +175,37 @@ def test_lanczos_finds_both_ends_of_a_spectrum():
     values = np.r_[-7.0, np.linspace(-1, 1, 58), 5.0]
     matrix = jnp.float32(orthogonal * values @ orthogonal.T)
     start = jnp.float32(rng.standard_normal(60))
-    diagonal, beside = curvature.lanczos(lambda v: matrix @ v, start, 25)
+    diagonal, beside = descent.lanczos(lambda v: matrix @ v, start, 25)
     computed = scipy.linalg.eigvalsh_tridiagonal(diagonal, beside[:-1])
     np.testing.assert_allclose(computed[[0, -1]], [-7, 5], rtol=1e-5)  # float32
 
 
 def test_descent_takes_the_steps_of_gradient_descent():
-    # Oracle: full-batch steps in float64.
-    params, data = tiny()
-    network = oracles.network_of(params)
-    for _ in range(4):
-        network = oracles.sgd_step(oracles.relu_backprop, network, *data, 0.5)
-    loss, _ = oracles.batch_gradients(oracles.relu_backprop, network, *data)
-    descent = jax.jit(curvature.make_descent(relu_softmax.loss_fn, 4))
-    stepped, reached, sharp = descent(params, 0.5, data, jax.random.key(0))
-    np.testing.assert_allclose(flat_of(stepped), flat_of(network), atol=1e-6)  # float32
-    np.testing.assert_allclose(reached, loss, rtol=1e-5)
-    largest = scipy.linalg.eigvalsh(hessian_of(stepped, data))[-1]
-    np.testing.assert_allclose(sharp.eigenvalue, largest, rtol=1e-4)  # it moved
+    # Oracle: full-batch steps in float64, and SciPy's eigenvalues of the Hessian by
+    # finite differences.
+    _, data = tiny()
+    options = {"layer_sizes": TINY_SIZES, "descent_steps": 5, "sharpness_images": 23}
+    config = control.Config(**options, descent_rates=(0.5, 0.1))
+    run = SimpleNamespace(config=config, data=SimpleNamespace(train=data))
+    [row] = descent.descend(run, jax.random.key(0))
+    start = relu_softmax.init(training.run_keys(config.seed).init, TINY_SIZES)
+    for column, rate in enumerate(config.descent_rates):
+        network = oracles.network_of(start)
+        for _ in range(5):
+            network = oracles.sgd_step(oracles.relu_backprop, network, *data, rate)
+        loss, _ = oracles.batch_gradients(oracles.relu_backprop, network, *data)
+        np.testing.assert_allclose(row["loss"][column], loss, rtol=1e-5)  # float32
+        params = tuple(Dense(kernel, bias) for kernel, bias in network)
+        largest = scipy.linalg.eigvalsh(hessian_of(params, data))[-1]
+        sharp = row["sharpness"][column]["eigenvalue"]
+        np.testing.assert_allclose(sharp, largest, rtol=1e-4)  # it moved
 
 
 def test_the_optimizer_takes_each_layers_own_step():
     # Oracle: the rule, by hand.
     params = relu_softmax.init(jax.random.key(0), TINY_SIZES)
     grads = jax.tree.map(jnp.ones_like, params)
-    tx = layer_rates.layerwise_sgd(jnp.float32([0.5, 2.0]))
+    tx = descent.layerwise_sgd(jnp.float32([0.5, 2.0]))
     updates, _ = tx.update(grads, tx.init(params), params)
     assert {float(value) for value in np.ravel(updates[0].kernel)} == {-0.5}
     assert {float(value) for value in updates[1].bias} == {-2.0}
@@ -221,15 +215,13 @@ def test_divergence_names_epoch_and_rate(digits, monkeypatch):
     totals = Totals(np.array([9]), np.array([np.nan]), np.array([90]))
     state = TrainState(np.int32(1), relu_softmax.init(jax.random.key(0), (784, 10)), ())
     epoch = training.Epoch(1, state, totals, (totals,), seconds=1.0)
-    flat = curvature.Sharpness(np.float32(0), np.float32(0))
-    monkeypatch.setattr(layer_rates, "fit_rates", lambda *_, **__: [epoch])
-    monkeypatch.setattr(curvature, "sharpness", lambda *_: flat)
-    recipe = replace(RECIPE, layer_sizes=(784, 10), learning_rate=1e38)
-    rows = layer_rates.train_all(
-        recipe, digits, [(1e38,)], seed=1, curved=digits.test, key=jax.random.key(0)
-    )
+    flat = {"eigenvalue": np.float32(0), "residual": np.float32(0)}
+    monkeypatch.setattr(descent, "fit_rates", lambda *_, **__: [epoch])
+    monkeypatch.setattr(descent, "sharpness", lambda *_: flat)
+    config = control.Config(layer_sizes=(784, 10), rates=(1e38,))
+    run = SimpleNamespace(config=config, data=digits)
     with pytest.raises(NonFiniteLoss, match=r"in epoch 1 at learning rate 1e\+38"):
-        list(rows)
+        list(descent.train_all(run, jax.random.key(0)))
 
 
 SOURCE = '''"""A docstring
@@ -254,14 +246,16 @@ def add(a, b):
 
 
 class Thing:
-    """Another."""; size = 3
+    """Another."""
+
+    size = 3
 '''
 
 
 def test_lines_are_counted_by_hand():
-    # Oracle: counted by hand: import, def, 4 of the text, 4 of return, class.
-    # A docstring's line does not count, nor what shares it.
-    assert line_counts.count(SOURCE) == (11, 5)
+    # Oracle: counted by hand: import, def, 4 of the text, 4 of return, class, size.
+    # Of 6 statements each is a logical line.
+    assert programs.count(SOURCE) == {"lines": 12, "logical_lines": 6}
 
 
 def test_comments_blanks_and_docstrings_change_nothing(tmp_path):
@@ -270,13 +264,15 @@ def test_comments_blanks_and_docstrings_change_nothing(tmp_path):
         '# note\n\n@staticmethod\ndef f(x):\n    """Doc.\n\n    More.\n    """\n'
         "    # why\n\n    return [\n        x,  # this\n    ]\n"
     )
-    assert line_counts.count(plain) == line_counts.count(dressed) == (5, 3)
+    lines = {"lines": 5, "logical_lines": 3}
+    assert programs.count(plain) == programs.count(dressed) == lines
     file = tmp_path / "some.py"
     file.write_text(f"import os\n\n\n{dressed}\n\nclass Other:\n    pass\n")
-    assert line_counts.count_definitions(file, ["f"]) == (5, 3)
-    assert line_counts.count_definitions(file, ["f", "Other"]) == (7, 5)
+    assert programs.count_definitions(file, ["f"]) == lines
+    both = {"lines": 7, "logical_lines": 5}
+    assert programs.count_definitions(file, ["f", "Other"]) == both
     with pytest.raises(KeyError, match="g"):
-        line_counts.count_definitions(file, ["g"])
+        programs.count_definitions(file, ["g"])
 
 
 def test_a_program_is_timed_to_the_line_it_prints(tmp_path, monkeypatch):
@@ -354,12 +350,21 @@ def test_bad_settings_are_refused(digits, settings, message):
         control.validate(replace(control.Config(**TINY), **settings), digits)
 
 
-def test_programs_get_the_data_that_the_run_reads(tmp_path):
-    config = control.Config(data_dir=tmp_path / "data", mnist_dir=tmp_path / "files")
-    assert control.data_variables(config) == {
+def test_programs_get_the_data_that_the_run_reads(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(
+        programs, "run_program", lambda *args: calls.append(args) or ("", 1.0)
+    )
+    monkeypatch.setattr(programs, "accuracy_in", lambda *_: 0.9)
+    folders = {"data_dir": tmp_path / "data", "mnist_dir": tmp_path / "files"}
+    config = control.Config(**folders, programs=("keras_fit",), rounds=1)
+    data = SimpleNamespace(name="digits")
+    list(programs.measure(SimpleNamespace(config=config, data=data)))
+    variables = {
         "TFDS_DATA_DIR": str(tmp_path / "data"),
         "JAXNETS_MNIST_DIR": str(tmp_path / "files"),
     }
+    assert [call[1] for call in calls] == [variables] * 3
 
 
 @pytest.fixture(scope="module")
@@ -587,7 +592,7 @@ def test_whatever_was_reached_can_be_shown(finished, train):
     # A run may end after any row.
     shown = []
     for length in range(len(finished.rows) + 1):
-        content = results(finished.rows[:length])
+        content = page.results(finished.rows[:length])
         json.dumps(content, allow_nan=False)
         sections = list(page.sections(train.image, **content))
         for section in sections:
@@ -607,8 +612,8 @@ def test_numbers_that_are_not_finite_stand_as_dashes(finished):
     for row in rows:
         if row["part"] == "descent":
             row["sharpness"] = [unknown] * 2
-    table = page.descent_table(results(rows)["control"]["descent"])
-    assert [row[-2:] for row in table.rows] == [("-", "-")] * 2
+    table = page.descent_table(page.results(rows)["control"]["descent"])
+    assert [row[-2:] for row in table.rows] == [["-", "-"]] * 2
     ways = {
         "jax": {"seconds": 1.0},
         "keras": {"seconds": 2.0, "apart": None, "size": 1},
@@ -616,7 +621,8 @@ def test_numbers_that_are_not_finite_stand_as_dashes(finished):
     counts = {"lines": 1, "logical_lines": 1, "first_seconds": None}
     task = {
         "images": 9,
-        "ways": {name: {**counts, **way} for name, way in ways.items()},
+        "networks": None,
+        "ways": {name: {"way": name, **counts, **way} for name, way in ways.items()},
     }
     table = page.keras_table("product", task, {})
-    assert table.rows[1][-2:] == ("-", "-")
+    assert table.rows[1][-2:] == ["-", "-"]

@@ -20,33 +20,24 @@ Keras's numbers agree within float32 rounding. About 2.5 minutes on two CPU core
 """
 
 import contextlib
-import os
-from collections.abc import Generator, Iterator
+import itertools
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 
-from experiments.control import (
-    beside_keras,
-    curvature,
-    gradients,
-    layer_rates,
-    page,
-    programs,
-)
-from experiments.control.curvature import EVERY
-from experiments.control.results import results
+from experiments.control import beside_keras, descent, gradients, page, programs
+from experiments.control.descent import EVERY
 from experiments.kit.command import run_command
-from experiments.kit.options import Options
+from experiments.kit.options import Options, require_at_least, require_names
 from experiments.kit.progress import Progress
 from experiments.kit.run import Row, Run
 from jaxnets import models, training
-from jaxnets import relu_softmax as network
 from jaxnets.data import Dataset
 from jaxnets.errors import InputError
 from jaxnets.models import RELU_SOFTMAX
-from jaxnets.types import Batch, Recipe
+from jaxnets.types import Recipe
 
 MAX_NETWORKS = 64  # trained at once
 LINE_EVERY = 50  # steps of gradient descent between two lines of progress
@@ -98,25 +89,9 @@ class Config(Options):
         )
 
     @property
-    def combinations(self) -> layer_rates.Rates:
-        """Learning rates of all networks; the last one's are those of the recipe."""
-        return layer_rates.combinations(self.rates, len(self.layer_sizes) - 1)
-
-
-class Keys(NamedTuple):
-    """What is drawn beside the initial weights and the order of the images."""
-
-    sharpness: jax.Array  # where Lanczos's method starts, after each epoch
-    descent: jax.Array  # likewise, along gradient descent
-    on_all: jax.Array  # likewise, on all training images
-    beside_keras: jax.Array  # likewise, beside Keras
-    vector: jax.Array  # that the Hessian is multiplied with
-
-
-def make_keys(seed: int) -> Keys:
-    """All of a run, derived once."""
-    extra = training.run_keys(seed).extra
-    return Keys(*jax.random.split(extra, len(Keys._fields)))
+    def combinations(self) -> Sequence[tuple[float, ...]]:
+        """Rates of all networks, input to output; the last one's are the recipe's."""
+        return [*itertools.product(self.rates, repeat=len(self.layer_sizes) - 1)]
 
 
 def main(config: Config) -> dict[str, Any]:
@@ -126,7 +101,7 @@ def main(config: Config) -> dict[str, Any]:
     validate(config, dataset)
     with jax.default_matmul_precision("highest"):  # JAX and Keras are compared
         run.record(shown(measure(run), config))
-    content = results(run.rows)
+    content = page.results(run.rows)
     return run.publish(
         {"seed": config.seed, **content},
         title="Ease and control",
@@ -138,86 +113,38 @@ def main(config: Config) -> dict[str, Any]:
 def validate(config: Config, dataset: Dataset) -> None:
     """Raise InputError for settings that make no sense or do not fit the data."""
     training.require_seed(config.seed)
-    for name in config.programs:
-        if name not in programs.PROGRAMS:
-            known = ", ".join(programs.PROGRAMS)
-            raise InputError(f"unknown program {name!r}; known: {known}")
+    if config.programs:
+        require_names(config, "programs", programs.PROGRAMS)
+    require_at_least(config, rounds=1, descent_steps=EVERY, sharpness_images=1)
+    require_at_least(config, gradient_images=1, rate_images=1)
     if not config.rates or not config.descent_rates:
         raise InputError("rates and descent_rates need at least one learning rate each")
+    if not 0 < config.planted <= 0.5:
+        raise InputError(f"planted={config.planted} must be above 0 and at most 0.5")
     for rate in (*config.rates, *config.descent_rates):
-        models.validate_recipe(
-            "relu_softmax", replace(config.recipe, learning_rate=rate)
-        )
+        recipe = replace(config.recipe, learning_rate=rate)
+        models.validate_recipe("relu_softmax", recipe)
+    models.validate_fits("relu_softmax", config.recipe, dataset)
     num_networks = len(config.rates) ** (len(config.layer_sizes) - 1)
     if num_networks > MAX_NETWORKS:
         raise InputError(
             f"{len(config.rates)} rates in the layers of {config.layer_sizes} are "
             f"{num_networks} networks; at most {MAX_NETWORKS} fit"
         )
-    if not 0 < config.planted <= 0.5:
-        raise InputError(f"planted={config.planted} must be above 0 and at most 0.5")
-    counts = ("rounds", "sharpness_images", "gradient_images", "rate_images")
-    for name, least in {**dict.fromkeys(counts, 1), "descent_steps": EVERY}.items():
-        if getattr(config, name) < least:
-            raise InputError(f"{name}={getattr(config, name)} must be at least {least}")
-    models.validate_fits("relu_softmax", config.recipe, dataset)
 
 
 def measure(run: Run[Config]) -> Generator[Row, None, None]:
     """All rows of the experiment, part after part."""
-    config, train = run.config, run.data.train
-    recipe, rates, seed = config.recipe, config.combinations, config.seed
-    keys = make_keys(seed)
-
-    yield from programs.count_lines(config.programs)
-    if config.programs:
-        yield from programs.time_programs(
-            config.programs, config.rounds, run.data.name, data_variables(config)
-        )
-
-    curved = _first(train, config.sharpness_images)
-    params = yield from layer_rates.train_all(
-        recipe, run.data, rates, seed=seed, curved=curved, key=keys.sharpness
-    )
-    scores = yield from gradients.rank(params, train)
-    ranking = gradients.ranking(scores, train.label)
-    run.write_csv("gradient_norms.csv", gradients.RANKING_HEADER, ranking)
-    yield from gradients.find_planted(recipe, run.data, config.planted, seed)
-
-    yield from curvature.descend(
-        network.loss_fn,
-        network.init(training.run_keys(seed).init, recipe.layer_sizes),
-        curved,
-        keys.descent,
-        rates=config.descent_rates,
-        num_steps=config.descent_steps,
-    )
-    yield from curvature.measure_on_all(network.loss_fn, params, train, keys.on_all)
-
+    config, extra = run.config, training.run_keys(run.config.seed).extra
+    epochs_key, descent_key, all_key, keras_key, vector_key = jax.random.split(extra, 5)
+    yield from programs.measure(run)
+    params = yield from descent.train_all(run, epochs_key)
+    yield from gradients.rank(run, params)
+    yield from gradients.find_planted(run)
+    yield from descent.descend(run, descent_key)
+    yield descent.measure_on_all(run, params, all_key)
     if config.keras:
-        yield from beside_keras.compare(
-            params,
-            recipe,
-            rates,
-            (
-                _first(train, config.gradient_images),
-                curved,
-                _first(train, config.rate_images),
-            ),
-            seed=seed,
-            vector_key=keys.vector,
-            lanczos_key=keys.beside_keras,
-        )
-
-
-def _first(data: Batch, count: int) -> Batch:
-    return Batch(data.image[:count], data.label[:count])
-
-
-def data_variables(config: Config) -> dict[str, str]:
-    """Where the programs find the data that this run has found."""
-    paths = {"TFDS_DATA_DIR": config.data_dir, "JAXNETS_MNIST_DIR": config.mnist_dir}
-    return {name: os.fspath(path) for name, path in paths.items() if path}
+        yield from beside_keras.compare(run, params, keras_key, vector_key)
 
 
 def shown(rows: Generator[Row, None, None], config: Config) -> Iterator[Row]:
@@ -236,13 +163,15 @@ def shown(rows: Generator[Row, None, None], config: Config) -> Iterator[Row]:
         for row in rows:
             if row["part"] in totals:
                 is_quiet = row.get("network") or row.get("step", 0) % LINE_EVERY
-                words = (f"{name} {_short(row[name])}" for name in SHOWN if name in row)
+                words = (
+                    f"{name} {value:.4g}"
+                    if isinstance(value, float)
+                    else f"{name} {value}"
+                    for name, value in row.items()
+                    if name in SHOWN
+                )
                 progress.advance(row["part"], text="" if is_quiet else ", ".join(words))
             yield row
-
-
-def _short(value: float | str) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 if __name__ == "__main__":

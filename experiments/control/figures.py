@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
 
+from experiments.control.page import eigenvalues
 from experiments.kit.figures import COLORS, new_figure, whole_epochs
 from experiments.kit.numbers import text
 from experiments.kit.statistics import wilson_interval
@@ -25,29 +26,24 @@ COLUMNS = 8  # of the gallery
 
 def ease_bars(programs: dict[str, Any]) -> Figure:
     """Lines on the left, seconds on the right, the shortest program on top."""
-    ordered = sorted(programs.items(), key=lambda item: -item[1]["lines"])
-    size = (11, 0.55 * len(ordered) + 1.3)
-    figure, [[left, right]] = new_figure(1, 2, size)
-    for height, (name, program) in enumerate(ordered):
-        color, seconds = PROGRAM_COLORS[name], program["seconds"]
+    ordered = sorted(programs.values(), key=lambda program: -program["lines"])
+    figure, [[left, right]] = new_figure(1, 2, (11, 0.55 * len(ordered) + 1.3))
+    for height, program in enumerate(ordered):
+        color, seconds = PROGRAM_COLORS[program["program"]], program["seconds"]
         left.bar_label(left.barh(height, program["lines"], color=color), padding=3)
         if seconds:
-            middle, imports = (
-                program["seconds_median"],
-                program["import_seconds_median"],
-            )
+            middle = program["seconds_median"]
             right.barh(height, middle, color=color)
+            imports = program["import_seconds_median"]
             right.barh(height, imports, color="white", alpha=0.55)
             right.plot([min(seconds), max(seconds)], [height] * 2, "k", linewidth=1)
             right.text(max(seconds), height, f"  {middle:.1f}", va="center")
-    left.set_yticks(range(len(ordered)), [program["label"] for _, program in ordered])
-    right.set_yticks([])
+    left.set_yticks(range(len(ordered)), [program["label"] for program in ordered])
     left.set_xlabel("lines of code")
-    right.set_xlabel("seconds to the result")
     for axes in (left, right):
         axes.margins(x=0.12)
         axes.spines[["top", "right"]].set_visible(False)
-    right.set_ylim(left.get_ylim())
+    right.set(xlabel="seconds to the result", yticks=[], ylim=left.get_ylim())
     return figure
 
 
@@ -83,39 +79,33 @@ def sharpness_curves(rates: dict[str, Any], descent: dict[str, Any] | None) -> F
     """Full-batch descent on the left, where it has begun; mini-batches beside it."""
     figure, [axes] = new_figure(1, 2 if descent else 1, (11 if descent else 5.5, 4.2))
     uniform = [rates["rates"][network][0] for network in rates["uniform"]]
-    epochs = range(len(rates["sharpness"]))
-    _draw_curves(axes[-1], epochs, uniform, rates["sharpness"])
+    _draw_curves(axes[-1], range(len(rates["sharpness"])), uniform, rates["sharpness"])
     whole_epochs(axes[-1])
-    axes[-1].set_title(
-        f"mini-batches, same loss ({rates['sharpness_images']:,} images)"
-    )
+    images = rates["sharpness_images"]
+    axes[-1].set_title(f"mini-batches, same loss ({images:,} images)")
     if descent:
         steps = [record["step"] for record in descent["records"]]
-        entries = [record["sharpness"] for record in descent["records"]]
-        _draw_curves(axes[0], steps, descent["learning_rates"], entries)
-        axes[0].set_xlabel("step")
+        measured = [record["sharpness"] for record in descent["records"]]
+        _draw_curves(axes[0], steps, descent["learning_rates"], measured)
         title = f"gradient descent on {descent['images']:,} images, full batch"
-        axes[0].set_title(title)
+        axes[0].set(xlabel="step", title=title)
     return figure
 
 
-def _draw_curves(axes: Axes, times: Any, rates: Any, entries: Any) -> None:
-    """A curve a rate, of `entries` [times][rates], with its 2 / rate."""
-    for column, rate in enumerate(rates):
+def _draw_curves(axes: Axes, times: Any, rates: Any, measured: Any) -> None:
+    """A curve a rate, with its 2 / rate."""
+    marker = "." if len(times) < 20 else ""
+    for column, (rate, curve) in enumerate(
+        zip(rates, eigenvalues(measured).T, strict=True)
+    ):
         color = PALETTE[column % len(PALETTE)]
-        values = [row[column]["eigenvalue"] for row in entries]
         label = f"learning rate {rate:g}: 2 / rate = {2 / rate:g}"
-        marker = "." if len(times) < 20 else ""
-        # None, where a number was not finite, becomes NaN
-        axes.plot(
-            times, np.array(values, float), color=color, marker=marker, label=label
-        )
+        axes.plot(times, curve, color=color, marker=marker, label=label)
         axes.axhline(2 / rate, color=color, linestyle="--", linewidth=1)
-    axes.set_yscale("log")
+    axes.set(yscale="log", ylabel="largest Hessian eigenvalue")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.set_ylabel("largest Hessian eigenvalue")
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
 
@@ -124,8 +114,7 @@ def rates_chart(rates: dict[str, Any]) -> Figure:
     """A row a combination; a tile a layer, dark where its rate is large."""
     order = np.argsort(rates["test_correct"], kind="stable")
     choices = np.array(rates["rates"])[order]
-    size = (9, 0.42 * len(order) + 1.3)
-    figure, [[tiles, axes]] = new_figure(1, 2, size)
+    figure, [[tiles, axes]] = new_figure(1, 2, (9, 0.42 * len(order) + 1.3))
     tiles.get_gridspec().set_width_ratios((1, 3))
     shades = np.log(choices / choices.min())
     darkest = 2 * max(shades.max(), 1e-6)  # so that black figures can be read
@@ -134,19 +123,16 @@ def rates_chart(rates: dict[str, Any]) -> Figure:
         tiles.text(column, row, f"{choice:g}", ha="center", va="center")
     layers = range(choices.shape[1])
     tiles.set_xticks(layers, [f"layer {layer + 1}" for layer in layers])
-    tiles.set_yticks([])
-    tiles.set_xlabel("learning rate")
+    tiles.set(xlabel="learning rate", yticks=[])
     color, seen = COLORS["relu_softmax"], rates["test_seen"]
-    for height, network in enumerate(order):
-        correct = rates["test_correct"][network]
+    for height, correct in enumerate(np.array(rates["test_correct"])[order]):
         low, high = wilson_interval(correct, seen)
         axes.plot([low, high], [height, height], color=color)
         axes.plot(correct / seen, height, "o", color=color)
         axes.text(high, height, f"  {correct / seen:.2%}", va="center")
     axes.margins(x=0.2)
-    axes.set_ylim(tiles.get_ylim())
-    axes.set_yticks([])
-    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=1))
+    axes.set(ylim=tiles.get_ylim(), yticks=[])
     axes.set_xlabel(f"accuracy on {seen:,} test images")
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=1))
     axes.grid(axis="x", alpha=0.3)
     return figure

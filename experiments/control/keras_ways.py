@@ -6,17 +6,18 @@ functions are counted beside those of the JAX ones.
 
 from collections.abc import Callable, Iterator, Sequence
 
+import jax
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, eigsh
 
+from experiments.control.programs import REPEATS, clocked
 from jaxnets import keras_dense
-from jaxnets.types import Layers
+from jaxnets.types import Batch, Layers
 
 keras_dense.load_keras()  # chooses TensorFlow before the next lines import it
 import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-Norms = Callable[[tf.Tensor, tf.Tensor], np.ndarray]
 # As JAX's "highest" matmul precision: float32 products are not rounded to TF32.
 tf.config.experimental.enable_tensor_float_32_execution(False)
 
@@ -70,13 +71,13 @@ def gradient_norm(model: keras.Model, example: tuple[tf.Tensor, tf.Tensor]):
     return tf.sqrt(sum(tf.reduce_sum(grad**2) for grad in grads))
 
 
-def norms_one_by_one(model: keras.Model) -> Norms:
+def norms_one_by_one(model: keras.Model) -> Callable:
     """Each example's gradient norm: a compiled function, called in a Python loop."""
     norm = tf.function(lambda *example: gradient_norm(model, example))
     return lambda *data: np.array([norm(*example) for example in zip(*data)])  # noqa: B905
 
 
-def norms_in_a_graph(model: keras.Model) -> Norms:
+def norms_in_a_graph(model: keras.Model) -> Callable:
     """The same with the loop inside the compiled function."""
     return tf.function(
         lambda *data: tf.map_fn(
@@ -87,7 +88,7 @@ def norms_in_a_graph(model: keras.Model) -> Norms:
     )
 
 
-def norms_vectorized(model: keras.Model) -> Norms:
+def norms_vectorized(model: keras.Model) -> Callable:
     """The same without a loop: TensorFlow's counterpart of `vmap`."""
     return tf.function(
         lambda *data: tf.vectorized_map(
@@ -113,19 +114,15 @@ def make_hessian_vector_product(model: keras.Model, images, labels):
 
 def largest_eigenvalue(product: Callable, like: Sequence[tf.Tensor]) -> float:
     """Of the Hessian, by SciPy's Lanczos on products with vectors like this one."""
-    sizes = [int(tf.size(leaf)) for leaf in like]
+    ends = np.cumsum([np.size(leaf) for leaf in like])
 
     def times_hessian(vector: np.ndarray) -> np.ndarray:
-        parts = np.split(vector.astype(np.float32), np.cumsum(sizes)[:-1])
-        shaped = [
-            tf.constant(part.reshape(leaf.shape))
-            for part, leaf in zip(parts, like, strict=True)
-        ]
-        return np.concatenate([leaf.numpy().ravel() for leaf in product(shaped)])
+        parts = zip(np.split(vector.astype(np.float32), ends[:-1]), like, strict=True)
+        image = product([tf.reshape(part, leaf.shape) for part, leaf in parts])
+        return np.concatenate([np.ravel(leaf) for leaf in image])
 
-    shape = (sum(sizes), sum(sizes))
-    operator = LinearOperator(shape, matvec=times_hessian, dtype=np.float32)
-    start = np.random.default_rng(0).standard_normal(sum(sizes)).astype(np.float32)
+    operator = LinearOperator((ends[-1], ends[-1]), times_hessian, dtype=np.float32)
+    start = np.random.default_rng(0).standard_normal(ends[-1]).astype(np.float32)
     values = eigsh(operator, 1, which="LA", v0=start, return_eigenvectors=False)
     return float(values[0])
 
@@ -139,3 +136,46 @@ def train_each(
         model.rates.assign(np.repeat(row, 2))  # kernel and bias
         model.fit(*data, batch_size=batch_size, shuffle=False, verbose=0)
         yield keras_dense.to_dense(model)
+
+
+def compute(
+    send: Callable[[tuple], None],
+    *,
+    params: Layers,  # of the trained network, whose gradients and Hessian are wanted
+    vector: Layers,  # that the Hessian is multiplied with
+    start: Layers,  # where the networks with a rate a layer begin
+    rates: Sequence[tuple[float, ...]],
+    batch_size: int,
+    data: dict[str, Batch],  # of each task
+) -> None:
+    """Send task, way, value, seconds without tracing, and those of the first call."""
+    arrays = {
+        name: (keras_dense.scaled(images), labels)
+        for name, (images, labels) in data.items()
+    }
+    images, labels = map(tf.constant, arrays["gradients"])
+    model = build(params, images.shape[1:])
+    for make_norms in (norms_one_by_one, norms_in_a_graph, norms_vectorized):
+        norms, way = make_norms(model), make_norms.__name__.removeprefix("norms_")
+        # A loop is traced by its first image; the others by all of them.
+        num_traced = 1 if way == "one_by_one" else len(labels)
+        _, first_seconds = clocked(norms, images[:num_traced], labels[:num_traced])
+        value, seconds = clocked(lambda norms=norms: np.asarray(norms(images, labels)))
+        send(("gradients", way, value, seconds, first_seconds))
+
+    product = make_hessian_vector_product(model, *map(tf.constant, arrays["product"]))
+    leaves, structure = jax.tree.flatten(jax.tree.map(tf.constant, vector))
+    _, first_seconds = clocked(product, leaves)
+    value, seconds = clocked(
+        lambda: [leaf.numpy() for leaf in product(leaves)], repeats=REPEATS
+    )
+    value = jax.tree.unflatten(structure, value)
+    send(("product", "keras", value, seconds, first_seconds))
+    send(("sharpness", "keras", largest_eigenvalue(product, leaves)))
+
+    def train(rates: Sequence[tuple[float, ...]]) -> Layers:
+        networks = train_each(model, start, rates, arrays["rates"], batch_size)
+        return jax.tree.map(lambda *leaves: np.stack(leaves), *networks)
+
+    _, first_seconds = clocked(train, rates[:1])
+    send(("rates", "keras", *clocked(train, rates), first_seconds))

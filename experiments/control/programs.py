@@ -1,22 +1,34 @@
-"""The same task in small programs: how long they are, and how long they take.
+"""Lines and seconds: of the same task in small programs, and of functions.
 
 The task: load the data, train 784-128-10 with ReLU, softmax cross-entropy and Adam at
 0.001 for one epoch in batches of 32, and print the accuracy on the test set. Each
 program runs as a user runs it, and is timed to the line that it prints.
+
+Lines are counted by Python's own tokenizer, without blanks, comments and docstrings.
+All that is compared is formatted by the same program, at 88 columns.
 """
 
 import ast
+import contextlib
+import io
 import os
 import re
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+import tokenize
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
+from statistics import median
+from typing import Any
 
-from experiments.control import line_counts
-from experiments.kit.run import Row
+import jax
+from jax.experimental.compilation_cache import compilation_cache
+
+from experiments.kit.run import Row, Run
+from jaxnets.devices import compile_ahead
 from jaxnets.errors import ProcessFailed
 
 FOLDER = Path(__file__).parent / "ease"
@@ -30,42 +42,28 @@ PROGRAMS = {  # file in the folder: what it is
     "numpy_from_scratch": "NumPy from scratch",
 }
 LOAD = "import sys\nfrom jaxnets import data\ndata.load(*sys.argv[1:])\nprint()"
-# A cache of compiled programs would make the first result a second one.
-CACHE_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
 NUM_LAST_LINES = 20  # of a failed program's errors
+REPEATS = 5  # runs of what is timed beside Keras; the median counts
+LAYOUT = (tokenize.COMMENT, tokenize.NL, tokenize.INDENT, tokenize.DEDENT)
 
 
-def count_lines(names: Sequence[str]) -> Iterator[Row]:
-    """A row a program, before any of them runs."""
-    for name in names:
-        lines = line_counts.count((FOLDER / f"{name}.py").read_text(encoding="utf-8"))
-        yield {
-            "part": "program",
-            "program": name,
-            "label": PROGRAMS[name],
-            **lines._asdict(),
-        }
-
-
-def time_programs(
-    names: Sequence[str],
-    num_rounds: int,
-    dataset: str,
-    variables: Mapping[str, str],
-) -> Iterator[Row]:
-    """Run every program in turn, `num_rounds` times.
+def measure(run: Run[Any]) -> Iterator[Row]:
+    """Count each program's lines, then run all in turn, round after round.
 
     Each is also timed with its imports alone, and so is loading the data, which
-    all have in common and which imports JAX.
-
-    Raises:
-      ProcessFailed: a program fails.
+    all have in common and which imports JAX. They read the data that this run reads.
     """
-    for number in range(1, num_rounds + 1):
+    config, dataset = run.config, run.data.name
+    folders = {"TFDS_DATA_DIR": config.data_dir, "JAXNETS_MNIST_DIR": config.mnist_dir}
+    variables = {name: str(path) for name, path in folders.items() if path}
+    paths = {name: FOLDER / f"{name}.py" for name in config.programs}
+    for name, path in paths.items():
+        lines = count(path.read_text(encoding="utf-8"))
+        yield {"part": "program", "program": name, "label": PROGRAMS[name], **lines}
+    for number in range(1, config.rounds + 1) if paths else ():
         _, seconds = run_program(["-c", LOAD, dataset], variables)
         yield {"part": "loading", "round": number, "seconds": seconds}
-        for name in names:
-            path = FOLDER / f"{name}.py"
+        for name, path in paths.items():
             imports = f"{imports_of(path)}\nprint()"
             _, import_seconds = run_program(["-c", imports], variables)
             line, seconds = run_program([str(path), dataset], variables)
@@ -82,27 +80,27 @@ def time_programs(
 def run_program(
     arguments: Sequence[str], variables: Mapping[str, str]
 ) -> tuple[str, float]:
-    """Run Python with these arguments.
-
-    Returns:
-      The first line that it prints, and the seconds from its start to that line.
+    """Run Python: the first line that it prints, and the seconds from its start to it.
 
     Raises:
       ProcessFailed: it ended with an error.
     """
-    environment = {k: v for k, v in os.environ.items() if k != CACHE_VARIABLE}
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", **variables}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
-    environment |= {"PYTHONUNBUFFERED": "1", **variables}
-    with tempfile.TemporaryFile("w+") as errors:
-        began = time.perf_counter()
-        process = subprocess.Popen(
+    # A cache of compiled programs would make the first result a second one.
+    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+    began = time.perf_counter()
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(
             [sys.executable, *arguments],
             stdout=subprocess.PIPE,
             stderr=errors,
             env=environment,
             text=True,
             start_new_session=True,  # Ctrl-C is for the caller, who then ends it
-        )
+        ) as process,
+    ):
         assert process.stdout
         try:
             line = process.stdout.readline()  # what comes later is not waited for
@@ -110,8 +108,6 @@ def run_program(
             code = process.wait()
         finally:
             process.kill()
-            process.wait()
-            process.stdout.close()
         if code:
             errors.seek(0)
             last_lines = "".join(errors.readlines()[-NUM_LAST_LINES:])
@@ -121,11 +117,7 @@ def run_program(
 
 
 def accuracy_in(line: str, name: str) -> float:
-    """The number in `test accuracy 0.9876`.
-
-    Raises:
-      ProcessFailed: the program of that name printed something else.
-    """
+    """The number in `test accuracy 0.9876`, which the program of that name printed."""
     match = re.fullmatch(r"test accuracy (\d\.\d+)\s*", line)
     if match is None:
         raise ProcessFailed(f"{name} printed {line!r}, not `test accuracy 0.9876`")
@@ -137,3 +129,71 @@ def imports_of(path: Path) -> str:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     kinds = (ast.Import, ast.ImportFrom)
     return "\n".join(ast.unparse(node) for node in tree.body if isinstance(node, kinds))
+
+
+def count(source: str) -> dict[str, int]:
+    """Lines on the screen that hold code, and the language's logical lines.
+
+    A logical line that is a text alone is a docstring.
+    """
+    lines: set[int] = set()
+    logical_lines = 0
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    code = (token for token in tokens if token.type not in LAYOUT and token.string)
+    for is_end, group in groupby(code, lambda token: token.type == tokenize.NEWLINE):
+        statement = list(group)
+        if not is_end and [token.type for token in statement] != [tokenize.STRING]:
+            logical_lines += 1
+            for token in statement:
+                lines.update(range(token.start[0], token.end[0] + 1))
+    return {"lines": len(lines), "logical_lines": logical_lines}
+
+
+def count_definitions(path: Path, names: Sequence[str]) -> dict[str, int]:
+    """Lines of a file's functions and classes; KeyError where a name is not there."""
+    source = path.read_text(encoding="utf-8")
+    lines, texts = source.splitlines(keepends=True), {}
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            first = min(part.lineno for part in (node, *node.decorator_list))
+            texts[node.name] = "".join(lines[first - 1 : node.end_lineno])
+    return count("".join(texts[name] for name in names))
+
+
+def clocked(
+    function: Callable[..., Any], *args: Any, repeats: int = 1
+) -> tuple[Any, float]:
+    """What a function returns, and the median seconds of a call."""
+    seconds = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        value = function(*args)
+        seconds.append(time.perf_counter() - began)
+    return value, median(seconds)
+
+
+def timed(
+    function: Callable[..., Any], *args: Any, repeats: int = 1
+) -> tuple[Any, float, float]:
+    """Compile a function and run it on the device.
+
+    Returns:
+      Its value on the host, the median seconds of a run, and those of compiling.
+    """
+    args = jax.device_put(args)
+    program, compile_seconds = clocked(compile_ahead, function, *args)
+    value, seconds = clocked(lambda: jax.device_get(program(*args)), repeats=repeats)
+    return value, seconds, compile_seconds
+
+
+@contextlib.contextmanager
+def without_cache() -> Iterator[None]:
+    """Programs compiled inside are compiled indeed, not read from earlier runs."""
+    folder = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
+    jax.config.update("jax_compilation_cache_dir", None)
+    compilation_cache.reset_cache()  # so that the setting counts
+    try:
+        yield
+    finally:
+        jax.config.update("jax_compilation_cache_dir", folder)
+        compilation_cache.reset_cache()
