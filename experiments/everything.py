@@ -20,51 +20,34 @@ from typing import Any
 
 from experiments.kit import folder, index
 from experiments.kit.command import PartFailed, run_command, uninterrupted
-from experiments.kit.index import Entry
-from experiments.kit.options import DataOptions
+from experiments.kit.options import DataOptions, require_names
 from experiments.kit.progress import console
-from jaxnets.errors import InputError
 from jaxnets.models import MODELS
 from jaxnets.process import exit_in_words
 
-HERE = Path(__file__).parent
-# What each is run with, beside the data's options.
-FULL: dict[str, tuple[str, ...]] = {
-    "compare": ("--models", *MODELS),  # row_rnn too
-    "neurons": (),
-    "seeds": (),
-    "bugs": (),
-    "parity": (),
-    "speed": ("--points", "models", "scaling"),
-    "control": (),
+FULL = {  # the options that each is run with, beside the data's
+    "compare": f"--models {' '.join(MODELS)}",  # row_rnn too
+    "neurons": "",
+    "seeds": "",
+    "bugs": "",
+    "parity": "",
+    "speed": "--points models scaling",
+    "control": "",
 }
-QUICK: dict[str, tuple[str, ...]] = {  # and what makes it a matter of seconds
-    "compare": ("--epochs", "1", "--examples", "1000"),
-    "neurons": (
-        *("--bits", "2", "--max-passes", "10", "--sigmoid-passes", "1"),
-        *("--seeds", "0", "--epochs", "1", "--steps", "50", "--examples", "1000"),
-    ),
-    "seeds": (
-        *("--seeds", "3", "--keras-seeds", "0", "--epochs", "1", "--alone", "1"),
-        *("--examples", "1000"),
-    ),
-    "bugs": (
-        *("--seeds", "2", "--healthy-seeds", "2", "--keras-seeds", "1"),
-        *("--epochs", "1", "--untrained", "10", "--examples", "1000"),
-    ),
-    "parity": ("--seeds", "2", "--epochs", "1", "--examples", "1000"),
-    "speed": (
-        *("--quick", "--rounds", "1", "--examples", "1000", "--widths", "16"),
-        *("--examples-list", "500", "--batch-sizes", "64", "--width", "32"),
-        *("--num-examples", "1000"),
-        *("--contenders", "numpy_batched_1", "jaxnets_all", "from_scratch"),
-    ),
-    "control": (
-        *("--rounds", "1", "--epochs", "1", "--descent-steps", "10"),
-        *("--sharpness-images", "200", "--gradient-images", "50"),
-        *("--rate-images", "500", "--examples", "1000"),
-    ),
+QUICK = {  # and what makes it a matter of seconds, beside QUICK_DATA
+    "compare": "--epochs 1",
+    "neurons": "--bits 2 --max-passes 10 --sigmoid-passes 1 --seeds 0 --epochs 1 "
+    "--steps 50",
+    "seeds": "--seeds 3 --keras-seeds 0 --epochs 1 --alone 1",
+    "bugs": "--seeds 2 --healthy-seeds 2 --keras-seeds 1 --epochs 1 --untrained 10",
+    "parity": "--seeds 2 --epochs 1",
+    "speed": "--quick --rounds 1 --widths 16 --examples-list 500 --batch-sizes 64 "
+    "--width 32 --num-examples 1000 "
+    "--contenders numpy_batched_1 jaxnets_all from_scratch",
+    "control": "--rounds 1 --epochs 1 --descent-steps 10 --sharpness-images 200 "
+    "--gradient-images 50 --rate-images 500",
 }
+QUICK_DATA = "--examples 1000"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,20 +66,14 @@ class Config(DataOptions):
 
 def main(config: Config) -> dict[str, Any]:
     """Run them all; return the content of results.json."""
-    unknown = [name for name in config.experiments if name not in FULL]
-    if unknown or not config.experiments:
-        known = ", ".join(FULL)
-        raise InputError(f"experiments {config.experiments} must be of: {known}")
+    require_names(config, "experiments", FULL)
     path = config.output or folder.claim(folder.default_path("everything"))
     lock = folder.make(path, asdict(config), overwrite=config.overwrite)
-    entries: list[Entry] = []
+    entries: list[index.Entry] = []
     try:
         for name in config.experiments:
             console().rule(name, style="bold")
-            entry, stopped = run_one(name, config, path / name)
-            entries.append(entry)
-            if stopped:
-                raise stopped
+            run_one(name, config, path / name, entries)
     finally:
         results = {"experiments": [entry._asdict() for entry in entries]}
         folder.write_json(path / "results.json", results)
@@ -109,25 +86,20 @@ def main(config: Config) -> dict[str, Any]:
     return results
 
 
-def run_one(
-    name: str, config: Config, path: Path
-) -> tuple[Entry, KeyboardInterrupt | None]:
-    """One experiment in a process of its own, its output shown as it comes.
+def run_one(name: str, config: Config, path: Path, entries: list[index.Entry]) -> None:
+    """One experiment in a process of its own; how it ended is added to the entries.
 
-    Returns:
-      How it ended, and the signal that this program was asked to stop by meanwhile.
+    A signal to stop is passed on, and raised when the experiment has ended.
     """
-    options = [*FULL[name], *(QUICK[name] if config.quick else ())]
+    quick = f"{QUICK[name]} {QUICK_DATA}" if config.quick else ""
+    command = ["python", "-m", f"experiments.{name}", *f"{FULL[name]} {quick}".split()]
     for option in ("dataset", "mnist_dir", "data_dir"):
-        value = getattr(config, option)
-        if value is not None:
-            options += [f"--{option.replace('_', '-')}", str(value)]
-    module = f"experiments.{name}"
-    command = [sys.executable, "-m", module, *options, "--output", str(path)]
-    stopped = None
-    began = time.perf_counter()
+        if (value := getattr(config, option)) is not None:
+            command += [f"--{option.replace('_', '-')}", str(value)]
+    here = [sys.executable, *command[1:], "--output", str(path)]
+    stopped, began = None, time.perf_counter()
     # A session of its own: what the terminal sends reaches it once, from here.
-    with subprocess.Popen(command, start_new_session=True) as process:
+    with subprocess.Popen(here, start_new_session=True) as process:
         try:
             exit_code = process.wait()
         except KeyboardInterrupt as error:  # `Stopped` too
@@ -135,16 +107,11 @@ def run_one(
             with uninterrupted():  # until it has written what it reached
                 process.send_signal(getattr(error, "number", signal.SIGINT))
                 exit_code = process.wait()
-    entry = Entry(
-        name,
-        question(name),
-        " ".join(["python", "-m", module, *options]),
-        exit_code,
-        exit_in_words(exit_code),
-        time.perf_counter() - began,
-        notice(path),
-    )
-    return entry, stopped
+    ending, seconds = exit_in_words(exit_code), time.perf_counter() - began
+    said = (question(name), " ".join(command))
+    entries.append(index.Entry(name, *said, exit_code, ending, seconds, notice(path)))
+    if stopped:
+        raise stopped
 
 
 def notice(path: Path) -> str | None:
@@ -155,7 +122,7 @@ def notice(path: Path) -> str | None:
 
 def question(name: str) -> str:
     """The first line of an experiment's docstring."""
-    source = (HERE / name / "__main__.py").read_text(encoding="utf-8")
+    source = (Path(__file__).parent / name / "__main__.py").read_text(encoding="utf-8")
     return (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
 
 
