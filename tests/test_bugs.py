@@ -18,7 +18,7 @@ from experiments.bugs.programs import (
     MISTAKES,
     PROGRAMS,
     SCALED,
-    labels_shuffled_apart,
+    labels_apart,
 )
 from experiments.bugs.rows import UNTRAINED, end_of, epoch_row
 from experiments.bugs.train import train
@@ -149,7 +149,7 @@ def test_answers_against_one_hot_rows(digits):
 
 
 def test_labels_are_shuffled_and_images_are_not(digits):
-    image, label = MISTAKES["labels_apart"].training_data(digits.train)
+    image, label = MISTAKES["labels_apart"].data(digits.train)
     np.testing.assert_array_equal(image, digits.train.image)
     assert sorted(label) == sorted(digits.train.label)
     # A stranger's label is right in a tenth of the cases.
@@ -157,7 +157,7 @@ def test_labels_are_shuffled_and_images_are_not(digits):
 
 
 def test_an_iterator_that_was_used_up_has_nothing_left(digits):
-    image, label = MISTAKES["used_up"].training_data(digits.train)
+    image, label = MISTAKES["used_up"].data(digits.train)
     assert image.shape == (0, 28, 28)
     assert label.shape == (0,)
 
@@ -397,7 +397,7 @@ def test_a_network_that_has_just_begun_is_not_accused(few_digits):
 
 
 def test_labels_out_of_step_are_named_of_model_3_as_well(few_digits):
-    apart = SCALED._replace(training_data=labels_shuffled_apart)
+    apart = SCALED._replace(data=labels_apart)
     for kinds in kinds_of(apart, replace(SMALL, num_epochs=100), few_digits):
         assert "labels" in kinds
 

@@ -1,1 +1,1 @@
-"""Tables, figures and page of `experiments/bugs.py`."""
+"""The experiment on likely mistakes."""

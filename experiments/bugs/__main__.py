@@ -15,10 +15,10 @@ from typing import Any
 
 from experiments.bugs import keras_model, results, sections
 from experiments.bugs.programs import BYTES, HEALTHY, MISTAKES, SCALED
-from experiments.bugs.rows import UNTRAINED, in_words, is_end
+from experiments.bugs.rows import UNTRAINED, is_end
 from experiments.bugs.train import train, train_in_parts, untrained_rows
 from experiments.kit.command import run_command
-from experiments.kit.options import Options
+from experiments.kit.options import Options, require_at_least, require_names
 from experiments.kit.progress import Progress
 from experiments.kit.run import Row, Run
 from jaxnets import models
@@ -54,9 +54,9 @@ class Config(Options):
     def recipe(self, model: str) -> Recipe:
         """A model's settings, with what --epochs overrides."""
         recipe: Recipe = getattr(self, model)
-        if self.epochs is not None:
-            recipe = replace(recipe, num_epochs=self.epochs)
-        return recipe
+        return (
+            recipe if self.epochs is None else replace(recipe, num_epochs=self.epochs)
+        )
 
 
 def main(config: Config) -> dict[str, Any]:
@@ -78,19 +78,10 @@ def main(config: Config) -> dict[str, Any]:
 
 def require_sense(config: Config) -> None:
     """Raise InputError for what makes no sense whatever the data."""
-    choices = {"mistakes": tuple(MISTAKES), "pixel_models": PIXEL_MODELS}
-    for option, known in choices.items():
-        names = getattr(config, option)
-        unknown = [name for name in names if name not in known]
-        if unknown or len(set(names)) < len(names):
-            raise InputError(
-                f"{option} {names} must be of {', '.join(known)}, each once"
-            )
-    counts = {"seeds": 1, "healthy_seeds": 1, "untrained": 1, "keras_seeds": 0}
-    for option, least in counts.items():
-        count = getattr(config, option)
-        if count < least:
-            raise InputError(f"{option}={count} must be at least {least}")
+    for option, known in (("mistakes", MISTAKES), ("pixel_models", PIXEL_MODELS)):
+        if getattr(config, option):  # none is fine
+            require_names(config, option, known)
+    require_at_least(config, seeds=1, healthy_seeds=1, untrained=1, keras_seeds=0)
     for model in ("sigmoid_mse", "keras_dense"):
         models.validate_recipe(model, config.recipe(model))
     if config.sigmoid_mse.optimizer != "sgd":
@@ -106,14 +97,23 @@ def measure(config: Config, dataset: Dataset) -> Iterator[Row]:
     counts = {name: count for names, count, _ in work for name in names}
     ends: dict[str, list[Row]] = {name: [] for name in counts}
     with Progress(counts) as progress:
-        for _, _, rows in work:
-            for row in rows:
-                yield row
-                if is_end(row):
-                    name = row["program"]
-                    ends[name].append(row)
-                    is_last = len(ends[name]) == counts[name]
-                    progress.advance(name, text=in_words(ends[name]) if is_last else "")
+        for row in (row for *_, rows in work for row in rows):
+            yield row
+            if is_end(row):
+                name = row["program"]
+                ends[name].append(row)
+                is_last = len(ends[name]) == counts[name]
+                progress.advance(name, text=in_words(ends[name]) if is_last else "")
+
+
+def in_words(rows: list[Row]) -> str:
+    """All networks of a program in a line."""
+    accuracies = [row["test_accuracy"] for row in rows]
+    line = f"{min(accuracies):.2%} to {max(accuracies):.2%}"
+    if "diagnosis" not in rows[0]:
+        return line
+    kinds = [f"{kind} {count}" for kind, count in results.tally(rows).items()]
+    return f"{line}  {', '.join(kinds)}"
 
 
 def plan(

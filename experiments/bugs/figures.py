@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from experiments.bugs.programs import HEALTHY, MISTAKES, PROGRAMS
-from experiments.bugs.rows import Networks
+from experiments.bugs.results import Networks
 from experiments.kit.figures import COLORS, new_figure, whole_epochs
 
 EPOCHS, FINAL, LINE = "#B8C4D0", COLORS["sigmoid_mse"], COLORS["relu_softmax"]
@@ -23,12 +23,11 @@ def accuracies(networks: Mapping[str, Networks], reported: float | None) -> Figu
     figure, [[left, *right]] = new_figure(1, columns, (11, 1.3 + 0.34 * len(networks)))
     labels = [f"{name}\n{PROGRAMS[name].mistake}" for name in networks]
     _strips(left, networks, labels, reported)
-    left.set_xlim(0, 1)
-    left.set_xlabel("test accuracy")
+    left.set(xlim=(0, 1), xlabel="test accuracy")
     if reported is not None:
         _strips(right[0], networks, [""] * len(networks), reported)
-        right[0].set_xlim(reported - NEARBY, reported + NEARBY)
-        right[0].set_xlabel(f"test accuracy near {reported:.2%}")
+        limits = (reported - NEARBY, reported + NEARBY)
+        right[0].set(xlim=limits, xlabel=f"test accuracy near {reported:.2%}")
     return figure
 
 
@@ -58,31 +57,29 @@ def _strips(
     if reported is not None:
         axes.axvline(reported, color=LINE, linewidth=1.2, zorder=1)
     axes.set_yticks(range(len(labels)), labels, fontsize=7.5)
-    axes.set_ylim(len(labels) - 0.5, -0.5)
+    axes.set(ylim=(len(labels) - 0.5, -0.5), axisbelow=True)
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.grid(axis="x", color="#E6EAEE", linewidth=0.6)
-    axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
 
 
 def answers(networks: Mapping[str, Networks]) -> Figure:
     """How often each class is answered, as one map with a line a seed."""
     counts = [
-        [counts[:10] for counts in program.values("answers")][:SHOWN]
+        np.array([end["answers"][:10] for end in program.ends[:SHOWN]], float)
         for program in networks.values()
     ]
-    lines = np.concatenate([np.asarray(part, float) for part in counts])
-    lines /= lines.sum(axis=1, keepdims=True)
+    lines = np.concatenate(counts)
     figure, [[axes]] = new_figure(size=(7, 1.2 + 0.085 * len(lines)))
-    image = axes.imshow(lines, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    shares = lines / lines.sum(axis=1, keepdims=True)
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     sizes = np.array([len(part) for part in counts])
     ends = np.cumsum(sizes)
     for end in ends[:-1]:
         axes.axhline(end - 0.5, color="#5D6B7C", linewidth=0.6)
     axes.set_yticks(ends - sizes / 2 - 0.5, list(networks))
-    axes.set_xticks(range(10))
-    axes.set_xlabel("answer")
+    axes.set(xticks=range(10), xlabel="answer")
     axes.tick_params(length=0, labelsize=8)
     bar = figure.colorbar(image, ax=axes, format=PercentFormatter(1), shrink=0.6)
     bar.set_label("share of the test images")
@@ -94,28 +91,24 @@ def losses(networks: Mapping[str, Networks]) -> Figure:
     trained = {
         name: program.train_loss
         for name, program in networks.items()
-        if len(program.train_loss)
+        if program.ends[0]["epoch"]
         and (name == "healthy" or not MISTAKES[name].learns_as(HEALTHY))
     }
     rows = max(1, -(-len(trained) // COLUMNS))
     figure, grid = new_figure(rows, COLUMNS, (11, 0.5 + 2.0 * rows))
     for axes in grid.flat[len(trained) :]:
         axes.set_visible(False)
-    for axes, (name, values) in zip(grid.flat, trained.items(), strict=False):
+    for axes, name in zip(grid.flat, trained, strict=False):
         axes.sharex(grid[0, 0])
         axes.sharey(grid[0, 0])
-        if "healthy" in trained:
-            _loss_lines(axes, trained["healthy"], EPOCHS)
-        if name != "healthy":
-            _loss_lines(axes, values, FINAL)
+        for line, color in (("healthy", EPOCHS), (name, FINAL)):
+            if line in trained and (line, color) != ("healthy", FINAL):
+                numbers = range(1, len(trained[line]) + 1)
+                marker = "." if len(numbers) == 1 else None
+                style = {"color": color, "linewidth": 0.9, "marker": marker}
+                axes.plot(numbers, trained[line], **style)
         axes.set_yscale("log")
         axes.set_title(name, fontsize="medium")
         whole_epochs(axes)
     figure.supylabel("training loss", fontsize="medium")
     return figure
-
-
-def _loss_lines(axes: Axes, values: np.ndarray, color: str) -> None:
-    numbers = np.arange(1, len(values) + 1)
-    marker = "." if len(values) == 1 else None
-    axes.plot(numbers, values, color=color, linewidth=0.9, marker=marker)

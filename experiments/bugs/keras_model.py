@@ -5,7 +5,7 @@ from contextlib import closing
 
 import numpy as np
 
-from experiments.bugs.rows import end_of, epoch_row
+from experiments.bugs.rows import NUM_INPUTS, end_of, epoch_row
 from experiments.kit.run import Row
 from jaxnets import keras_dense, process
 from jaxnets.data import Dataset
@@ -14,86 +14,68 @@ from jaxnets.pixels import WHITE
 from jaxnets.types import Batch, Layers, Recipe
 
 DIVISORS = {"keras_dense, scaled": WHITE, "keras_dense, bytes": 1}  # of the pixels
-NUM_INPUTS = 100  # images whose inputs are looked at
 
 
 def train(recipe: Recipe, dataset: Dataset, seeds: Sequence[int]) -> Iterator[Row]:
     """Train from each seed with each kind of pixels, in a process of its own.
 
-    Yields a row after each epoch. The test set is evaluated then, and not chosen by.
+    Yields a network's rows when it is trained. The test set is evaluated after each
+    epoch, and not chosen by.
     """
-    rows = process.iterate(
-        _train_all,
-        *(recipe, dataset, tuple(seeds)),
-        without=process.KERAS_DOES_WITHOUT,
-    )
-    with closing(rows):
+    data, without = (dataset.train, dataset.test), process.KERAS_DOES_WITHOUT
+    with closing(
+        process.iterate(_train_all, recipe, *data, tuple(seeds), without=without)
+    ) as rows:
         yield from rows
 
 
 def _train_all(
     send: Callable[[Row], None],
     recipe: Recipe,
-    dataset: Dataset,
+    train: Batch,
+    test: Batch,
     seeds: Sequence[int],
 ) -> None:
     for program, divisor in DIVISORS.items():
-        train, test = (
-            Batch(part.image / np.float32(divisor), part.label)
-            for part in (dataset.train, dataset.test)
-        )
+        images, test_images = (d.image / np.float32(divisor) for d in (train, test))
+        vectors = test_images.reshape(len(test_images), -1)
         for seed in seeds:
-            _train_one(send, program, recipe, (train, test), seed)
-
-
-def _train_one(
-    send: Callable[[Row], None],
-    program: str,
-    recipe: Recipe,
-    data: tuple[Batch, Batch],
-    seed: int,
-) -> None:
-    """Train and test on images that are float32, as the network takes them."""
-    train, test = data
-    keras = keras_dense.load_keras()
-    model = keras_dense.build(recipe.layer_sizes, test.image.shape[1:], seed)
-    keras_dense.compile_model(model, recipe)
-    first = keras_dense.to_dense(model)
-    rows = []
-
-    def on_epoch_end(number: int, logs: dict[str, float]) -> None:
-        loss, accuracy = logs["loss"], logs["val_accuracy"]
-        rows.append(epoch_row(program, seed, number + 1, loss, accuracy))
-        if len(rows) < recipe.num_epochs:
-            send(rows[-1])
-
-    history = model.fit(
-        *train,
-        batch_size=recipe.batch_size,
-        epochs=recipe.num_epochs,
-        validation_data=tuple(test),
-        validation_batch_size=1000,
-        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=on_epoch_end)],
-        verbose=0,
-    ).history
-    last = keras_dense.to_dense(model)
-    vectors = test.image.reshape(len(test.image), -1)
-    run = Run(
-        cost="cross_entropy",
-        labels=test.label,
-        answers=model.predict(test.image, batch_size=1000, verbose=0).argmax(axis=1),
-        accuracy=history["val_accuracy"][-1],
-        seen=len(test.label),
-        loss=history["val_loss"][-1],
-        train_loss=history["loss"],
-        train_seen=len(train.label),
-        first=first,
-        last=last,
-        outputs=logits_of(last, vectors),
-        first_outputs=logits_of(first, vectors),
-        inputs=vectors[:NUM_INPUTS],
-    )
-    send({**rows[-1], **end_of(run)})
+            model = keras_dense.build(recipe.layer_sizes, images.shape[1:], seed)
+            keras_dense.compile_model(model, recipe)
+            first = keras_dense.to_dense(model)
+            history = model.fit(
+                *(images, train.label),
+                batch_size=recipe.batch_size,
+                epochs=recipe.num_epochs,
+                validation_data=(test_images, test.label),
+                validation_batch_size=1000,
+                verbose=0,
+            ).history
+            losses, accuracies = history["loss"], history["val_accuracy"]
+            numbers = zip(losses, accuracies, strict=True)
+            rows = [
+                epoch_row(program, seed, epoch, loss, accuracy)
+                for epoch, (loss, accuracy) in enumerate(numbers, start=1)
+            ]
+            last = keras_dense.to_dense(model)
+            probability = model.predict(test_images, batch_size=1000, verbose=0)
+            end = Run(
+                cost="cross_entropy",
+                labels=test.label,
+                answers=probability.argmax(axis=1),
+                accuracy=accuracies[-1],
+                seen=len(test.label),
+                loss=history["val_loss"][-1],
+                train_loss=losses,
+                train_seen=len(train.label),
+                first=first,
+                last=last,
+                outputs=logits_of(last, vectors),
+                first_outputs=logits_of(first, vectors),
+                inputs=vectors[:NUM_INPUTS],
+            )
+            for row in (*rows[:-1], rows[-1] | end_of(end)):
+                send(row)
 
 
 def logits_of(params: Layers, vectors: np.ndarray) -> np.ndarray:

@@ -4,10 +4,10 @@ Healthy, the pieces together are `sigmoid_mse` with its recipe's optimizer and a
 evaluation that counts every image. Model 3 in Flax is put together likewise.
 """
 
-import functools
 import itertools
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -16,34 +16,26 @@ import optax
 
 from jaxnets import flax_dense, optimizers, sigmoid_mse
 from jaxnets.diagnose import Cost
+from jaxnets.ensemble import Init
 from jaxnets.losses import quadratic_cost, softmax_cross_entropy
 from jaxnets.pixels import for_bytes, to_vectors
-from jaxnets.types import Batch, Dense, Layers, Recipe, Totals, count
+from jaxnets.types import Batch, Dense, Layers, LossFn, Recipe, Totals, count
 
 Inputs = Callable[[jax.Array], jax.Array]  # uint8 images [B, H, W] to [B, H * W]
+Optimizer: TypeAlias = optax.GradientTransformation
+Outputs = list[jax.Array]  # of every layer, float32 [B, size]
 
 TEN = 10  # classes, and images in a mini-batch: a mix-up of the two goes unnoticed
+RAW = "pixels left at 0 to 255"
 
 
-def sigmoid_layers(
-    inputs: Inputs, params: Layers, images: jax.Array
-) -> list[jax.Array]:
+def sigmoid_layers(inputs: Inputs, params: Layers, images: jax.Array) -> Outputs:
     """Activations [B, size] of every layer of Model 1, the outputs last."""
     activations = [inputs(images)]
     for layer in params:
         weighted = activations[-1] @ layer.kernel + layer.bias[None, :]
         activations.append(jax.nn.sigmoid(weighted))
     return activations[1:]
-
-
-def unchanged(train: Batch) -> Batch:
-    """The training set as it is."""
-    return train
-
-
-def arg_max(outputs: np.ndarray) -> np.ndarray:
-    """The class of the largest output: [N, classes] to int [N]."""
-    return outputs.argmax(axis=-1)
 
 
 def share_right(answers: np.ndarray, labels: np.ndarray) -> float:
@@ -59,12 +51,12 @@ class Program(NamedTuple):
     sign: str | None = None  # kind of the first finding of `jaxnets.diagnose`
     init: Callable[[jax.Array, tuple[int, ...]], Layers] = sigmoid_mse.init
     inputs: Inputs = to_vectors
-    layers: Callable[[Inputs, Layers, jax.Array], list[jax.Array]] = sigmoid_layers
+    layers: Callable[[Inputs, Layers, jax.Array], Outputs] = sigmoid_layers
     cost: Callable[[jax.Array, jax.Array], jax.Array] = quadratic_cost  # per example
     reduce: Callable[[jax.Array], jax.Array] = jnp.mean  # what is minimised
-    optimizer: Callable[[Recipe], optax.GradientTransformation] = optimizers.make
-    training_data: Callable[[Batch], Batch] = unchanged
-    answer: Callable[[np.ndarray], np.ndarray] = arg_max
+    optimizer: Callable[[Recipe], Optimizer] = optimizers.make
+    data: Callable[[Batch], Batch] = Batch._make
+    answer: Callable[[np.ndarray], np.ndarray] = lambda outputs: outputs.argmax(axis=-1)
     score: Callable[[np.ndarray, np.ndarray], float] = share_right
     right_cost: Cost = "quadratic"
 
@@ -72,6 +64,11 @@ class Program(NamedTuple):
         """Whether both train the same way, and differ in the evaluation alone."""
         pieces = set(self._fields) - {"name", "mistake", "sign", "answer", "score"}
         return all(getattr(self, piece) == getattr(other, piece) for piece in pieces)
+
+    def network(self, recipe: Recipe) -> tuple[Init, LossFn, Optimizer]:
+        """What `ensemble` takes first."""
+        sizes, tx = recipe.layer_sizes, self.optimizer(recipe)
+        return (lambda key: self.init(key, sizes)), self.loss_fn, tx
 
     def loss_fn(self, params: Layers, batch: Batch) -> tuple[jax.Array, Totals]:
         """As a network's `loss_fn`, with the program's own pieces."""
@@ -85,25 +82,25 @@ def bytes_as_numbers(images: jax.Array) -> jax.Array:
     return images.reshape(images.shape[0], -1).astype(jnp.float32)
 
 
-def labels_shuffled_apart(train: Batch) -> Batch:
+def labels_apart(train: Batch) -> Batch:
     """The images in their order, the labels in another."""
     order = np.random.default_rng(0).permutation(len(train.label))
     return Batch(train.image, train.label[order])
 
 
-def mean_over_outputs(outputs: jax.Array, labels: jax.Array) -> jax.Array:
+def output_mean(outputs: jax.Array, labels: jax.Array) -> jax.Array:
     """A library's mean squared error: a fifth of the quadratic cost of ten outputs."""
     targets = jax.nn.one_hot(labels, outputs.shape[-1], dtype=outputs.dtype)
     return jnp.mean((outputs - targets) ** 2, axis=-1)
 
 
-def integers_as_targets(outputs: jax.Array, labels: jax.Array) -> jax.Array:
+def integer_labels(outputs: jax.Array, labels: jax.Array) -> jax.Array:
     """The quadratic cost with the label's number as target of every output."""
     targets = jnp.asarray(labels, outputs.dtype)[:, None]  # implicit in NumPy
     return 0.5 * jnp.sum((outputs - targets) ** 2, axis=-1)
 
 
-def places_in_the_batch(outputs: np.ndarray) -> np.ndarray:
+def wrong_axis(outputs: np.ndarray) -> np.ndarray:
     """`argmax(axis=0)` of each mini-batch: for every class an image's place.
 
     Ten images with ten outputs each give ten numbers either way. Images that fill no
@@ -113,7 +110,7 @@ def places_in_the_batch(outputs: np.ndarray) -> np.ndarray:
     return full.argmax(axis=1).ravel()
 
 
-def share_of_equal_numbers(answers: np.ndarray, labels: np.ndarray) -> float:
+def one_hot_rows(answers: np.ndarray, labels: np.ndarray) -> float:
     """`mean(answer == one_hot(label))`: each answer against the ten 0s and 1s.
 
     An answer 0 equals nine of them and an answer 1 one of them, whatever the label,
@@ -129,68 +126,46 @@ def used_up(train: Batch) -> Batch:
     return Batch(*(array[: len(list(examples))] for array in train))
 
 
-def all_equal(value: float, layer_sizes: tuple[int, ...]) -> Layers:
+def all_equal(value: float, key: jax.Array, layer_sizes: tuple[int, ...]) -> Layers:
     """Every weight and bias the same."""
-    full = functools.partial(jnp.full, fill_value=value, dtype=jnp.float32)
-    return tuple(
-        Dense(full((num_in, num_out)), full(num_out))
-        for num_in, num_out in itertools.pairwise(layer_sizes)
-    )
+    del key
+    full = partial(jnp.full, fill_value=value, dtype=jnp.float32)
+    pairs = itertools.pairwise(layer_sizes)
+    return tuple(Dense(full((inputs, size)), full(size)) for inputs, size in pairs)
 
 
 HEALTHY = Program("healthy", "none")
 _MISTAKES = (
-    Program("bytes", "pixels left at 0 to 255", "byte_range", inputs=bytes_as_numbers),
+    Program("bytes", RAW, "byte_range", inputs=bytes_as_numbers),
     Program(
-        "labels_apart",
-        "images and labels shuffled apart",
-        "labels",
-        training_data=labels_shuffled_apart,
+        "labels_apart", "images and labels shuffled apart", "labels", data=labels_apart
     ),
     Program("batch_sum", "sum over the mini-batch", "saturated", reduce=jnp.sum),
     Program(
-        "output_mean",
-        "mean over the outputs as well",
-        "other_cost",
-        cost=mean_over_outputs,
+        "output_mean", "mean over the outputs as well", "other_cost", cost=output_mean
     ),
     Program(
         "integer_labels",
         "integers in place of one-hot rows",
         "other_cost",
-        cost=integers_as_targets,
+        cost=integer_labels,
     ),
-    Program(
-        "wrong_axis",
-        "arg-max along the images",
-        "evaluation",
-        answer=places_in_the_batch,
-    ),
+    Program("wrong_axis", "arg-max along the images", "evaluation", answer=wrong_axis),
     Program(
         "one_hot_rows",
         "answers compared with one-hot rows",
         "evaluation",
-        score=share_of_equal_numbers,
+        score=one_hot_rows,
     ),
-    Program("used_up", "data iterator used up", "untrained", training_data=used_up),
+    Program("used_up", "data iterator used up", "untrained", data=used_up),
     Program(
         "thrown_away",
         "new parameters thrown away",
         "untrained",
         optimizer=lambda _: optax.set_to_zero(),
     ),
-    Program(
-        "all_zero",
-        "weights all 0",
-        "equal_weights",
-        init=lambda _, layer_sizes: all_equal(0.0, layer_sizes),
-    ),
-    Program(
-        "all_one",
-        "weights all 1",
-        "equal_weights",
-        init=lambda _, layer_sizes: all_equal(1.0, layer_sizes),
-    ),
+    Program("all_zero", "weights all 0", "equal_weights", init=partial(all_equal, 0.0)),
+    Program("all_one", "weights all 1", "equal_weights", init=partial(all_equal, 1.0)),
     Program(
         "uphill",
         "sign of the gradient",
@@ -202,7 +177,7 @@ MISTAKES = {program.name: program for program in _MISTAKES}
 PROGRAMS = {"healthy": HEALTHY, **MISTAKES}  # of Model 1
 
 
-def flax_logits(inputs: Inputs, params: Layers, images: jax.Array) -> list[jax.Array]:
+def flax_logits(inputs: Inputs, params: Layers, images: jax.Array) -> Outputs:
     """Model 3's outputs [B, classes]; its module scales the pixels itself."""
     is_bytes = inputs is bytes_as_numbers
     return [flax_dense.apply(for_bytes(params) if is_bytes else params, images)]
@@ -217,8 +192,5 @@ SCALED = Program(
     right_cost="cross_entropy",
 )
 BYTES = SCALED._replace(
-    name="flax_dense, bytes",
-    mistake="pixels left at 0 to 255",
-    sign="byte_range",
-    inputs=bytes_as_numbers,
+    name="flax_dense, bytes", mistake=RAW, sign="byte_range", inputs=bytes_as_numbers
 )

@@ -1,12 +1,13 @@
 """The content of results.json, from rows."""
 
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from experiments.bugs.programs import HEALTHY, MISTAKES, PROGRAMS
-from experiments.bugs.rows import UNTRAINED, Networks, finished_networks, tally
+from experiments.bugs.rows import UNTRAINED, is_end
 from experiments.kit import statistics
 from experiments.kit.numbers import finite
 from experiments.kit.run import Row
@@ -17,26 +18,63 @@ NEAR = 0.005  # half a point: 991 to 1,091 of 10,000 for Model 1
 ROUNDED = 0.00005  # what prints as the reported figure, in per cent with two digits
 
 
+class Networks(NamedTuple):
+    """The finished networks of one program, S of them, after E epochs."""
+
+    train_loss: np.ndarray  # float [E, S], NaN where not finite; [1, S] where E is 0
+    accuracy: np.ndarray  # float [E, S]; [1, S] where E is 0
+    ends: list[Row]  # the last row of each
+
+
+def finished_networks(rows: Sequence[Row]) -> dict[str, Networks]:
+    """By program, in the order of the rows; programs with a finished network only."""
+    networks: dict[tuple[str, int], list[Row]] = {}
+    for row in rows:
+        networks.setdefault((row["program"], row["seed"]), []).append(row)
+    programs: dict[str, list[list[Row]]] = {}
+    for (program, _), history in networks.items():
+        if is_end(history[-1]):
+            programs.setdefault(program, []).append(history)
+    return {name: _networks(histories) for name, histories in programs.items()}
+
+
+def _networks(histories: Sequence[Sequence[Row]]) -> Networks:
+    losses, accuracies = (
+        np.array([[row[name] for row in history] for history in histories], float).T
+        for name in ("train_loss", "test_accuracy")
+    )
+    return Networks(losses, accuracies, [history[-1] for history in histories])
+
+
+def tally(ends: Sequence[Row]) -> dict[str, int]:
+    """Of how many networks each first finding is; "nothing" where there is none."""
+    diagnoses = [row["diagnosis"] for row in ends]
+    firsts = [rows[0]["kind"] if rows else "nothing" for rows in diagnoses]
+    return dict(Counter(firsts).most_common())
+
+
 def of(rows: Sequence[Row], dataset: Dataset) -> dict[str, Any]:
     """All that was measured, beside the run's head."""
-    reported, reported_model_3 = reported_on(dataset.name)
+    reported = reported_3 = None  # the write-up is of MNIST alone
+    if dataset.name == "mnist":
+        reported = MODELS["sigmoid_mse"].reported
+        reported_3 = MODELS["keras_dense"].reported
     finished = finished_networks(rows)
-    untrained = finished.pop(UNTRAINED, None)
     start: dict[str, Any] | None = None
-    if untrained is not None:
+    if untrained := finished.pop(UNTRAINED, None):
         start = spread(untrained.accuracy[-1]) | against(untrained.accuracy, reported)
         del start["by_seed"]  # in the rows
     programs: dict[str, dict[str, Any]] = {}
     model_3: dict[str, dict[str, Any]] = {}
     for name, networks in finished.items():
-        if name in PROGRAMS:
-            programs[name] = program_result(name, networks, reported)
-            if start and _stays_as_it_starts(name, networks):
-                programs[name]["reported_after_any_epoch"] = start  # of many more
-        else:
+        if name not in PROGRAMS:
             model, pixels = name.split(", ")
-            entry = model_3_result(networks, reported_model_3)
-            model_3.setdefault(model, {})[pixels] = entry
+            model_3.setdefault(model, {})[pixels] = entry_of(networks, reported_3)
+            continue
+        programs[name] = entry_of(networks, reported) | judged(name, networks.ends)
+        moved = any(end["parameter_change"] != 0 for end in networks.ends)
+        if start and not moved and PROGRAMS[name].init is HEALTHY.init:
+            programs[name]["reported_after_any_epoch"] = start  # of many more
     counts = np.bincount(dataset.test.label)
     return {
         "reported_accuracy": reported,
@@ -49,16 +87,9 @@ def of(rows: Sequence[Row], dataset: Dataset) -> dict[str, Any]:
         "class_shares": (counts / counts.sum()).tolist(),
         "programs": programs,
         "untrained": start,
-        "reported_accuracy_model_3": reported_model_3,
+        "reported_accuracy_model_3": reported_3,
         "model_3": model_3,
     }
-
-
-def reported_on(dataset: str) -> tuple[float | None, float | None]:
-    """What the write-up has of Models 1 and 3; it is of MNIST alone."""
-    if dataset != "mnist":
-        return None, None
-    return MODELS["sigmoid_mse"].reported, MODELS["keras_dense"].reported
 
 
 def spread(values: np.ndarray) -> dict[str, Any]:
@@ -66,7 +97,7 @@ def spread(values: np.ndarray) -> dict[str, Any]:
     interval = statistics.bootstrap_interval(values)
     return {
         "test_accuracy": float(np.mean(values)),
-        "interval_95": None if interval is None else list(interval),
+        "interval_95": interval and list(interval),
         "lowest": float(np.min(values)),
         "highest": float(np.max(values)),
         "by_seed": values.tolist(),
@@ -76,47 +107,55 @@ def spread(values: np.ndarray) -> dict[str, Any]:
 def against(values: np.ndarray, reported: float | None) -> dict[str, Any]:
     """How the values, whatever their shape, lie to what was reported, if it was."""
     lowest, highest = float(np.min(values)), float(np.max(values))
-    extremes = {"lowest": lowest, "highest": highest, "of": int(np.size(values))}
+    result = {"lowest": lowest, "highest": highest, "of": int(np.size(values))}
     if reported is None:
-        return {**extremes, "can_give_it": None, "near_share": None, "exactly": None}
+        return result | dict.fromkeys(("can_give_it", "near_share", "exactly"))
     apart = np.abs(values - reported)
     return {
-        **extremes,
+        **result,
         "can_give_it": lowest <= reported <= highest,
         "near_share": float(np.mean(apart <= NEAR)),
         "exactly": int(np.sum(apart < ROUNDED)),
     }
 
 
-def _stays_as_it_starts(name: str, networks: Networks) -> bool:
-    """Whether its networks are untrained ones, of which many more are tested."""
-    is_moved = any(change != 0 for change in networks.values("parameter_change"))
-    return not is_moved and PROGRAMS[name].init is HEALTHY.init
-
-
-def program_result(
-    name: str, networks: Networks, reported: float | None
-) -> dict[str, Any]:
-    """The entry of a program of Model 1."""
+def entry_of(networks: Networks, reported: float | None) -> dict[str, Any]:
+    """What is measured of a program; a mean is None where one of its values is."""
+    ends, accuracy, losses = networks.ends, networks.accuracy, networks.train_loss
+    fields = ("flat_hidden", "error_slope", "parameter_change", "answers", "diagnosis")
+    by_seed = {name: [end[name] for end in ends] for name in fields}
     return {
+        "seeds": [end["seed"] for end in ends],
+        "epochs": ends[0]["epoch"],
+        **spread(accuracy[-1]),
+        "reported_at_the_end": against(accuracy[-1], reported),
+        "reported_after_any_epoch": against(accuracy, reported),
+        "mean_by_epoch": accuracy.mean(axis=1).tolist(),
+        "first_epoch_train_loss": finite(losses[0].mean()),
+        "train_loss": finite(losses[-1].mean()),
+        **{n: finite(np.array(by_seed[n], float).mean()) for n in fields[:3]},
+        **{f"{name}_by_seed": values for name, values in by_seed.items()},
+        "diagnosis": tally(ends),
+    }
+
+
+def judged(name: str, ends: Sequence[Row]) -> dict[str, Any]:
+    """What was to be found in a program of Model 1, and what was found."""
+    return {
+        "program": name,
         "mistake": PROGRAMS[name].mistake,
-        "seeds": networks.values("seed"),
-        "epochs": len(networks.train_loss),
-        **spread(networks.accuracy[-1]),
-        "reported_at_the_end": against(networks.accuracy[-1], reported),
-        "reported_after_any_epoch": against(networks.accuracy, reported),
-        "flat_hidden": _mean(networks.values("flat_hidden")),
-        "flat_hidden_by_seed": networks.values("flat_hidden"),
-        "error_slope": _mean(networks.values("error_slope")),
-        "error_slope_by_seed": networks.values("error_slope"),
-        "parameter_change": _mean(networks.values("parameter_change")),
-        "train_loss": _mean(networks.values("train_loss")),
-        "answers_by_seed": networks.values("answers"),
         "expected_finding": PROGRAMS[name].sign,
-        "diagnosed": sum(is_right(name, row) for row in networks.ends),
-        "flagged": flagged(name, networks),
-        "diagnosis": tally(networks.ends),
-        "diagnosis_by_seed": networks.values("diagnosis"),
+        "diagnosed": sum(is_right(name, end) for end in ends),
+        "flagged": [
+            {
+                "seed": end["seed"],
+                "test_accuracy": end["test_accuracy"],
+                "said": [finding["text"] for finding in end["diagnosis"]],
+                "is_true": is_right(name, end),
+            }
+            for end in ends
+            if end["diagnosis"]
+        ],
     }
 
 
@@ -131,38 +170,4 @@ def is_right(name: str, end: Row) -> bool:
         return kinds[:1] == [MISTAKES[name].sign]
     if end["train_loss"] is None:
         return kinds[:1] in ([], ["diverging"])
-    never_answers = 0 in end["answers"]
-    return all(kind == "never_answered" and never_answers for kind in kinds)
-
-
-def flagged(name: str, networks: Networks) -> list[dict[str, Any]]:
-    """The seeds of which something is found, with what it is and their accuracy."""
-    return [
-        {
-            "seed": end["seed"],
-            "test_accuracy": end["test_accuracy"],
-            "said": [finding["text"] for finding in end["diagnosis"]],
-            "is_true": is_right(name, end),
-        }
-        for end in networks.ends
-        if end["diagnosis"]
-    ]
-
-
-def model_3_result(networks: Networks, reported: float | None) -> dict[str, Any]:
-    """The entry of Model 3 with one kind of pixels."""
-    losses = networks.train_loss
-    return {
-        **spread(networks.accuracy[-1]),
-        "reported_at_the_end": against(networks.accuracy[-1], reported),
-        "mean_by_epoch": np.mean(networks.accuracy, axis=1).tolist(),
-        "train_loss": finite(np.mean(losses[-1])),
-        "first_epoch_train_loss": finite(np.mean(losses[0])),
-        "diagnosis": tally(networks.ends),
-        "diagnosis_by_seed": networks.values("diagnosis"),
-    }
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    """None where one of them is."""
-    return finite(np.mean(np.array(values, float)))
+    return all(kind == "never_answered" and 0 in end["answers"] for kind in kinds)
