@@ -21,11 +21,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from experiments.kit.command import run_command
-from experiments.kit.options import Options
+from experiments.kit.options import Options, require_at_least, require_names
 from experiments.kit.run import Run
-from experiments.seeds import page
-from experiments.seeds.measure import Clock, Plan, SeedEpoch, measure
-from experiments.seeds.results import CSV_HEADER, csv_rows, finished_networks, results
+from experiments.seeds.measure import Plan, measure
+from experiments.seeds.results import finished_networks, results, scores
 from jaxnets import models, training
 from jaxnets.data import Dataset
 from jaxnets.errors import InputError
@@ -61,31 +60,37 @@ def main(config: Config) -> dict[str, Any]:
     run = Run.open("seeds", config)
     plans = plan(run.config, run.data)
     run.record(measure(run, plans))
-    rows = [SeedEpoch(**row) for row in run.rows]
-    clocks = {name: Clock(**(run.kept(f"clock-{name}") or {})) for name in plans}
-    networks = finished_networks(plans, rows)
-    content = results(plans, rows, clocks, run.data.name)
+    from experiments.seeds import page  # here, since it loads Matplotlib
+
+    unknown: dict[str, Any] = {"wall_seconds": None, "alone_seconds": []}
+    clocks = {name: run.kept(f"clock-{name}") or unknown for name in plans}
+    networks = finished_networks(plans, run.rows)
+    content = results(plans, run.rows, clocks, run.data.name)
     if networks:
-        run.write_csv("seeds.csv", CSV_HEADER, csv_rows(networks))
+        cells = ("last", "chosen_epoch", "chosen", "best")
+        by_model = {name: scores(by_seed) for name, by_seed in networks.items()}
+        rows = (
+            (name, seed, *(of.get(c, {}).get(seed) for c in cells), run.data.name)
+            for name, of in by_model.items()
+            for seed in of["last"]
+        )
+        run.write_csv("seeds.csv", ("model", "seed", *cells, "dataset"), rows)
     counts = ", ".join(f"{len(plans[name].seeds)} x {name}" for name in plans)
+    seconds = {name: clock["wall_seconds"] for name, clock in clocks.items()}
+    times = ", ".join(f"{name} {time:.0f}" for name, time in seconds.items() if time)
     return run.publish(
         content,
         title="What one run is worth",
         lead=f"Networks that differ in nothing but the seed: {counts}.",
         sections=page.sections(content, networks),
-        facts={"seconds": page.seconds_text(clocks)},
+        facts={"seconds": times},
     )
 
 
 def plan(config: Config, data: Dataset) -> dict[str, Plan]:
     """What is to be trained, by model; InputError where that makes no sense."""
-    if not config.models or len(set(config.models)) < len(config.models):
-        raise InputError(f"models {config.models} must be one or more, each once")
-    for name, least in (("seeds", 1), ("keras_seeds", 0), ("alone", 0), ("at_once", 1)):
-        value = getattr(config, name)
-        if value is not None and value < least:
-            raise InputError(f"{name}={value} must be at least {least}")
-    training.require_seed(config.first_seed)
+    require_names(config, "models", models.MODELS)
+    require_at_least(config, seeds=1, keras_seeds=0, alone=0, at_once=1, first_seed=0)
     training.require_seed(config.first_seed + config.seeds - 1)
     plans = {}
     for name in config.models:
@@ -100,7 +105,7 @@ def plan(config: Config, data: Dataset) -> dict[str, Plan]:
             count = min(config.seeds, config.keras_seeds)
         if count:
             seeds = range(config.first_seed, config.first_seed + count)
-            plans[name] = Plan(model, recipe, seeds, config.at_once, config.alone)
+            plans[name] = Plan(model, recipe, seeds)
     if not plans:
         raise InputError("keras_seeds=0 leaves no model; add one to --models")
     return plans
