@@ -144,7 +144,7 @@ def test_hessian_vector_products_are_the_hessians(chunk):
     params, data = tiny()
     hessian = hessian_of(params, data)
     vector = relu_softmax.init(jax.random.key(8), TINY_SIZES)
-    product = partial(descent.product, relu_softmax.loss_fn, data=data, chunk=chunk)
+    product = partial(descent.product, data=data, chunk=chunk)
     computed = flat_of(jax.jit(product)(params, vector))
     # atol: float32 against entries of up to 0.1, differences to 1e-8
     np.testing.assert_allclose(computed, hessian @ flat_of(vector), atol=1e-6)
@@ -156,9 +156,8 @@ def test_sharpness_is_the_largest_eigenvalue():
     largest = scipy.linalg.eigvalsh(hessian_of(params, data))[-1]
 
     def measure(iterations):
-        return jax.jit(
-            lambda *args: descent.sharpness(relu_softmax.loss_fn, *args, iterations)
-        )(params, data, jax.random.key(0))
+        function = partial(descent.sharpness, iterations=iterations)
+        return jax.jit(function)(params, data, jax.random.key(0))
 
     good, poor = measure(20), measure(2)
     np.testing.assert_allclose(good["eigenvalue"], largest, rtol=1e-5)  # float32

@@ -78,8 +78,8 @@ def compare(
                 epochs[0].compile_seconds,
             ),
         }
-    largest = jax.jit(partial(sharpness, network.loss_fn))
-    sharp = largest(params, jax.device_put(data["product"]), lanczos_key)["eigenvalue"]
+    curved = jax.device_put(data["product"])
+    sharp = jax.jit(sharpness)(params, curved, lanczos_key)["eigenvalue"]
 
     def row(name: str, way: str, seconds: float, first_seconds: float) -> Row:
         module, definitions = DEFINITIONS[name, way]

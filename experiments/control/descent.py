@@ -28,7 +28,7 @@ from jaxnets import ensemble, models, training
 from jaxnets import relu_softmax as network
 from jaxnets.batches import scan_batches
 from jaxnets.training import Epoch
-from jaxnets.types import Batch, Layers, LossFn, Params, Recipe
+from jaxnets.types import Batch, Layers, Params, Recipe
 
 CHUNK = 1000  # examples whose activations are in memory together
 ITERATIONS = 20  # of Lanczos, one Hessian-vector product each
@@ -45,14 +45,12 @@ def hessian_vector_product(
     return jax.jvp(jax.grad(loss), (params,), (vector,))[1]
 
 
-def product(
-    loss_fn: LossFn, params: Params, vector: Params, data: Batch, chunk: int = CHUNK
-) -> Params:
+def product(params: Params, vector: Params, data: Batch, chunk: int = CHUNK) -> Params:
     """H v of the mean loss: the mean of the chunks' products, weighted by size."""
 
     def add(total: Params, batch: Batch) -> Params:
         part = hessian_vector_product(
-            lambda params: loss_fn(params, batch)[0], params, vector
+            lambda params: network.loss_fn(params, batch)[0], params, vector
         )
         share = batch.label.shape[0] / data.label.shape[0]
         return jax.tree.map(lambda sum_, new: sum_ + share * new, total, part)
@@ -61,11 +59,7 @@ def product(
 
 
 def sharpness(
-    loss_fn: LossFn,
-    params: Params,
-    data: Batch,
-    key: jax.Array,
-    iterations: int = ITERATIONS,
+    params: Params, data: Batch, key: jax.Array, iterations: int = ITERATIONS
 ) -> dict[str, jax.Array]:
     """The largest eigenvalue of the Hessian of the mean loss, from a random vector.
 
@@ -75,7 +69,7 @@ def sharpness(
     flat, unravel = ravel_pytree(params)
 
     def times_hessian(vector: jax.Array) -> jax.Array:
-        return ravel_pytree(product(loss_fn, params, unravel(vector), data))[0]
+        return ravel_pytree(product(params, unravel(vector), data))[0]
 
     start = jax.random.normal(key, flat.shape, flat.dtype)
     diagonal, beside = lanczos(times_hessian, start, iterations)
@@ -98,20 +92,18 @@ def lanczos(
       these is what would lead on to the next row.
     """
 
-    def step(carry, index):
-        basis, vector = carry
-        basis = basis.at[index].set(vector)
-        image = times(vector)
-        on_diagonal = vector @ image
+    def step(basis, index):
+        image = times(basis[index])
+        on_diagonal = basis[index] @ image
         for _ in range(2):
             image = image - (basis @ image) @ basis
         length = jnp.linalg.norm(image)
         following = image / jnp.maximum(length, jnp.finfo(image.dtype).tiny)
-        return (basis, following), (on_diagonal, length)
+        return basis.at[index + 1].set(following), (on_diagonal, length)
 
-    basis = jnp.zeros((iterations, *start.shape), start.dtype)
-    first = start / jnp.linalg.norm(start)
-    _, (diagonal, beside) = lax.scan(step, (basis, first), jnp.arange(iterations))
+    basis = jnp.zeros((iterations + 1, *start.shape), start.dtype)
+    basis = basis.at[0].set(start / jnp.linalg.norm(start))
+    _, (diagonal, beside) = lax.scan(step, basis, jnp.arange(iterations))
     return diagonal, beside
 
 
@@ -172,9 +164,7 @@ def train_all(run: Run[Any], key: jax.Array) -> Generator[Row, None, Layers]:
     recipe, rates, seed = run.config.recipe, run.config.combinations, run.config.seed
     uniform = [index for index, row in enumerate(rates) if len(set(row)) == 1]
     curved = jax.device_put(first_images(run, run.config.sharpness_images))
-    measure = jax.jit(
-        jax.vmap(partial(sharpness, network.loss_fn), in_axes=(0, None, None))
-    )
+    measure = jax.jit(jax.vmap(sharpness, in_axes=(0, None, None)))
 
     def sharpness_rows(params: Params, number: int) -> Iterator[Row]:
         # Through the host: the networks may lie on several devices.
@@ -238,9 +228,8 @@ def descend(run: Run[Any], key: jax.Array) -> Iterator[Row]:
             return jax.tree.map(lambda p, g: p - rate * g, params, grads), None
 
         params, _ = lax.scan(step, params, None, length=EVERY)
-        loss, _ = network.loss_fn(params, data)
-        measured = sharpness(network.loss_fn, params, data, key, DESCENT_ITERATIONS)
-        return params, loss, measured
+        measured = sharpness(params, data, key, DESCENT_ITERATIONS)
+        return params, network.loss_fn(params, data)[0], measured
 
     params = initial(run, len(rates))
     for step in range(EVERY, run.config.descent_steps + 1, EVERY):
@@ -260,5 +249,5 @@ def descend(run: Run[Any], key: jax.Array) -> Iterator[Row]:
 def measure_on_all(run: Run[Any], params: Layers, key: jax.Array) -> Row:
     """A row: the sharpness on all training images."""
     train = jax.device_put(run.data.train)
-    [entry] = entries(jax.jit(partial(sharpness, network.loss_fn))(params, train, key))
+    [entry] = entries(jax.jit(sharpness)(params, train, key))
     return {"part": "sharpness_on_all", "images": len(train.label), **entry}

@@ -16,7 +16,7 @@ from jax import lax
 from scipy.spatial.distance import cdist
 
 from experiments.control.programs import timed
-from experiments.kit.numbers import finite, finites
+from experiments.kit.numbers import finite
 from experiments.kit.run import Row, Run
 from jaxnets import models, training
 from jaxnets import relu_softmax as network
@@ -67,16 +67,17 @@ def rank(run: Run[Any], params: Layers) -> Iterator[Row]:
     def entries(scores: np.ndarray) -> list[dict[str, Any]]:
         records = largest(scores, NUM_SHOWN)
         agreeing = neighbours_with_label(train, records, num_neighbours)
-        columns = {
-            "record": records.tolist(),
-            "label": train.label[records].tolist(),
-            "answer": answers[records].tolist(),
-            "norm": finites(norms[records]),
-            "loss": finites(losses[records]),
-            "neighbours_with_label": agreeing.tolist(),
-        }
-        lines = zip(*columns.values(), strict=True)
-        return [dict(zip(columns, line, strict=True)) for line in lines]
+        return [
+            {
+                "record": int(record),
+                "label": int(train.label[record]),
+                "answer": int(answers[record]),
+                "norm": finite(norms[record]),
+                "loss": finite(losses[record]),
+                "neighbours_with_label": int(num_agreeing),
+            }
+            for record, num_agreeing in zip(records, agreeing, strict=True)
+        ]
 
     order = largest(norms, len(norms))
     numbers = (

@@ -1,7 +1,6 @@
-"""What `gradients`, `curvature` and `layer_rates` do, done with Keras.
+"""What `gradients` and `descent` do, done with Keras; their lines are compared.
 
-It loads TensorFlow: `beside_keras` runs it in a process of its own. The lines of these
-functions are counted beside those of the JAX ones.
+It loads TensorFlow: `beside_keras` runs it in a process of its own.
 """
 
 from collections.abc import Callable, Iterator, Sequence

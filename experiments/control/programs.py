@@ -42,7 +42,6 @@ PROGRAMS = {  # file in the folder: what it is
     "numpy_from_scratch": "NumPy from scratch",
 }
 LOAD = "import sys\nfrom jaxnets import data\ndata.load(*sys.argv[1:])\nprint()"
-NUM_LAST_LINES = 20  # of a failed program's errors
 REPEATS = 5  # runs of what is timed beside Keras; the median counts
 LAYOUT = (tokenize.COMMENT, tokenize.NL, tokenize.INDENT, tokenize.DEDENT)
 
@@ -110,7 +109,7 @@ def run_program(
             process.kill()
         if code:
             errors.seek(0)
-            last_lines = "".join(errors.readlines()[-NUM_LAST_LINES:])
+            last_lines = "".join(errors.readlines()[-20:])
             name = "python -c" if arguments[0] == "-c" else Path(arguments[0]).name
             raise ProcessFailed(f"{name} ended with exit code {code}:\n{last_lines}")
     return line, seconds

@@ -1,1 +1,1 @@
-"""One task as six programs."""
+"""One task as six programs: python experiments/control/ease/<name>.py [dataset]"""

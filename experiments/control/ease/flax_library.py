@@ -1,7 +1,4 @@
-"""jaxnets in one call: its Flax network, with the published settings changed.
-
-python experiments/control/ease/flax_library.py [dataset]
-"""
+"""jaxnets in one call: its Flax network, with the published settings changed."""
 
 import sys
 from dataclasses import replace

@@ -1,7 +1,4 @@
-"""Flax NNX, its own way: a module, `nnx.Optimizer`, a step under `nnx.jit`.
-
-python experiments/control/ease/flax_nnx.py [dataset]
-"""
+"""Flax NNX, its own way: a module, `nnx.Optimizer`, a step under `nnx.jit`."""
 
 import sys
 

@@ -1,7 +1,4 @@
-"""JAX and nothing else: init, forward pass, loss and Adam written out.
-
-python experiments/control/ease/jax_from_scratch.py [dataset]
-"""
+"""JAX and nothing else: init, forward pass, loss and Adam written out."""
 
 import itertools
 import sys

@@ -1,7 +1,4 @@
-"""jaxnets as a library of functions: init, loss, fit, evaluate.
-
-python experiments/control/ease/jaxnets_functions.py [dataset]
-"""
+"""jaxnets as a library of functions: init, loss, fit, evaluate."""
 
 import sys
 

@@ -1,7 +1,4 @@
-"""tf.keras, its own way: describe the network, `compile`, `fit`, `evaluate`.
-
-python experiments/control/ease/keras_fit.py [dataset]
-"""
+"""tf.keras, its own way: describe the network, `compile`, `fit`, `evaluate`."""
 
 import sys
 

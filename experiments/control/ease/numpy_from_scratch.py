@@ -1,7 +1,4 @@
-"""NumPy and nothing else: backpropagation and Adam by hand.
-
-python experiments/control/ease/numpy_from_scratch.py [dataset]
-"""
+"""NumPy and nothing else: backpropagation and Adam by hand."""
 
 import itertools
 import sys
