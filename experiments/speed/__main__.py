@@ -26,30 +26,23 @@ from typing import Any
 
 from experiments.kit.command import run_command
 from experiments.kit.run import Run
-from experiments.speed import page
+from experiments.speed import page, settings
 from experiments.speed.measure import measure
 from experiments.speed.results import results
-from experiments.speed.settings import (
-    Config,
-    plan_models,
-    plan_sweeps,
-    settled,
-    validate,
-    validate_points,
-)
+from experiments.speed.settings import Config
 
 
 def main(config: Config) -> dict[str, Any]:
     """Time all points; return the content of results.json."""
-    validate(config)
+    settings.validate(config)
     run = Run.open("speed", config)
     is_new = config.redraw is None
-    config = settled(run.config)
-    sweeps = plan_sweeps(config, run.data)
-    points = plan_models(config, run.data)
+    config = settings.settled(run.config)
+    sweeps = settings.plan_sweeps(config, run.data)
+    points = settings.plan_models(config, run.data)
     points += dict.fromkeys(point for sweep in sweeps.values() for point in sweep)
     if is_new:
-        validate_points(config, points, run.data)
+        settings.validate_points(config, points, run.data)
     run.record(measure(config, run.data, points))
     content = results(config, run.rows, points, sweeps)
     content["versions"] = run.head["versions"] | content["versions"]

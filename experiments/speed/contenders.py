@@ -12,17 +12,15 @@ The scaling varies Model 3's kind of network; `from_scratch` and `flax` are jaxn
 with the functions of `relu_softmax` and of `flax_dense`.
 """
 
-import importlib.util
 from collections.abc import Mapping
+from importlib.util import find_spec
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from experiments.speed.worker import SCALING
 from jaxnets.devices import cpu_count
 
 MODELS = ("sigmoid_mse", "relu_softmax", "flax_dense")  # Models 1, 2 and 3
-Device = Literal["cpu", "default"]
-Precision = Literal["default", "high", "highest"]
 
 
 class Contender(NamedTuple):
@@ -89,9 +87,7 @@ CONTENDERS = {
     "numpy_batched_all": NUMPY._replace(threads=_threads(cpu_count())),
     "pytorch_1": PYTORCH._replace(threads=_threads(1)),
     "pytorch_all": PYTORCH._replace(threads=_threads(cpu_count())),
-    "scikit_learn": Contender(
-        "scikit-learn", "sklearn_mlp", ("sklearn",), ("relu_softmax", "flax_dense")
-    ),
+    "scikit_learn": Contender("scikit-learn", "sklearn_mlp", ("sklearn",), MODELS[1:]),
     "tf_keras": TF_KERAS,
     "keras_on_jax": TF_KERAS._replace(
         family="Keras on JAX",
@@ -123,8 +119,7 @@ def label(name: str) -> str:
 
 def missing_packages(name: str) -> list[str]:
     """What a contender needs and is not installed."""
-    needs = CONTENDERS[name].needs
-    return [package for package in needs if importlib.util.find_spec(package) is None]
+    return [need for need in CONTENDERS[name].needs if not find_spec(need)]
 
 
 def present(names: tuple[str, ...], kind: str) -> list[str]:
@@ -133,7 +128,7 @@ def present(names: tuple[str, ...], kind: str) -> list[str]:
     return [name for name in able if not missing_packages(name)]
 
 
-def environment(name: str, device: Device, precision: Precision) -> dict[str, str]:
+def environment(name: str, device: str, precision: str) -> dict[str, str]:
     """The variables of a contender's process, read where libraries are loaded.
 
     The device "default" leaves JAX its choice, for those that are JAX alone; everything

@@ -23,10 +23,9 @@ def bars(models: Sequence[Content]) -> Figure:
     figure, panels = new_figure(len(models), 1, (9, 0.42 * sum(heights) + 0.6))
     panels[0, 0].get_gridspec().set_height_ratios(heights)
     for axes, model in zip(panels.flat, models, strict=True):
-        items = sorted(
-            model["contenders"].items(), key=lambda item: -_spread(item[1])[1]
-        )
-        names, entries = zip(*items, strict=True)
+        contenders = model["contenders"]
+        names = sorted(contenders, key=lambda name: -_spread(contenders[name])[1])
+        entries = [contenders[name] for name in names]
         low, middle, high = np.transpose([_spread(entry) for entry in entries])
         drawn = axes.barh(
             range(len(names)),
@@ -36,10 +35,10 @@ def bars(models: Sequence[Content]) -> Figure:
             error_kw={"lw": 1},
             tick_label=[entry["label"] for entry in entries],
         )
-        numbers = [f"{seconds:.3g} s" for seconds in middle]
-        ratios = [e["ratio"] and f"{e['ratio']['median']:.3g}x" for e in entries]
         labels = [
-            ", ".join(filter(None, pair)) for pair in zip(numbers, ratios, strict=True)
+            f"{seconds:.3g} s"
+            + (f", {e['ratio']['median']:.3g}x" if e["ratio"] else "")
+            for seconds, e in zip(middle, entries, strict=True)
         ]
         axes.bar_label(drawn, labels, padding=5, fontsize=8)
         floor = model["floor"]["seconds"]

@@ -5,13 +5,13 @@ libraries that do not know the processor make a rate too low, and nothing makes 
 high: of several measurements the better ones count.
 
 A step needs its products' arithmetic, and with Adam its state read and written once.
-The two can go on at the same time, so the longer of them counts, not their sum. It is
-a lower bound of the processor under these assumptions:
+Both can go on at the same time, so the longer counts. It is a lower bound of the
+processor under these assumptions:
 
-- All else costs nothing: shuffling, gathering, activations, dispatch. So does the
+- All else costs nothing: shuffling, gathering, activations, dispatch, and the
   gradient's own traffic, as if each piece of it were used where it arises.
-- No program multiplies or updates faster than the programs measured. One that does
-  ends below the floor, and the tables show it.
+- No program multiplies or updates faster than those measured. One that does ends below
+  the floor, and the tables show it.
 - Model 1's steps, batches of 10 and 30 neurons, are too small for a second core.
 """
 
@@ -64,10 +64,8 @@ def floor(point: Task, rates: Row) -> dict[str, Any]:
     one_core = point.kind == "sigmoid_mse"
     flops = flops_per_example(point.layer_sizes) * point.examples
     arithmetic = flops / rates[FLOPS[0 if one_core else 1]]
-    moved, memory = 0, 0.0
-    if rates[ADAM] is not None:
-        moved = 2 * STATE_ARRAYS * 4 * point.num_params  # read and written once
-        memory = moved * point.steps / rates[ADAM]
+    moved = 2 * STATE_ARRAYS * 4 * point.num_params if rates[ADAM] else 0
+    memory = moved * point.steps / rates[ADAM] if rates[ADAM] else 0.0
     seconds = max(arithmetic, memory)
     return {
         "seconds": seconds,
@@ -83,8 +81,7 @@ def floor(point: Task, rates: Row) -> dict[str, Any]:
 def flops_per_example(layer_sizes: tuple[int, ...]) -> int:
     """Products forward, for the weights' gradient, and for the inputs' gradient.
 
-    The first layer's input needs no gradient. An addition and a multiplication
-    are two flops.
+    The first layer's input needs no gradient. A sum and a product are two flops.
     """
     products = [a * b for a, b in itertools.pairwise(layer_sizes)]
     return 2 * (3 * sum(products) - products[0])

@@ -17,13 +17,8 @@ from typing import Any
 
 from experiments.kit.progress import console
 from experiments.kit.run import Row, processor_name
-from experiments.speed.contenders import (
-    CONTENDERS,
-    environment,
-    label,
-    missing_packages,
-    present,
-)
+from experiments.speed import contenders
+from experiments.speed.contenders import CONTENDERS, label
 from experiments.speed.machine import best_rates, floor, measure_rates
 from experiments.speed.results import best_of_families
 from experiments.speed.settings import Config, planned
@@ -51,7 +46,7 @@ def measure(config: Config, dataset: Dataset, points: Sequence[Task]) -> Iterato
     machine = {"processor": processor_name(), "num_cores": cpu_count()}
     yield {"row": "machine", **machine, "versions": versions}
     for name in config.contenders:
-        if missing := missing_packages(name):
+        if missing := contenders.missing_packages(name):
             reason = f"{label(name)}: {', '.join(missing)} is not installed"
             console().print(f"left out: {reason}", style="bold red")
             yield {"row": "left_out", "contender": name, "reason": reason}
@@ -81,7 +76,7 @@ def interleaved_rounds(task: Task, config: Config) -> Iterator[Row]:
     have not reached the goal, up to `task.num_epochs`, of a family the fastest member
     only.
     """
-    names = present(config.contenders, task.kind)
+    names = contenders.present(config.contenders, task.kind)
     processes = {name: _process(name, task, config) for name in names}
     turns: dict[str, list[Row]] = {name: [] for name in names}
     fields = ("width", "examples", "batch_size", "part_steps", "epochs_per_turn")
@@ -123,7 +118,7 @@ def _process(
     task = task._replace(network=network, num_epochs=num_epochs)
     yield from process.iterate(
         *(serve, contender.program, task, time.time()),
-        environment=environment(name, config.device, config.precision),
+        environment=contenders.environment(name, config.device, config.precision),
         lockstep=True,
     )
 

@@ -7,7 +7,8 @@ from typing import Any
 from experiments.kit.numbers import text
 from experiments.kit.page import Picture, Table, table
 from experiments.speed.contenders import REFERENCE
-from experiments.speed.results import FACTORS, Content, of_family
+from experiments.speed.machine import ADAM, FLOPS
+from experiments.speed.results import ACCURACIES, FACTORS, Content, of_family
 from experiments.speed.worker import SCALING
 
 SECONDS = (
@@ -28,9 +29,9 @@ RATIOS = (
     "rounds' ratios. With one thread or one per core, whichever is faster."
 )
 FASTEST = (
-    "An epoch is measured whole, several times a turn where it is short, or in part, "
-    "by its first steps. Contenders tie with the fastest where the smallest of their "
-    "values is no larger than its largest."
+    "An epoch is measured whole, several times a turn where it is short, or by its "
+    "first steps. Contenders tie where the smallest of their values is no larger than "
+    "the largest of the fastest."
 )
 STEPS = (
     "From the lowest to the highest value of a sweep: the ratio of epochs, what a step "
@@ -38,15 +39,15 @@ STEPS = (
     "(the line through a step at the two lowest values, at 0)."
 )
 BARS = (
-    "Bars are medians, lines reach from the smallest to the largest value. The number "
-    "is how many times as long as jaxnets. The dashed line is the floor."
+    "Medians, with lines from the smallest to the largest value, and how many times as "
+    "long as jaxnets. The dashed line is the floor."
 )
 LINES = (
-    "One factor at a time; the others stay at those of the published Model 3. Lines "
-    "are medians, bands reach from the smallest to the largest value, the dashed line "
-    "is the floor. Of NumPy's threads the better count."
+    "One factor at a time; the others stay at those of the published Model 3. Medians, "
+    "with bands from the smallest to the largest value; the dashed line is the floor. "
+    "Of NumPy's threads the better count."
 )
-Cell = Callable[[Any], str]  # of an entry
+Columns = dict[str, str | Callable[[Any], str]]  # as those of `table`
 
 
 def sections(content: Content) -> Iterator[Table | Picture]:
@@ -59,7 +60,7 @@ def sections(content: Content) -> Iterator[Table | Picture]:
         draw = partial(figures.bars, models)
         yield Picture("benchmark", "Seconds per epoch", BARS, draw)
         yield from _point_tables(models)
-        yield from _ratios(models)
+        yield from _families(models)
     if points:
         sweeps = {
             factor: [points[place] for place in places]
@@ -68,9 +69,8 @@ def sections(content: Content) -> Iterator[Table | Picture]:
         }
         draw = partial(figures.speed, sweeps)
         yield Picture("scaling", "Seconds and images per second", LINES, draw)
-        yield _families("Seconds per epoch", SECONDS, points, _median)
-        yield from _ratios(points)
-        columns: dict[str, str | Cell] = {
+        yield from _families(points)
+        columns: Columns = {
             "": "name",
             "measured": lambda point: point["measured"]["words"],
             "s at the floor": lambda point: f"{point['floor']['seconds']:.3g}",
@@ -79,9 +79,9 @@ def sections(content: Content) -> Iterator[Table | Picture]:
         }
         yield table("Who is the fastest", FASTEST, points, columns)
         if costs := content["conclusion"]["step_costs"]:
-            yield _steps(costs)
-        caption = "Of each contender's process, fresh at every point."
+            yield table("What grows, and what does not", STEPS, costs, COST_COLUMNS)
         draw = partial(figures.memory, sweeps)
+        caption = "Of each contender's process, fresh at every point."
         yield Picture("scaling_memory", "Peak memory", caption, draw)
         yield from _point_tables(points)
 
@@ -89,18 +89,14 @@ def sections(content: Content) -> Iterator[Table | Picture]:
 def facts(content: Content) -> dict[str, str]:
     """What stands at the end of the page beside the run's own facts."""
     machine = content["machine"]
-    rates = (machine.get(f"flops_per_second_{c}", 0) for c in ("one_core", "all_cores"))
-    adam = machine["bytes_per_second_adam"].items()
+    one, every = (f"{machine.get(name, 0) / 1e9:.0f}" for name in FLOPS)
+    adam = (f"{rate / 1e9:.0f} at width {w}" for w, rate in machine[ADAM].items())
     return {
         "processor": f"{content['device']}, {machine['num_cores']} cores",
         "device of JAX's contenders": content["jax_device"],
         "precision of JAX's products": content["precision"],
-        "matrix product, GFLOP/s on one core and on all": ", ".join(
-            f"{rate / 1e9:.0f}" for rate in rates
-        ),
-        "update of Adam's arrays' size, GB/s": ", ".join(
-            f"{rate / 1e9:.0f} at width {width}" for width, rate in adam
-        ),
+        "matrix product": f"{one} GFLOP/s on one core, {every} on all",
+        "update of Adam's arrays' size, GB/s": ", ".join(adam),
         "left out": "; ".join(content["left_out"].values()) or "nobody",
         "failed": "; ".join(content["errors"]) or "nobody",
     }
@@ -110,8 +106,7 @@ def _point_tables(results: Sequence[Content]) -> Iterator[Table]:
     """A table a point: a row a contender, the fastest first, and the floor."""
     words = POINT  # of all tables, above the first
     for result in results:
-        of_sweep = result["kind"] == SCALING
-        columns: dict[str, str | Cell] = {
+        columns: Columns = {
             "": lambda e: f"{e['label']}, {e['device']}".removesuffix(", cpu"),
             "s per epoch: median (min to max)": lambda e: _spread(
                 e["epoch_seconds"], ".3g"
@@ -123,18 +118,17 @@ def _point_tables(results: Sequence[Content]) -> Iterator[Table]:
             "compile, s": lambda e: text(e["compile_seconds"] or None, ".1f"),
             "peak MiB": lambda e: text(e["peak_bytes"] and e["peak_bytes"] >> 20, ","),
         }
-        if of_sweep:
+        if result["kind"] == SCALING:
             columns["images per second"] = "images_per_second:,.0f"
-        if result["num_epochs"]:
-            columns["s to 95 %"] = lambda e: _reached(e["to_accuracy"]["0.95"])
-            columns["s to 97 %"] = lambda e: _reached(e["to_accuracy"]["0.97"])
+        for accuracy in ACCURACIES if result["num_epochs"] else ():
+            columns[f"s to {accuracy:.0%}"] = partial(_reached, str(accuracy))
         entries = result["contenders"].values()
         contenders = table(
             f"{result['name']}, {'-'.join(map(str, result['layer_sizes']))}",
             f"{words}Measured: {result['measured']['words']}.",
             sorted(entries, key=lambda e: e["epoch_seconds"]["median"]),
             columns,
-            on_screen=not of_sweep,
+            on_screen=result["kind"] != SCALING,
         )
         seconds = result["floor"]["seconds"]
         floor = [f"floor, {result['floor']['cores']}", f"{seconds:.3g}", "-", "1"]
@@ -144,40 +138,19 @@ def _point_tables(results: Sequence[Content]) -> Iterator[Table]:
         words = ""
 
 
-def _families(
-    title: str, caption: str, results: Sequence[Content], cell: Cell, without: str = ""
-) -> Table:
-    """A row a point, a column a family; the family's best member counts."""
-    families = dict.fromkeys(family for result in results for family in result["best"])
-    families.pop(without, None)
-    rows = [
-        [result["name"], *(cell(of_family(result, family)) for family in families)]
-        for result in results
-    ]
-    return Table(title, caption, ["", *families], rows)
-
-
-def _ratios(results: Sequence[Content]) -> Iterator[Table]:
-    """How many times as long as the reference family, where that was measured."""
-    family = REFERENCE[results[0]["kind"]]
-    if any(family in result["best"] for result in results):
-        yield _families(f"Times {family}", RATIOS, results, _ratio, without=family)
-
-
-def _steps(costs: Sequence[Content]) -> Table:
-    columns: dict[str, str | Cell] = {
-        "": lambda cost: "{} {:,} to {:,}, {}".format(
-            FACTORS[cost["factor"]], *cost["values"], cost["family"]
-        ),
-        f"times {REFERENCE[SCALING]}": "ratios:.2f",
-        "ms of a step above the floor": lambda cost: text(
-            [1000 * seconds for seconds in cost["above_floor"]], ".2f"
-        ),
-        "constant ms of a step": lambda cost: text(
-            cost["constant"] and 1000 * cost["constant"], ".2f"
-        ),
-    }
-    return table("What grows, and what does not", STEPS, costs, columns)
+def _families(results: Sequence[Content]) -> Iterator[Table]:
+    """A row a point, a column a family, whose best member counts."""
+    ours = REFERENCE[results[0]["kind"]]
+    families = list(dict.fromkeys(family for r in results for family in r["best"]))
+    tables = []
+    if results[0]["kind"] == SCALING:
+        tables.append(("Seconds per epoch", SECONDS, _median, families))
+    if ours in families:
+        others = [family for family in families if family != ours]
+        tables.append((f"Times {ours}", RATIOS, _ratio, others))
+    for title, caption, cell, header in tables:
+        rows = [[r["name"], *(cell(of_family(r, f)) for f in header)] for r in results]
+        yield Table(title, caption, ["", *header], rows)
 
 
 def _labels(result: Content, names: Sequence[str]) -> str:
@@ -199,5 +172,20 @@ def _median(entry: Content | None) -> str:
     return text(entry and entry["epoch_seconds"]["median"], ".3g")
 
 
-def _reached(reached: Content | None) -> str:
+def _reached(accuracy: str, entry: Content) -> str:
+    reached = entry["to_accuracy"][accuracy]
     return f"{reached['seconds']:.1f} ({reached['epoch']})" if reached else "-"
+
+
+COST_COLUMNS: Columns = {
+    "": lambda cost: "{} {:,} to {:,}, {}".format(
+        FACTORS[cost["factor"]], *cost["values"], cost["family"]
+    ),
+    f"times {REFERENCE[SCALING]}": "ratios:.2f",
+    "ms of a step above the floor": lambda cost: text(
+        [1000 * seconds for seconds in cost["above_floor"]], ".2f"
+    ),
+    "constant ms of a step": lambda cost: text(
+        cost["constant"] and 1000 * cost["constant"], ".2f"
+    ),
+}

@@ -1,6 +1,5 @@
 """The content of results.json, from the rows: what each took, and who is ahead."""
 
-import itertools
 from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
@@ -29,59 +28,50 @@ def results(
 ) -> Content:
     """The content of results.json beside the run's head.
 
-    Args:
-      config: the run's options.
-      rows: of the run.
-      points: all; those at which anybody was timed are in the results.
-      sweeps: those of each factor.
+    Of all the points, and of those of each factor, what anybody was timed at.
     """
-    here = {point: _point(point, rows, config.rounds) for point in points}
-    timed = {point: result for point, result in here.items() if result}
+    results = {point: _point(point, rows, config.rounds) for point in points}
+    timed = {point: result for point, result in results.items() if result}
     rates = {point: best_rates(rows, point) for point in timed}
     scaling = [point for point in timed if point.kind == SCALING]
     swept = {
         factor: [scaling.index(point) for point in sweep if point in timed]
         for factor, sweep in sweeps.items()
     }
-    content = {
-        **{key: getattr(config, key) for key in ("seed", "rounds", "part_seconds")},
+    unknown: Row = {"processor": "unknown", "num_cores": None, "versions": {}}
+    machine = next((row for row in rows if row["row"] == "machine"), unknown)
+    left_out = [row for row in rows if row["row"] == "left_out"]
+    failures = [row for row in rows if row["row"] == "failure"]
+    settings = ("seed", "rounds", "part_seconds", "precision", "quick")
+    return {
+        **{name: getattr(config, name) for name in settings},
         "jax_device": config.device,
-        **{key: getattr(config, key) for key in ("precision", "quick")},
-        "versions": {},
-        "device": "unknown",
+        "versions": machine["versions"],
+        "device": machine["processor"],
         "machine": {
             **next(iter(rates.values()), {}),
             ADAM: {str(p.width): rate[ADAM] for p, rate in rates.items() if rate[ADAM]},
-            "num_cores": None,
+            "num_cores": machine["num_cores"],
         },
-        "left_out": {},
-        "errors": {},
+        "left_out": {row["contender"]: row["reason"] for row in left_out},
+        "errors": {f"{r['point']}, {r['contender']}": r["error"] for r in failures},
         "models": {p.kind: timed[p] for p in timed if p.kind != SCALING},
         "sweeps": swept,
         "points": [timed[point] for point in scaling],
+        "conclusion": {
+            "step_costs": [
+                cost
+                for factor, places in swept.items()
+                for cost in step_costs(factor, [timed[scaling[i]] for i in places])
+            ],
+            "below_floor": [
+                {"point": p.name, "contender": name, "times": entry["times_floor"]}
+                for p, result in timed.items()
+                for name, entry in result["contenders"].items()
+                if entry["times_floor"] is not None and entry["times_floor"] < 1
+            ],
+        },
     }
-    for row in rows:
-        if row["row"] == "machine":
-            content |= {"versions": row["versions"], "device": row["processor"]}
-            content["machine"]["num_cores"] = row["num_cores"]
-        elif row["row"] == "left_out":
-            content["left_out"][row["contender"]] = row["reason"]
-        elif row["row"] == "failure":
-            content["errors"][f"{row['point']}, {row['contender']}"] = row["error"]
-    content["conclusion"] = {
-        "step_costs": [
-            cost
-            for factor, places in swept.items()
-            for cost in step_costs(factor, [content["points"][i] for i in places])
-        ],
-        "below_floor": [
-            {"point": p.name, "contender": name, "times": entry["times_floor"]}
-            for p, result in timed.items()
-            for name, entry in result["contenders"].items()
-            if entry["times_floor"] is not None and entry["times_floor"] < 1
-        ],
-    }
-    return content
 
 
 def best_of_families(seconds: Mapping[str, float]) -> dict[str, str]:
@@ -122,12 +112,7 @@ def _point(point: Task, rows: Sequence[Row], rounds: int) -> Content | None:
         "measured": {**plan, "words": point._replace(**plan).words},
         "floor": least,
         "contenders": {
-            name: {
-                "label": label(name),
-                **_entry(
-                    point, turns[name], seconds[name], reference, least["seconds"]
-                ),
-            }
+            name: _entry(point, turns[name], seconds[name], reference, least)
             for name in turns
         },
         "best": best,
@@ -142,7 +127,7 @@ def _entry(
     turns: Sequence[Row],
     timed: Sequence[float],
     reference: Sequence[float],
-    floor_seconds: float,
+    least: Content,
 ) -> Content:
     """One contender at one point; `timed` are the epochs that count, in seconds."""
     first, middle = turns[0], median(timed)
@@ -152,20 +137,19 @@ def _entry(
     if CONTENDERS[first["contender"]].compiles_in_first_epoch:
         compile_seconds = max(0.0, epochs[0] - median(measured))
     accuracies = [row["correct"] / row["seen"] for row in turns]
-    # From the process's start: what came before the second epoch as the clock showed
-    # it, and then the epochs alone, without waiting and testing.
-    ends = list(itertools.accumulate([first["since_start"], *epochs[1:]]))
-    reached: dict[str, Content | None] = {}
+    to_accuracy: dict[str, Content | None] = {}
     for goal in ACCURACIES:
-        places = [i for i in range(len(turns)) if accuracies[i] >= goal]
-        in_time = places and places[0] < point.num_epochs
-        reached[str(goal)] = (
-            {"epoch": places[0] + 1, "seconds": ends[places[0]]} if in_time else None
-        )
+        right = enumerate(accuracies[: point.num_epochs], start=1)
+        epoch = next((number for number, share in right if share >= goal), None)
+        # From the process's start: what came before the second epoch as the clock
+        # showed it, and then the epochs alone, without waiting and testing.
+        seconds = sum(epochs[1:epoch], first["since_start"])
+        to_accuracy[str(goal)] = {"epoch": epoch, "seconds": seconds} if epoch else None
     # Round by round: both of a pair met the machine in the same state. A round that
     # was broken off may lack one of them.
     ratios = [a / b for a, b in zip(timed, reference, strict=False)]
     return {
+        "label": label(first["contender"]),
         "device": first["device"],
         "epoch_seconds": spread(timed),
         "images_per_second": point.examples / middle,
@@ -175,10 +159,10 @@ def _entry(
         "test_accuracy": accuracies,
         "start_seconds": first["since_start"] - epochs[0] - first["compile_seconds"],
         "compile_seconds": compile_seconds,
-        "to_accuracy": reached,
+        "to_accuracy": to_accuracy,
         "peak_bytes": turns[-1]["peak_bytes"],
         "ratio": spread(ratios) if ratios else None,
-        "times_floor": middle / floor_seconds if first["device"] == "cpu" else None,
+        "times_floor": middle / least["seconds"] if first["device"] == "cpu" else None,
     }
 
 
@@ -196,33 +180,26 @@ def step_costs(factor: str, results: Sequence[Content]) -> list[Content]:
     two was not measured, or where the factor does not change a step.
     """
     costs: list[Content] = []
-    if len(results) < 2:
-        return costs
-    for family in results[0]["best"]:
+    for family in results[0]["best"] if len(results) > 1 else ():
         low, second, high = (of_family(results[i], family) for i in (0, 1, -1))
         if not low or not high:
             continue
         constant = None
         if second and factor != "examples":
             values = [result[factor] for result in results[:2]]
-            steps = [
-                low["step_seconds"],
-                max(low["step_seconds"], second["step_seconds"]),
-            ]
-            slope = (steps[1] - steps[0]) / (values[1] - values[0])
-            constant = max(0.0, steps[0] - values[0] * slope)
-        ends = [(results[0], low), (results[-1], high)]
-        costs.append(
-            {
-                "factor": factor,
-                "family": family,
-                "values": [result[factor] for result, _ in ends],
-                "ratios": [e["ratio"] and e["ratio"]["median"] for _, e in ends],
-                "above_floor": [
-                    entry["step_seconds"] - result["floor"]["seconds"] / result["steps"]
-                    for result, entry in ends
-                ],
-                "constant": constant,
-            }
-        )
+            rise = max(0.0, second["step_seconds"] - low["step_seconds"])
+            constant = low["step_seconds"] - values[0] * rise / (values[1] - values[0])
+        ends = ((results[0], low), (results[-1], high))
+        cost = {
+            "factor": factor,
+            "family": family,
+            "values": [result[factor] for result, _ in ends],
+            "ratios": [e["ratio"] and e["ratio"]["median"] for _, e in ends],
+            "above_floor": [
+                entry["step_seconds"] - result["floor"]["seconds"] / result["steps"]
+                for result, entry in ends
+            ],
+            "constant": None if constant is None else max(0.0, constant),
+        }
+        costs.append(cost)
     return costs

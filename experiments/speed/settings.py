@@ -7,14 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from experiments.kit.options import Options, require_at_least, require_names
-from experiments.speed.contenders import (
-    CONTENDERS,
-    MODELS,
-    Device,
-    Precision,
-    missing_packages,
-    present,
-)
+from experiments.speed.contenders import CONTENDERS, MODELS, missing_packages, present
 from experiments.speed.worker import SCALING, Task, linux_bytes
 from jaxnets import models, training
 from jaxnets.data import NUM_CLASSES, Dataset
@@ -66,10 +59,10 @@ class Config(Options):
     as long."""
     seed: int = 3
     """Decides initial weights, the order of images, and the order in a round."""
-    device: Device = "cpu"
+    device: Literal["cpu", "default"] = "cpu"
     """Where the contenders of JAX alone train: on the processor, or where JAX does by
     default. All others are on the processor."""
-    precision: Precision = "highest"
+    precision: Literal["default", "high", "highest"] = "highest"
     """Of JAX's matrix products, where its device has several."""
     quick: bool = False
     """A try-out: smaller sweeps and fewer rounds and images in place of the defaults,
@@ -103,11 +96,9 @@ def of_size(width: int, examples: int, batch_size: int, num_pixels: int = 784) -
 
 def plan_models(config: Config, dataset: Dataset) -> list[Task]:
     """A point for each model; none without "models"."""
-    num_examples = len(dataset.train.label)
-    if config.quick:
-        num_examples = min(num_examples, 5000)
+    examples = min(len(dataset.train.label), 5000 if config.quick else math.inf)
     names = config.models if "models" in config.points else ()
-    return [of_model(name, num_examples, to_goal=not config.quick) for name in names]
+    return [of_model(name, int(examples), to_goal=not config.quick) for name in names]
 
 
 def plan_sweeps(config: Config, dataset: Dataset) -> dict[str, list[Task]]:
@@ -184,7 +175,7 @@ def validate_points(config: Config, points: Iterable[Task], dataset: Dataset) ->
             )
         pixels = point.examples * point.layer_sizes[0]
         needed = len(names) * (PROCESS_BYTES + PARAM_COPIES * 4 * point.num_params)
-        needed += sum(pixels * CONTENDERS[name].bytes_per_pixel for name in names)
+        needed += pixels * sum(CONTENDERS[name].bytes_per_pixel for name in names)
         free = linux_bytes("/proc/meminfo", "MemAvailable")
         if point.kind == SCALING and free is not None and needed > free:
             raise InputError(

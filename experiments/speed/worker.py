@@ -156,8 +156,7 @@ def to_vectors(images: np.ndarray) -> np.ndarray:
 def peak_bytes() -> int | None:
     """The most memory that this process has held, where the system tells it.
 
-    Linux's VmHWM rather than ru_maxrss: that one survives `exec`, and so would be the
-    parent's memory when the parent is the larger.
+    Linux's VmHWM first: ru_maxrss survives `exec`, and so may be the parent's.
     """
     peak = linux_bytes("/proc/self/status", "VmHWM")
     if peak is not None or sys.platform == "win32":

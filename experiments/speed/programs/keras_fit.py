@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.speed.worker import WHITE, Data, Epoch, OnEpoch, Task
+from experiments.speed.worker import Data, Epoch, OnEpoch, Task, to_vectors
 from jaxnets.keras_network import VARIABLE, build, load_keras
 
 BACKEND = os.environ.get(VARIABLE, "tensorflow")
@@ -29,11 +29,11 @@ class _Clock(keras.callbacks.Callback):
         self._began = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
-        seconds = time.perf_counter() - self._began
-        self._on_epoch(Epoch(seconds, self._predict))
+        self._on_epoch(Epoch(time.perf_counter() - self._began, self._predict))
 
     def _predict(self, images: np.ndarray) -> np.ndarray:
-        scores = self.model(images.astype(np.float32) / WHITE, training=False)
+        vectors = to_vectors(images).reshape(images.shape)
+        scores = self.model(vectors, training=False)
         return keras.ops.convert_to_numpy(scores).argmax(axis=1)
 
 
@@ -46,12 +46,10 @@ def compiled(task: Task, image_shape: tuple[int, ...]) -> Any:
         np.random.seed(seed)  # the order of the images
         seed = None
     model = build(task.layer_sizes, image_shape, seed, backend=BACKEND)
-    optimizers = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}
-    model.compile(
-        optimizer=optimizers[task.optimizer](task.learning_rate),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-    )
+    kinds = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}
+    optimizer = kinds[task.optimizer](task.learning_rate)
+    loss = "sparse_categorical_crossentropy"
+    model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"])
     return model
 
 
@@ -62,10 +60,8 @@ def run(task: Task, data: Data, on_epoch: OnEpoch) -> None:
 
         jax.config.update("jax_enable_compilation_cache", False)  # a cold start
     model = compiled(task, data.image.shape[1:])
-    scaled = data.image.astype(np.float32)
-    scaled /= WHITE  # in place: a second array would double the peak of memory
     model.fit(
-        scaled,
+        to_vectors(data.image).reshape(data.image.shape),
         data.label,
         batch_size=task.batch_size,
         epochs=task.num_epochs,

@@ -118,19 +118,14 @@ def adam(
     learning_rate: float,
     step: int,
 ) -> None:
-    """Adam's update of float32 [n] arrays, a piece after the other.
+    """Adam's update of float32 [n] arrays in place, a piece after the other.
 
     weights -= rate * sqrt(1 - b2^t) / (1 - b1^t) * m / (sqrt(v) + eps), the order
     of computation at the end of section 2 of Kingma and Ba (2015), as in Keras.
 
-    Args:
-      weights: changed in place.
-      grads: the gradient; it is overwritten.
-      moments: float32 [2, n], changed in place: m / (1 - b1) and v / (1 - b2). So
-        scaled, a moment takes in a gradient by a product and a sum; the factors go
-        into the step's one number.
-      learning_rate: Adam's.
-      step: t, 1 for the first.
+    `grads` is overwritten. `moments`, float32 [2, n], are m / (1 - b1) and
+    v / (1 - b2): so scaled, a moment takes in a gradient by a product and a sum, and
+    the factors go into the step's one number. `step` is t, 1 for the first.
     """
     root = np.sqrt(1 - B2)
     rate = learning_rate * np.sqrt(1 - B2**step) / (1 - B1**step)

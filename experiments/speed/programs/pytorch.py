@@ -20,22 +20,21 @@ from experiments.speed.worker import Data, Epoch, OnEpoch, Task, to_vectors
 
 def build(task: Task) -> nn.Sequential:
     """The model's layers, with its own initial distribution."""
-    activation = nn.Sigmoid if task.network == "sigmoid_mse" else nn.ReLU
     layers: list[nn.Module] = []
     for num_in, num_out in itertools.pairwise(task.layer_sizes):
         layer = nn.Linear(num_in, num_out)
         if task.network == "sigmoid_mse":
             nn.init.normal_(layer.weight)
             nn.init.normal_(layer.bias)
+            layers += [layer, nn.Sigmoid()]
         else:
             uniform = task.network == "flax_dense"
             fill = nn.init.xavier_uniform_ if uniform else nn.init.xavier_normal_
             fill(layer.weight)
             nn.init.zeros_(layer.bias)
-        layers += [layer, activation()]
-    if task.network != "sigmoid_mse":
-        layers.pop()  # logits
-    return nn.Sequential(*layers)
+            layers += [layer, nn.ReLU()]
+    # Model 1 ends in activations, the others in logits.
+    return nn.Sequential(*(layers if task.network == "sigmoid_mse" else layers[:-1]))
 
 
 def quadratic_cost(activations: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -46,11 +45,10 @@ def quadratic_cost(activations: torch.Tensor, targets: torch.Tensor) -> torch.Te
 
 def optimizer(network: nn.Module, task: Task) -> torch.optim.Optimizer:
     """Plain SGD, or Adam in one fused kernel."""
+    params, rate = network.parameters(), task.learning_rate
     if task.optimizer == "adam":
-        return torch.optim.Adam(
-            network.parameters(), lr=task.learning_rate, eps=1e-7, fused=True
-        )
-    return torch.optim.SGD(network.parameters(), lr=task.learning_rate)
+        return torch.optim.Adam(params, lr=rate, eps=1e-7, fused=True)
+    return torch.optim.SGD(params, lr=rate)
 
 
 def run(task: Task, data: Data, on_epoch: OnEpoch) -> None:
@@ -74,7 +72,6 @@ def run(task: Task, data: Data, on_epoch: OnEpoch) -> None:
         began = time.perf_counter()
         for rows in torch.randperm(len(images)).split(task.batch_size):
             update.zero_grad()
-            loss = loss_fn(network(images[rows]), targets[rows])
-            loss.backward()
+            loss_fn(network(images[rows]), targets[rows]).backward()
             update.step()
         on_epoch(Epoch(time.perf_counter() - began, predict))

@@ -37,11 +37,8 @@ def run(task: Task, data: Data, on_epoch: OnEpoch) -> None:
     network = build(task)
     vectors = to_vectors(data.image)
     classes = np.arange(task.layer_sizes[-1])
-
-    def predict(images: np.ndarray) -> np.ndarray:
-        return network.predict(to_vectors(images))
-
     for _ in range(task.num_epochs):
         began = time.perf_counter()
         network.partial_fit(vectors, data.label, classes=classes)
-        on_epoch(Epoch(time.perf_counter() - began, predict))
+        seconds = time.perf_counter() - began
+        on_epoch(Epoch(seconds, lambda images: network.predict(to_vectors(images))))
