@@ -6,33 +6,12 @@ Read in this order: `types`, `relu_softmax`, `losses`, `training`, and then
 """
 
 import importlib
+import pkgutil
 from types import ModuleType
 
 __version__ = "0.2.0.dev0"
 
-__all__ = [
-    "batches",
-    "data",
-    "devices",
-    "diagnose",
-    "ensemble",
-    "errors",
-    "flax_dense",
-    "keras_dense",
-    "keras_network",
-    "losses",
-    "models",
-    "neurons",
-    "optimizers",
-    "pixels",
-    "process",
-    "processor",
-    "relu_softmax",
-    "row_rnn",
-    "sigmoid_mse",
-    "training",
-    "types",
-]
+__all__ = [module.name for module in pkgutil.iter_modules(__path__)]
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -16,7 +16,6 @@ from typing import Literal, NamedTuple
 
 import jax
 import numpy as np
-import scipy.special
 
 from jaxnets.errors import InputError
 from jaxnets.types import Params
@@ -77,8 +76,7 @@ class Finding(NamedTuple):
 def diagnose(run: Run) -> list[Finding]:
     """Name what looks wrong, causes first; empty where nothing does.
 
-    Raises:
-      InputError: there is no image, or the outputs do not fit the labels.
+    Raises InputError where there is no image, or outputs do not fit the labels.
     """
     _require_images(run)
     causes = [
@@ -96,8 +94,9 @@ def mean_loss(cost: Cost, outputs: np.ndarray, labels: np.ndarray) -> float:
     if cost == "quadratic":
         targets = np.eye(outputs.shape[1])[labels]
         return float(np.mean(np.sum((outputs - targets) ** 2, axis=1)) / 2)
-    log_probability = scipy.special.log_softmax(outputs, axis=1)
-    return float(-np.mean(log_probability[np.arange(len(labels)), labels]))
+    shifted = outputs - outputs.max(axis=1, keepdims=True)
+    log_sum = np.log(np.sum(np.exp(shifted), axis=1))
+    return float(np.mean(log_sum - shifted[np.arange(len(labels)), labels]))
 
 
 def guess_loss(cost: Cost, labels: np.ndarray) -> float:
@@ -105,7 +104,7 @@ def guess_loss(cost: Cost, labels: np.ndarray) -> float:
     share = np.bincount(labels) / len(labels)
     if cost == "quadratic":
         return float((1 - np.sum(share**2)) / 2)
-    return float(np.sum(scipy.special.entr(share)))
+    return float(-np.sum(share * np.log(np.where(share > 0, share, 1.0))))
 
 
 def flat_share(cost: Cost, hidden: Sequence[np.ndarray]) -> float:

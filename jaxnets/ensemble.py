@@ -48,7 +48,8 @@ def fit_many(
 ) -> Iterator[Epoch]:
     """Train a network from each of S seeds, all at once, yielding after each epoch.
 
-    A loss that is not finite stops nobody: it is in the totals.
+    The arrays of an epoch have a first axis of S networks. A loss that is not finite
+    stops nobody: it is in the totals.
 
     Args:
       init: from a key to parameters.
@@ -60,12 +61,8 @@ def fit_many(
         give networks with equal beginnings and orders.
       learning_rates: float32 [S, ...], a rate or an array of rates a network.
 
-    Returns:
-      An iterator of epochs whose arrays have a first axis of S networks.
-
-    Raises:
-      InputError: when called: data or settings make no sense, there is no seed or one
-        is out of range, or there is not a rate for each.
+    Raises InputError when called: data or settings make no sense, there is no seed or
+    one is out of range, or there is not a rate for each.
     """
     training.require_data(train, held_out, batch_size, num_epochs, num_classes)
     if not len(seeds):
@@ -81,15 +78,17 @@ def fit_many(
     run_epoch = _make_run_epoch(loss_fn, make_tx, batch_size)
 
     def epochs() -> Iterator[Epoch]:
-        mesh = _mesh(len(seeds))
+        chosen = jax.devices()[: len(seeds)]
+        automatic = (jax.sharding.AxisType.Auto,)
+        mesh = jax.make_mesh((len(chosen),), (AXIS,), automatic, devices=chosen)
         # One after the other: a program for all would take seconds to compile.
         pairs = zip(seeds, np.asarray(rates, np.float32), strict=True)
         begun = [_begin(init, make_tx, seed, rate) for seed, rate in pairs]
         networks = jax.tree.map(lambda *leaves: jnp.stack(leaves), *begun)
-        state, own = jax.device_put(
-            jax.tree.map(partial(_pad, mesh), networks),
-            jax.NamedSharding(mesh, PER_SEED),
-        )
+        # The first again at the end, so that every device gets equally many.
+        places = np.arange(-(-len(seeds) // mesh.size) * mesh.size) % len(seeds)
+        networks = jax.tree.map(lambda array: array[places], networks)
+        state, own = jax.device_put(networks, jax.NamedSharding(mesh, PER_SEED))
         data = jax.device_put((train, tuple(held_out)), jax.NamedSharding(mesh, SHARED))
         for epoch, _ in training.run_epochs(
             run_epoch,
@@ -133,18 +132,6 @@ def _make_run_epoch(
     return run_epoch
 
 
-def _mesh(num_networks: int) -> jax.sharding.Mesh:
-    """All devices, or as many as there are networks."""
-    chosen = jax.devices()[:num_networks]
-    automatic = (jax.sharding.AxisType.Auto,)
-    return jax.make_mesh((len(chosen),), (AXIS,), automatic, devices=chosen)
-
-
-def _pad(mesh: jax.sharding.Mesh, array: Array) -> Array:
-    """Repeat the first networks at the end, so that every device gets equally many."""
-    return array[np.arange(-(-len(array) // mesh.size) * mesh.size) % len(array)]
-
-
 def _spread(
     mesh: jax.sharding.Mesh, function: Callable[..., Any], num_own: int
 ) -> Callable[..., Any]:
@@ -180,10 +167,8 @@ def num_at_once(
     memory: the compiler says what the program of one network takes, and what that of
     two takes more.
 
-    Args:
-      init, loss_fn, tx, train, held_out, batch_size: as in `fit_many`.
-      memory_bytes: of one device; left out: what the device has, and the rule for
-        processors where it does not tell.
+    Arguments are as in `fit_many`, but for `memory_bytes` of one device; left out:
+    what the device has, and the rule for processors where it does not tell.
     """
     if memory_bytes is None:
         memory_bytes = devices.device_bytes()
@@ -210,11 +195,7 @@ def num_at_once(
 
 
 def chunks(seeds: Sequence[int], at_once: int) -> list[Sequence[int]]:
-    """The seeds in order, at most `at_once` together, in parts as equal as can be.
-
-    Raises:
-      InputError: `at_once` is less than 1.
-    """
+    """The seeds in order, in parts as equal as can be of at most `at_once`."""
     if at_once < 1:
         raise InputError(f"{at_once=} must be at least 1")
     num_chunks = max(1, -(-len(seeds) // at_once))

@@ -53,12 +53,8 @@ def build(
 ) -> "keras.Model":
     """Flatten, Dense with ReLU, and a softmax at the end; Keras's own defaults.
 
-    Args:
-      layer_sizes: neurons from input to output; the first is that of the images.
-      image_shape: height and width.
-      seed: of the initial weights and of the order in `fit`; None: another each time.
-      softmax: whether the model ends in probabilities; else in logits.
-      backend: as in `load_keras`.
+    The seed is of the initial weights and of the order in `fit`; None is another each
+    time. Without softmax the model ends in logits.
     """
     keras = load_keras(backend)
     if seed is not None:

@@ -8,17 +8,10 @@ import optax
 def quadratic_cost(activations: jax.Array, labels: jax.Array) -> jax.Array:
     """Half the squared distance to the one-hot label, per example.
 
-    The cost C = 1/(2n) sum_x ||y(x) - a||^2 of Nielsen, "Neural Networks and
-    Deep Learning", chapter 1, equation 6, is the mean of these numbers. The sum
-    runs over the outputs: a mean there would divide the learning rate by their
-    number.
-
-    Args:
-      activations: float32 [B, classes], in (0, 1).
-      labels: int32 [B].
-
-    Returns:
-      float32 [B], 0 to classes / 2.
+    Float32 [B], 0 to classes / 2, of activations float32 [B, classes] in (0, 1) and
+    labels int32 [B]. The cost C = 1/(2n) sum_x ||y(x) - a||^2 of Nielsen, "Neural
+    Networks and Deep Learning", chapter 1, equation 6, is their mean. The sum runs
+    over the outputs: a mean there would divide the learning rate by their number.
     """
     chex.assert_rank([activations, labels], [2, 1])
     targets = jax.nn.one_hot(labels, activations.shape[-1], dtype=activations.dtype)
@@ -28,12 +21,8 @@ def quadratic_cost(activations: jax.Array, labels: jax.Array) -> jax.Array:
 def softmax_cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
     """Minus the log-probability that the softmax gives to the label.
 
-    Args:
-      logits: float32 [B, classes], any real numbers.
-      labels: int32 [B].
-
-    Returns:
-      float32 [B], 0 or more; log(classes) for a guess.
+    Float32 [B], 0 or more, of logits float32 [B, classes] and labels int32 [B];
+    log(classes) for a guess.
     """
     chex.assert_rank([logits, labels], [2, 1])
     return optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels)

@@ -21,11 +21,7 @@ def keras_adam(
 
     Keras adds its epsilon outside the bias correction; Kingma and Ba's paper (2015,
     algorithm 1) and optax add it inside. The two agree where optax's epsilon is
-    1e-7 / sqrt(1 - b2^t).
-
-    Args:
-      learning_rate: greater than 0.
-      b1, b2: decay of the two means, in [0, 1).
+    1e-7 / sqrt(1 - b2^t). b1 and b2 are in [0, 1).
     """
 
     def init(params: Params) -> ScaleByAdamState:

@@ -27,10 +27,9 @@ KERAS_DOES_WITHOUT = ("matplotlib", "sklearn")
 _PASSED_ON = (InputError, NonFiniteLoss, OSError)  # errors that a user can mend
 _LAST_LINES = 20  # of the output of a process that died, shown with the error
 
-# What the process runs. Its own standard library and packages come first in
-# `sys.path`, then the caller's entries, so that no file of a working folder
-# replaces a module that they import. The packages of this function and of the
-# one to call come from the caller's own files, whatever else has their names.
+# What the process runs. Its own library comes first in `sys.path`, then the caller's
+# entries, so that no file of a working folder replaces a module. The packages of this
+# function and of the one to call come from the caller's own files.
 _PROGRAM = """
 import importlib.util, pickle, sys
 path, files, without, lockstep, call = pickle.load(sys.stdin.buffer)
@@ -64,10 +63,9 @@ def iterate(
       lockstep: whether `send` returns only when the next value is asked for, so that
         the process waits while the caller does other things.
 
-    Raises:
-      InputError, NonFiniteLoss, OSError: raised by the function.
-      ProcessFailed: any other end. Its first line says what happened; the rest is
-        the traceback, or the last lines that the process wrote.
+    Raises the function's InputError, NonFiniteLoss or OSError; after any other end,
+    ProcessFailed. Its first line says what happened; the rest is the traceback, or the
+    last lines that the process wrote.
     """
     name = f"the process of {function.__module__}"
     path = [os.path.abspath(entry) for entry in sys.path]  # "" is the working folder

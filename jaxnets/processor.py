@@ -7,7 +7,7 @@ every number of a kernel alike. `suits` says whether an optimizer does.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import chex
 import jax
@@ -15,7 +15,7 @@ import optax
 from jax.extend import core
 
 from jaxnets.batches import scan_batches, take
-from jaxnets.types import Batch, LossFn, Totals, TrainState
+from jaxnets.types import Batch, LossFn, Step, Totals, TrainState
 
 GATHERED = 100  # at most so many batches are gathered together; they fit a core's cache
 
@@ -57,20 +57,18 @@ def _without_shapes(jaxpr: core.ClosedJaxpr) -> str:
 
 
 def _is_elementwise(jaxpr: core.ClosedJaxpr) -> bool:
-    only_numbers = all(jax.numpy.ndim(const) == 0 for const in jaxpr.consts)
-    return only_numbers and all(map(_is_harmless, jaxpr.eqns))
+    def are_numbers(atoms: Sequence[core.Var | core.Literal]) -> bool:
+        return all(getattr(atom.aval, "ndim", 0) == 0 for atom in atoms)
 
+    def is_harmless(equation: core.JaxprEqn) -> bool:
+        name, takes_numbers = equation.primitive.name, are_numbers(equation.invars)
+        if name in ELEMENTWISE or (takes_numbers and are_numbers(equation.outvars)):
+            return True
+        if name == "jit":
+            return _is_elementwise(equation.params["jaxpr"])
+        return name == "broadcast_in_dim" and takes_numbers
 
-def _is_harmless(equation: core.JaxprEqn) -> bool:
-    name = equation.primitive.name
-    if name == "jit":
-        return _is_elementwise(equation.params["jaxpr"])
-    takes_numbers, gives_numbers = (
-        all(getattr(atom.aval, "ndim", 0) == 0 for atom in atoms)
-        for atoms in (equation.invars, equation.outvars)
-    )
-    gives_numbers |= name == "broadcast_in_dim"  # or copies of one
-    return name in ELEMENTWISE or (takes_numbers and gives_numbers)
+    return are_numbers(jaxpr.jaxpr.constvars) and all(map(is_harmless, jaxpr.eqns))
 
 
 def transpose(tree: chex.ArrayTree) -> chex.ArrayTree:
@@ -84,20 +82,17 @@ def on_transposed(loss_fn: LossFn) -> LossFn:
 
 
 def make_train_epoch(
-    stored_step: Callable[[TrainState, Batch], tuple[TrainState, Totals]],
-    batch_size: int,
-) -> Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Totals]]:
+    stored_step: Callable[[TrainState, Batch], Step], batch_size: int
+) -> Callable[[TrainState, Batch, jax.Array], Step]:
     """As `training.make_train_epoch`, from the step of the transposed parameters."""
 
-    def step(carry: tuple[TrainState, Totals], batch: Batch):
+    def step(carry: Step, batch: Batch) -> Step:
         state, totals = carry
         state, batch_totals = stored_step(state, batch)
         return state, totals + batch_totals
 
-    def train_epoch(
-        state: TrainState, data: Batch, order: jax.Array
-    ) -> tuple[TrainState, Totals]:
-        def train_on(carry: tuple[TrainState, Totals], indices: jax.Array):
+    def train_epoch(state: TrainState, data: Batch, order: jax.Array) -> Step:
+        def train_on(carry: Step, indices: jax.Array) -> Step:
             return scan_batches(step, carry, take(data, indices), batch_size)
 
         carry = (transpose(state), Totals.zeros())

@@ -55,10 +55,7 @@ def apply(params: Layers, images: jax.Array) -> jax.Array:
 
 
 def states(layer: Dense, inputs: jax.Array) -> jax.Array:
-    """A recurrent layer's states [H, B, n] after each of its inputs [H, B, in].
-
-    The state before the first input is zero.
-    """
+    """A recurrent layer's states [H, B, n], from zero, after its inputs [H, B, in]."""
     num_in = inputs.shape[-1]
     from_input, from_state = layer.kernel[:num_in], layer.kernel[num_in:]
     weighted = inputs @ from_input + layer.bias[None, None, :]  # all rows at once

@@ -20,12 +20,12 @@ from jaxnets.batches import epoch_order, scan_batches, take
 from jaxnets.data.checks import NUM_CLASSES, require_batch
 from jaxnets.devices import compile_ahead
 from jaxnets.errors import InputError, NonFiniteLoss
-from jaxnets.types import Batch, LossFn, Params, Prediction, Totals, TrainState
+from jaxnets.types import Batch, LossFn, Params, Prediction, Step, Totals, TrainState
 
 EVALUATION_BATCH = 1000  # images per step of an evaluation; bounds its memory
 
-TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Totals]]
-TrainEpoch = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Totals]]
+TrainStep = Callable[[TrainState, Batch], Step]
+TrainEpoch = Callable[[TrainState, Batch, jax.Array], Step]
 Evaluate = Callable[[Params, Batch], Totals]
 Predict = Callable[[Params, jax.Array], Prediction]
 RunEpoch = Callable[..., tuple[TrainState, Totals, jax.Array]]
@@ -77,7 +77,7 @@ def start(params: Params, tx: optax.GradientTransformation) -> TrainState:
 def make_train_step(loss_fn: LossFn, tx: optax.GradientTransformation) -> TrainStep:
     """One update: gradient of the batch's mean loss, then the optimizer's rule."""
 
-    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Totals]:
+    def train_step(state: TrainState, batch: Batch) -> Step:
         grads, totals = jax.grad(loss_fn, has_aux=True)(state.params, batch)
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
@@ -89,10 +89,8 @@ def make_train_step(loss_fn: LossFn, tx: optax.GradientTransformation) -> TrainS
 def make_train_epoch(train_step: TrainStep, batch_size: int) -> TrainEpoch:
     """One pass over the data in a given order, as one program for `jax.jit`."""
 
-    def train_epoch(
-        state: TrainState, data: Batch, order: jax.Array
-    ) -> tuple[TrainState, Totals]:
-        def step(carry: tuple[TrainState, Totals], indices: jax.Array):
+    def train_epoch(state: TrainState, data: Batch, order: jax.Array) -> Step:
+        def step(carry: Step, indices: jax.Array) -> Step:
             state, totals = carry
             state, batch_totals = train_step(state, take(data, indices))
             return state, totals + batch_totals
@@ -133,13 +131,9 @@ def make_predict(predict: Predict, batch_size: int = EVALUATION_BATCH) -> Predic
 def require_finite(
     epoch: int, *losses: float | np.ndarray, weights: bool = True
 ) -> None:
-    """Raise NonFiniteLoss where training diverged.
+    """Raise NonFiniteLoss where a loss is NaN or infinite, or the weights are.
 
-    Args:
-      epoch: its number, 1 for the first.
-      losses: host numbers; none may be NaN or infinite.
-      weights: whether all are finite. The last step of an epoch is in no loss but
-        that of a held-out set.
+    The last step of an epoch is in no loss but that of a held-out set.
     """
     for loss in losses:
         if not np.isfinite(loss):
@@ -202,18 +196,11 @@ def run_epochs(
     numbers: Iterable[int],
     spread: Callable[[Callable, int], Callable] = lambda function, _: function,
 ) -> Iterator[tuple[Epoch, np.ndarray]]:
-    """Compile, then run epochs on the device, yielding after each.
+    """Compile, then run the epochs of these numbers (from 0), yielding after each.
 
-    With each epoch comes whether its parameters are finite.
-
-    Args:
-      run_epoch: from `make_run_epoch`.
-      loss_fn: to evaluate the held-out sets with.
-      state, key: what `run_epoch` takes first; with `spread`, of several networks.
-      data: the training set, and the held-out ones.
-      numbers: of the epochs, 0 for the first.
-      spread: makes a function of one network, and so many first arguments of its own,
-        one of several networks.
+    With each epoch comes whether its parameters are finite. `data` is the training
+    set and the held-out ones. `spread(function, n)` makes a function of one network,
+    whose first n arguments are its own, one of many.
     """
     train, held_out = data
     evaluate_one = make_evaluate(loss_fn)
@@ -266,8 +253,7 @@ def fit(
     Args:
       loss_fn, tx: a network's loss, and the optimizer.
       state: from `start`, or from an earlier epoch.
-      train: the data set, moved to the device once.
-      held_out: data sets on which to evaluate after each epoch, as `train`.
+      train, held_out: data to train on, and sets to evaluate on after each epoch.
       batch_size: 1 to the number of training examples.
       num_epochs: 1 or more, counted from the beginning of training.
       key: decides the order of the examples.

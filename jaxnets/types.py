@@ -72,6 +72,9 @@ class Totals(NamedTuple):
         return self.loss / self.seen
 
 
+Step: TypeAlias = tuple[TrainState, Totals]  # after it, and of what it saw
+
+
 class Prediction(NamedTuple):
     """What a network answers to some images."""
 
@@ -113,13 +116,7 @@ def num_params(params: Params) -> int:
 
 
 def count(outputs: jax.Array, losses: jax.Array, labels: jax.Array) -> Totals:
-    """Totals of one batch.
-
-    Args:
-      outputs: [B, classes], of which the largest is the answer.
-      losses: [B].
-      labels: int32 [B].
-    """
+    """Totals of one batch: outputs [B, classes], losses [B], labels int32 [B]."""
     chex.assert_rank([outputs, losses, labels], [2, 1, 1])
     chex.assert_equal_shape_prefix([outputs, losses, labels], 1)
     answers = jnp.argmax(outputs, axis=-1).astype(labels.dtype)

@@ -21,15 +21,11 @@ def require_batch(batch: Batch, num_classes: int = NUM_CLASSES) -> None:
         if not isinstance(value, np.ndarray | jax.Array):
             kind = type(value).__name__
             raise InputError(f"{name} must be an array of NumPy or JAX, not a {kind}")
+    kinds = [f"{array.dtype} {list(array.shape)}" for array in batch]
     if images.dtype != np.uint8 or images.ndim != 3:
-        raise InputError(
-            f"images must be uint8 [count, height, width], not {images.dtype} "
-            f"{list(images.shape)}"
-        )
+        raise InputError(f"images must be uint8 [count, height, width], not {kinds[0]}")
     if labels.ndim != 1 or not jnp.issubdtype(labels.dtype, np.integer):
-        raise InputError(
-            f"labels must be integers [count], not {labels.dtype} {list(labels.shape)}"
-        )
+        raise InputError(f"labels must be integers [count], not {kinds[1]}")
     if len(labels) != len(images):
         raise InputError(f"{len(images):,} images but {len(labels):,} labels")
     classes = np.asarray(labels)

@@ -29,16 +29,13 @@ def stream(
     TensorFlow runs in this process, on the processor alone.
 
     Args:
-      name: a dataset of tensorflow-datasets: mnist, fashion_mnist or kmnist.
-      split: in its notation: "train", "train[:50000]", "test".
-      batch_size: examples per batch.
-      seed: of the order; take another for each epoch. None keeps the records'
-        own order, which is that of `load`.
+      name: mnist, fashion_mnist or kmnist.
+      split: in tensorflow-datasets' notation: "train", "train[:50000]", "test".
+      seed: of the order; take another for each epoch. None keeps that of `load`.
       folder, data_dir: as in `load`.
 
-    Raises:
-      InputError: an unknown name or split, a bad batch size, folder or file.
-      DatasetUnavailable: the data is nowhere to be found.
+    Raises InputError for an unknown name or split, a bad batch size, folder or file,
+    and DatasetUnavailable where the data is nowhere to be found.
     """
     if name not in tfds.VERSIONS:
         known = ", ".join(tfds.VERSIONS)

@@ -35,6 +35,7 @@ FILES = (
 FOLDER_VARIABLE = "JAXNETS_MNIST_DIR"
 OWN_FOLDER = "jaxnets"  # in the data folder: what this package alone writes and reads
 
+_DATA_DOORS = "--data-dir or TFDS_DATA_DIR"
 _REACH_SECONDS = 10  # patience with a server that does not answer
 _RECORD_FRAME = 16  # bytes: a length, its checksum, and the checksum of the content
 
@@ -48,12 +49,9 @@ def data_folder(data_dir: str | os.PathLike[str] | None) -> Path:
     try:
         folder = absolute(path)
     except InputError as error:
-        raise DatasetUnavailable(f"{error} by --data-dir or TFDS_DATA_DIR") from error
+        raise DatasetUnavailable(f"{error} by {_DATA_DOORS}") from error
     if folder.exists() and not folder.is_dir():
-        raise InputError(
-            f"{folder} is not a folder; name one for data by --data-dir or "
-            "TFDS_DATA_DIR"
-        )
+        raise InputError(f"{folder} is not a folder; name one by {_DATA_DOORS}")
     return folder
 
 
@@ -220,8 +218,8 @@ def _require_writable(folder: Path) -> None:
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise InputError(
-            f"{folder} cannot be written to ({error.strerror}); name another folder "
-            "for data by --data-dir or TFDS_DATA_DIR"
+            f"{folder} cannot be written to ({error.strerror}); name another folder by "
+            f"{_DATA_DOORS}"
         ) from error
 
 

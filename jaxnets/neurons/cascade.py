@@ -39,10 +39,8 @@ def spread(layer: Dense, stimulus: Array, timing: Timing) -> jax.Array:
     stimulus = jnp.asarray(stimulus, bool)
     num_neurons = layer.bias.shape[0]
     if layer.kernel.shape != (num_neurons, num_neurons):
-        raise InputError(
-            f"kernel {list(layer.kernel.shape)} must be [{num_neurons}, "
-            f"{num_neurons}]: from each neuron to each"
-        )
+        given, needed = list(layer.kernel.shape), [num_neurons, num_neurons]
+        raise InputError(f"kernel {given} must be {needed}: from each neuron to each")
     if stimulus.ndim != 2 or stimulus.shape[1] != num_neurons:
         raise InputError(
             f"stimulus {list(stimulus.shape)} must be [steps, {num_neurons}]"
