@@ -11,7 +11,7 @@ import oracles
 import pytest
 
 from experiments.bugs import __main__ as bugs
-from experiments.bugs import keras_model, results, sections
+from experiments.bugs import keras_model, page, results
 from experiments.bugs.programs import (
     BYTES,
     HEALTHY,
@@ -20,8 +20,7 @@ from experiments.bugs.programs import (
     SCALED,
     labels_apart,
 )
-from experiments.bugs.rows import UNTRAINED, end_of, epoch_row
-from experiments.bugs.train import train
+from experiments.bugs.train import UNTRAINED, end_of, epoch_row, train
 from experiments.kit import folder
 from experiments.kit.page import Picture, Table
 from experiments.kit.progress import console
@@ -292,7 +291,9 @@ def test_untrained_networks_are_those_that_training_starts_from(rows, digits):
 def test_a_run_is_redrawn_without_training(run, monkeypatch):
     output, content, _ = run
     monkeypatch.setattr(bugs, "train", None)
-    monkeypatch.setattr(sections, "of", lambda *_: [])  # what is drawn, is drawn above
+    monkeypatch.setattr(
+        page, "sections", lambda *_: []
+    )  # what is drawn, is drawn above
     assert bugs.main(bugs.Config(redraw=output)) == content
 
 
@@ -300,8 +301,8 @@ def shown(rows, dataset):
     """Results from rows, and all tables and figures made from them."""
     content = {"dataset": dataset.name, **results.of(rows, dataset)}
     json.dumps(content, allow_nan=False)
-    assert sections.lead(content)
-    parts = sections.of(content, rows)
+    assert page.lead(content)
+    parts = page.sections(content, rows)
     tables = [part for part in parts if isinstance(part, Table)]
     for table in tables:
         assert all(len(row) == len(table.header) for row in table.rows)
@@ -311,7 +312,7 @@ def shown(rows, dataset):
 
 def test_the_reported_accuracy_is_shown_where_there_is_one(rows, digits):
     content, tables, _ = shown(rows, digits._replace(name="mnist"))
-    assert "10.41%" in sections.lead(content)
+    assert "10.41%" in page.lead(content)
     assert "10.41%" in tables[0].header[-1]
     assert "97.2%" in tables[-1].header[-1]
 
@@ -324,7 +325,7 @@ def test_a_run_cut_short_shows_the_networks_that_are_finished(rows, digits):
     assert list(content["programs"]) == expected
     assert content["untrained"] is None
     assert content["model_3"] == {}
-    assert sections.of(results.of(rows[:3], digits), rows[:3]) == []
+    assert page.sections(results.of(rows[:3], digits), rows[:3]) == []
 
 
 def end(program, seed, *, loss, diagnosis=(), counts=(36,) * 10):

@@ -13,10 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from experiments.bugs import keras_model, results, sections
+from experiments.bugs import keras_model, results
 from experiments.bugs.programs import BYTES, HEALTHY, MISTAKES, SCALED
-from experiments.bugs.rows import UNTRAINED, is_end
-from experiments.bugs.train import train, train_in_parts, untrained_rows
+from experiments.bugs.train import UNTRAINED, is_end, train, train_in_parts, untrained
 from experiments.kit.command import run_command
 from experiments.kit.options import Options, require_at_least, require_names
 from experiments.kit.progress import Progress
@@ -66,13 +65,15 @@ def main(config: Config) -> dict[str, Any]:
     for model in ("sigmoid_mse", "keras_dense"):
         models.validate_fits(model, run.config.recipe(model), run.data)
     run.record(measure(run.config, run.data))
+    from experiments.bugs import page  # loads Matplotlib
+
     content = results.of(run.rows, run.data)
     is_reported = content["reported_accuracy"] is not None
     return run.publish(
         content,
         title="Why 10.41 %?" if is_reported else "What mistakes look like",
-        lead=sections.lead(content),
-        sections=sections.of({**run.head, **content}, run.rows),
+        lead=page.lead(content),
+        sections=page.sections({**run.head, **content}, run.rows),
     )
 
 
@@ -132,7 +133,7 @@ def plan(
         ([p.name for p in group], len(part), train(group, recipe, dataset, part))
         for group, part in groups
     ]
-    rows = untrained_rows(recipe, dataset.test, config.untrained)
+    rows = untrained(recipe, dataset.test, config.untrained)
     work.append(([UNTRAINED], config.untrained, rows))
     recipe = config.recipe("keras_dense")
     for model in config.pixel_models:

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import numpy as np
 
-from experiments.bugs.rows import NUM_INPUTS, end_of, epoch_row
+from experiments.bugs.train import NUM_INPUTS, end_of, epoch_row
 from experiments.kit.run import Row
 from jaxnets import keras_dense, process
 from jaxnets.data import Dataset

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.bugs.programs import HEALTHY, MISTAKES, PROGRAMS
-from experiments.bugs.rows import UNTRAINED, is_end
+from experiments.bugs.train import UNTRAINED, is_end
 from experiments.kit import statistics
 from experiments.kit.numbers import finite
 from experiments.kit.run import Row

@@ -23,7 +23,7 @@ from experiments.kit.command import run_command
 from experiments.kit.options import Options, require_at_least
 from experiments.kit.progress import Progress
 from experiments.kit.run import Row, Run
-from experiments.neurons import learning, nets, page, random_neurons
+from experiments.neurons import learning, nets, random_neurons
 from experiments.neurons.results import results
 from jaxnets.errors import InputError
 from jaxnets.neurons.cascade import Timing, require_timing
@@ -70,6 +70,8 @@ def main(config: Config) -> dict[str, Any]:
     learning.pairs_of(run.data)  # InputError where there is none
     with jax.default_matmul_precision("highest"):
         run.record(measure(run))
+    from experiments.neurons import page  # loads Matplotlib
+
     content = results(run.rows, run.data)
     return run.publish(
         content,
