@@ -154,7 +154,7 @@ def shown(rows: Generator[Row, None, None], config: Config) -> Iterator[Row]:
         "planted": 1,
         "descent": config.descent_steps // EVERY,
         "sharpness_on_all": 1,
-        "beside_keras": len(beside_keras.DEFINITIONS) * config.keras,
+        "beside_keras": beside_keras.NUM_WAYS * config.keras,
     }
     totals = {part: total for part, total in totals.items() if total}
     with Progress(totals) as progress, contextlib.closing(rows):

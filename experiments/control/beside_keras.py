@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -17,6 +16,7 @@ from experiments.control.descent import (
     first_images,
     fit_rates,
     hessian_vector_product,
+    layerwise_sgd,
     sharpness,
 )
 from experiments.control.gradients import gradient_norms
@@ -27,17 +27,7 @@ from jaxnets import relu_softmax as network
 from jaxnets.batches import epoch_order
 from jaxnets.types import Batch, Layers, Params
 
-# What a user writes: file and definitions. The loss itself is left out everywhere.
-DEFINITIONS: dict[tuple[str, str], tuple[str, tuple[str, ...]]] = {
-    ("gradients", "jax"): ("gradients", ("gradient_norms",)),
-    ("gradients", "one_by_one"): ("keras_ways", ("gradient_norm", "norms_one_by_one")),
-    ("gradients", "in_a_graph"): ("keras_ways", ("gradient_norm", "norms_in_a_graph")),
-    ("gradients", "vectorized"): ("keras_ways", ("gradient_norm", "norms_vectorized")),
-    ("product", "jax"): ("descent", ("hessian_vector_product",)),
-    ("product", "keras"): ("keras_ways", ("make_hessian_vector_product",)),
-    ("rates", "jax"): ("descent", ("layerwise_sgd", "fit_rates")),
-    ("rates", "keras"): ("keras_ways", ("LayerRates", "train_each")),
-}
+NUM_WAYS = 8  # of doing the three things, by JAX and by Keras
 
 
 def compare(
@@ -45,7 +35,8 @@ def compare(
 ) -> Iterator[Row]:
     """Do everything by JAX, then by Keras; rows "beside_keras", and one "sharpnesses".
 
-    Gradients and Hessian are those of the trained network, `params`.
+    Gradients and Hessian are those of the trained network, `params`. Lines are those of
+    the very functions that run; the loss itself is left out everywhere.
     """
     config, keys = run.config, training.run_keys(run.config.seed)
     data = {
@@ -69,7 +60,7 @@ def compare(
     norms = partial(gradient_norms, network.loss_fn)
     with programs.without_cache():
         epochs = list(fit_rates(recipe, rates, data["rates"], seed=config.seed))
-        ours = {
+        ours = {  # value, seconds, those of the first call
             "gradients": timed(norms, params, data["gradients"]),
             "product": timed(product, params, vector, data["product"]),
             "rates": (
@@ -81,22 +72,28 @@ def compare(
     curved = jax.device_put(data["product"])
     sharp = jax.jit(sharpness)(params, curved, lanczos_key)["eigenvalue"]
 
-    def row(name: str, way: str, seconds: float, first_seconds: float) -> Row:
-        module, definitions = DEFINITIONS[name, way]
-        path = Path(__file__).with_name(f"{module}.py")  # the very functions that ran
+    def row(
+        name: str, way: str, lines: dict[str, int], seconds: float, first_seconds: float
+    ) -> dict[str, Any]:
         return {
             "part": "beside_keras",
             "task": name,
             "way": way,
             "images": len(data[name].label),
             "networks": len(rates) if name == "rates" else None,
-            **programs.count_definitions(path, definitions),
+            **lines,
             "seconds": seconds,
             "first_seconds": first_seconds,
         }
 
-    for name, (_, *times) in ours.items():
-        yield row(name, "jax", *times)
+    counted: list[tuple[Any, ...]] = [
+        ("gradients", gradient_norms),
+        ("product", hessian_vector_product),
+        ("rates", layerwise_sgd, fit_rates),
+    ]
+    for name, *functions in counted:
+        lines = programs.count_definitions(*functions)
+        yield row(name, "jax", lines, *ours[name][1:])
     order = np.asarray(epoch_order(keys.data, 0, num_examples))
     start = jax.device_get(network.init(keys.init, config.layer_sizes))
     task = {
@@ -107,7 +104,7 @@ def compare(
         "batch_size": batch_size,
         "data": {**data, "rates": Batch(*(array[order] for array in data["rates"]))},
     }
-    for name, way, value, *times in process.iterate(
+    for name, way, value, *measured in process.iterate(
         by_keras, task, without=process.KERAS_DOES_WITHOUT
     ):
         if name == "sharpness":
@@ -115,7 +112,7 @@ def compare(
         else:
             origin = start if name == "rates" else None
             difference = differences(value, ours[name][0], origin)
-            yield {**row(name, way, *times), **difference}
+            yield {**row(name, way, *measured), **difference}
 
 
 def by_keras(send: Callable[[Any], None], task: dict[str, Any]) -> None:

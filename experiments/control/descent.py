@@ -85,11 +85,8 @@ def lanczos(
     """The tridiagonal matrix that a symmetric one is in its Krylov space.
 
     Lanczos (1950); each vector is made orthogonal to all earlier ones twice, which
-    float32 needs. The smallest and largest eigenvalues settle first.
-
-    Returns:
-      Its diagonal [iterations], and the numbers beside it [iterations]; the last of
-      these is what would lead on to the next row.
+    float32 needs. Returns its diagonal, and the numbers beside it, both [iterations];
+    the last of these would lead on to the next row.
     """
 
     def step(basis, index):
@@ -154,12 +151,7 @@ def train_all(run: Run[Any], key: jax.Array) -> Generator[Row, None, Layers]:
 
     Yields rows "rates", one a network and epoch, and "test", one a network; of those
     with one rate in all layers also "sharpness", before the first epoch and after each.
-
-    Returns:
-      The last network, NumPy.
-
-    Raises:
-      NonFiniteLoss: the last network diverged.
+    Returns the last network, NumPy; raises NonFiniteLoss where it diverged.
     """
     recipe, rates, seed = run.config.recipe, run.config.combinations, run.config.seed
     uniform = [index for index, row in enumerate(rates) if len(set(row)) == 1]

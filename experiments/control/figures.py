@@ -8,19 +8,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
 
 from experiments.control.page import eigenvalues
+from experiments.control.programs import PROGRAMS
 from experiments.kit.figures import COLORS, new_figure, whole_epochs
 from experiments.kit.numbers import text
 from experiments.kit.statistics import wilson_interval
 
 PALETTE = tuple(COLORS.values())
-PROGRAM_COLORS = {
-    "keras_fit": COLORS["keras_dense"],
-    "flax_library": COLORS["flax_dense"],
-    "flax_nnx": COLORS["flax_dense"],
-    "jaxnets_functions": COLORS["relu_softmax"],
-    "jax_from_scratch": COLORS["relu_softmax"],
-    "numpy_from_scratch": COLORS["sigmoid_mse"],
-}
 COLUMNS = 8  # of the gallery
 
 
@@ -29,7 +22,7 @@ def ease_bars(programs: dict[str, Any]) -> Figure:
     ordered = sorted(programs.values(), key=lambda program: -program["lines"])
     figure, [[left, right]] = new_figure(1, 2, (11, 0.55 * len(ordered) + 1.3))
     for height, program in enumerate(ordered):
-        color, seconds = PROGRAM_COLORS[program["program"]], program["seconds"]
+        color, seconds = COLORS[PROGRAMS[program["program"]][1]], program["seconds"]
         left.bar_label(left.barh(height, program["lines"], color=color), padding=3)
         if seconds:
             middle = program["seconds_median"]

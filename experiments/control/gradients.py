@@ -151,11 +151,7 @@ def find_planted(run: Run[Any]) -> Iterator[Row]:
 def plant_errors(
     labels: np.ndarray, count: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A copy of the labels, `count` of them changed to another class at random.
-
-    Returns:
-      The labels, and the records of the changed ones, rising.
-    """
+    """The labels, `count` of them made wrong at random, and these ones' records."""
     rng = np.random.default_rng(seed)
     records = np.sort(rng.choice(len(labels), count, replace=False))
     planted = labels.copy()

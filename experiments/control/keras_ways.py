@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from experiments.control.programs import REPEATS, clocked
+from experiments.control.programs import REPEATS, clocked, count_definitions
 from jaxnets import keras_dense
 from jaxnets.types import Batch, Layers
 
@@ -138,7 +138,7 @@ def train_each(
 
 
 def compute(
-    send: Callable[[tuple], None],
+    send: Callable[..., None],
     *,
     params: Layers,  # of the trained network, whose gradients and Hessian are wanted
     vector: Layers,  # that the Hessian is multiplied with
@@ -147,11 +147,9 @@ def compute(
     batch_size: int,
     data: dict[str, Batch],  # of each task
 ) -> None:
-    """Send task, way, value, seconds without tracing, and those of the first call."""
-    arrays = {
-        name: (keras_dense.scaled(images), labels)
-        for name, (images, labels) in data.items()
-    }
+    """Send task, way, value, lines, seconds without tracing and of the first call."""
+    scaled = keras_dense.scaled
+    arrays = {name: (scaled(images), label) for name, (images, label) in data.items()}
     images, labels = map(tf.constant, arrays["gradients"])
     model = build(params, images.shape[1:])
     for make_norms in (norms_one_by_one, norms_in_a_graph, norms_vectorized):
@@ -160,7 +158,8 @@ def compute(
         num_traced = 1 if way == "one_by_one" else len(labels)
         _, first_seconds = clocked(norms, images[:num_traced], labels[:num_traced])
         value, seconds = clocked(lambda norms=norms: np.asarray(norms(images, labels)))
-        send(("gradients", way, value, seconds, first_seconds))
+        lines = count_definitions(gradient_norm, make_norms)
+        send(("gradients", way, value, lines, seconds, first_seconds))
 
     product = make_hessian_vector_product(model, *map(tf.constant, arrays["product"]))
     leaves, structure = jax.tree.flatten(jax.tree.map(tf.constant, vector))
@@ -169,7 +168,8 @@ def compute(
         lambda: [leaf.numpy() for leaf in product(leaves)], repeats=REPEATS
     )
     value = jax.tree.unflatten(structure, value)
-    send(("product", "keras", value, seconds, first_seconds))
+    lines = count_definitions(make_hessian_vector_product)
+    send(("product", "keras", value, lines, seconds, first_seconds))
     send(("sharpness", "keras", largest_eigenvalue(product, leaves)))
 
     def train(rates: Sequence[tuple[float, ...]]) -> Layers:
@@ -177,4 +177,6 @@ def compute(
         return jax.tree.map(lambda *leaves: np.stack(leaves), *networks)
 
     _, first_seconds = clocked(train, rates[:1])
-    send(("rates", "keras", *clocked(train, rates), first_seconds))
+    value, seconds = clocked(train, rates)
+    lines = count_definitions(LayerRates, train_each)
+    send(("rates", "keras", value, lines, seconds, first_seconds))

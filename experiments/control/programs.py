@@ -10,6 +10,7 @@ All that is compared is formatted by the same program, at 88 columns.
 
 import ast
 import contextlib
+import inspect
 import io
 import os
 import re
@@ -33,13 +34,13 @@ from jaxnets.errors import ProcessFailed
 
 FOLDER = Path(__file__).parent / "ease"
 TASK = "784-128-10, Adam 0.001, batches of 32, one epoch"
-PROGRAMS = {  # file in the folder: what it is
-    "keras_fit": "tf.keras",
-    "flax_library": "jaxnets, one call (Flax)",
-    "jaxnets_functions": "jaxnets, its functions",
-    "flax_nnx": "Flax NNX alone",
-    "jax_from_scratch": "JAX from scratch",
-    "numpy_from_scratch": "NumPy from scratch",
+PROGRAMS = {  # file in the folder: what it is, and the model whose color it has
+    "keras_fit": ("tf.keras", "keras_dense"),
+    "flax_library": ("jaxnets, one call (Flax)", "flax_dense"),
+    "jaxnets_functions": ("jaxnets, its functions", "relu_softmax"),
+    "flax_nnx": ("Flax NNX alone", "flax_dense"),
+    "jax_from_scratch": ("JAX from scratch", "relu_softmax"),
+    "numpy_from_scratch": ("NumPy from scratch", "sigmoid_mse"),
 }
 LOAD = "import sys\nfrom jaxnets import data\ndata.load(*sys.argv[1:])\nprint()"
 REPEATS = 5  # runs of what is timed beside Keras; the median counts
@@ -58,7 +59,7 @@ def measure(run: Run[Any]) -> Iterator[Row]:
     paths = {name: FOLDER / f"{name}.py" for name in config.programs}
     for name, path in paths.items():
         lines = count(path.read_text(encoding="utf-8"))
-        yield {"part": "program", "program": name, "label": PROGRAMS[name], **lines}
+        yield {"part": "program", "program": name, "label": PROGRAMS[name][0], **lines}
     for number in range(1, config.rounds + 1) if paths else ():
         _, seconds = run_program(["-c", LOAD, dataset], variables)
         yield {"part": "loading", "round": number, "seconds": seconds}
@@ -148,15 +149,9 @@ def count(source: str) -> dict[str, int]:
     return {"lines": len(lines), "logical_lines": logical_lines}
 
 
-def count_definitions(path: Path, names: Sequence[str]) -> dict[str, int]:
-    """Lines of a file's functions and classes; KeyError where a name is not there."""
-    source = path.read_text(encoding="utf-8")
-    lines, texts = source.splitlines(keepends=True), {}
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            first = min(part.lineno for part in (node, *node.decorator_list))
-            texts[node.name] = "".join(lines[first - 1 : node.end_lineno])
-    return count("".join(texts[name] for name in names))
+def count_definitions(*definitions: Any) -> dict[str, int]:
+    """Lines of functions and classes, decorators included."""
+    return count("".join(map(inspect.getsource, definitions)))
 
 
 def clocked(
