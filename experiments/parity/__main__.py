@@ -110,12 +110,11 @@ def measure(
         progress.text("updates", "starting the programs")
         compared = comparison.compare(pairs, task)
         for before, row in zip((0, *task.batches), compared, strict=False):
-            step, apart = row["step"], row["apart"]
-            text = f"step {step:,}: weights apart by at most"
+            text = f"step {row['step']:,}: weights apart by at most"
             for precision in ("float32", "float64"):
-                largest = max(apart[name] for name in apart if precision in name)
-                text += f" {largest:.1e} ({precision})"
-            progress.advance("updates", step - before, text)
+                apart = [v for name, v in row["apart"].items() if precision in name]
+                text += f" {max(apart):.1e} ({precision})"
+            progress.advance("updates", row["step"] - before, text)
             yield {"dataset": run.data.name, **row}
         for name in choices:
             for row in prices.train(name, recipe, run.data, seeds):

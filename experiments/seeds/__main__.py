@@ -95,17 +95,14 @@ def plan(config: Config, data: Dataset) -> dict[str, Plan]:
     plans = {}
     for name in config.models:
         model = models.get(name)
-        recipe = model.recipe
-        if config.epochs is not None:
-            recipe = replace(recipe, num_epochs=config.epochs)
+        num_epochs = model.recipe.num_epochs if config.epochs is None else config.epochs
+        recipe = replace(model.recipe, num_epochs=num_epochs)
         models.validate_recipe(name, recipe)
         models.validate_fits(name, recipe, data)
-        count = config.seeds
-        if model.framework == "keras":
-            count = min(config.seeds, config.keras_seeds)
-        if count:
-            seeds = range(config.first_seed, config.first_seed + count)
-            plans[name] = Plan(model, recipe, seeds)
+        most = config.keras_seeds if model.framework == "keras" else config.seeds
+        end = config.first_seed + min(config.seeds, most)
+        if most:
+            plans[name] = Plan(model, recipe, range(config.first_seed, end))
     if not plans:
         raise InputError("keras_seeds=0 leaves no model; add one to --models")
     return plans

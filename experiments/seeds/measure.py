@@ -45,9 +45,7 @@ class Plan(NamedTuple):
 
 def measure(run: Run, plans: Mapping[str, Plan]) -> Iterator[Row]:
     """Train all networks, model after model; yield a row per network and epoch."""
-    totals = {
-        name: len(plan.seeds) * plan.recipe.num_epochs for name, plan in plans.items()
-    }
+    totals = {n: len(p.seeds) * p.recipe.num_epochs for n, p in plans.items()}
     with jax.default_matmul_precision("highest"), Progress(totals) as progress:
         for plan in plans.values():
             yield from _measure_model(run, plan, progress)

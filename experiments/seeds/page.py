@@ -4,7 +4,7 @@ Accuracies stand on a logarithmic scale of the error, so that a tenth of a point
 seen at 98 % and a network that got stuck at 86 % is on the same figure.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -71,30 +71,28 @@ def spreads(content: Row) -> Table:
 
 def ranks(content: Row) -> Table:
     """A row per model: its ranks, seeds far below the others, what was reported."""
-    entries = [{"model": name, **entry} for name, entry in content["models"].items()]
-
-    def place(number: str) -> Callable[[Row], str]:
-        places = content["ranks"].get(number)
-        return lambda entry: rank_text(places[entry["model"]]) if places else "-"
-
-    def stuck(entry: Row) -> str:
-        seeds = entry["far_out"].items()
-        return ", ".join(f"seed {seed}: {share:.2%}" for seed, share in seeds) or "none"
-
-    fewest = min(entry["last"]["seeds"] for entry in entries)
+    entries = []
+    for name, entry in content["models"].items():
+        stuck = [
+            f"seed {seed}: {share:.2%}" for seed, share in entry["far_out"].items()
+        ]
+        places = {n: rank_text(place[name]) for n, place in content["ranks"].items()}
+        cells = {"model": name, "chosen": "-", "stuck": ", ".join(stuck) or "none"}
+        entries.append({**cells, **places, "reported": entry["reported_accuracy"]})
+    fewest = min(entry["last"]["seeds"] for entry in content["models"].values())
     return table(
         "Ranks",
-        "A model's rank is the range of places that the pairwise tests leave it. Got "
-        "stuck: after the last epoch more than three interquartile ranges below the "
-        "lower quartile. Over n common seeds a pair's p is at least 2 / 2^n, before "
-        f"correction; the fewest seeds here are {fewest}: {2.0 ** (1 - fewest):.2g}.",
+        "The range of places that the pairwise tests leave a model. Got stuck: in the "
+        "end more than three interquartile ranges below the lower quartile. A pair's p "
+        f"is at least 2 / 2^seeds before correction: {2.0 ** (1 - fewest):.2g} for the "
+        f"fewest seeds here, {fewest}.",
         entries,
         {
             "model": "model",
-            "last epoch": place("last"),
-            "chosen": place("chosen"),
-            "got stuck": stuck,
-            "write-up": "reported_accuracy:.2%",
+            "last epoch": "last",
+            "chosen": "chosen",
+            "got stuck": "stuck",
+            "write-up": "reported:.2%",
         },
     )
 
@@ -103,10 +101,9 @@ def pairs(content: Row) -> Table:
     """A row per pair of models, after the last epoch."""
     return table(
         "Pairs of models",
-        "After the last epoch. Difference: first minus second, over the seeds that "
-        "both have; p of Wilcoxon's signed-rank test on those seeds, Holm-corrected "
-        "over all pairs; tie where it is 0.05 or more. Wins: how often a run of the "
-        "first beats a run of the second.",
+        "After the last epoch, over common seeds: first minus second; p of Wilcoxon's "
+        "signed-rank test, Holm-corrected over all pairs; a tie where p is 0.05 or "
+        "more. Wins: how often a run of the first beats one of the second.",
         content["pairs"]["last"],
         {
             **{heading: heading for heading in ("first", "second", "seeds")},
@@ -123,10 +120,9 @@ def write_up(content: Row) -> Table:
     """A row per pair of the write-up's accuracies."""
     return table(
         "The write-up's ranking",
-        "Its accuracies are of one run each. Gap: first minus second. Two runs: 95 % "
+        "Its accuracies are of one run each. Gaps: first minus second. Two runs: 95 % "
         "of the differences of two single runs lie so near to that of the means here; "
-        "a smaller gap ranks nothing. Wins: how often a run of the first beats one of "
-        "the second here. The mirror stands in for a model without several seeds.",
+        "a smaller gap ranks nothing. The mirror stands in where there is no spread.",
         content["write_up"],
         {
             "first and second": lambda claim: f"{claim['ahead']}, {claim['behind']}",
@@ -160,12 +156,7 @@ def throughput(content: Row) -> Table:
 
 
 def strips(networks: Networks, content: Row) -> Figure:
-    """A strip of dots per model and number, with intervals and the write-up's values.
-
-    Args:
-      networks: those that have finished.
-      content: results.json, for the summaries.
-    """
+    """A strip of dots per model and number, with intervals and the write-up's value."""
     figure, ((axes,),) = new_figure(size=(10.5, 1.0 + 1.2 * len(networks)))
     labels: dict[int, str] = {}  # of the strips, by their height
     drawn: list[float] = []

@@ -51,7 +51,14 @@ def results(
     for name, number in itertools.product(networks, ("last", "chosen", "best")):
         if number in by_model[name]:
             ranked.setdefault(number, {})[name] = by_model[name][number]
-    pairs = {name: statistics.compare_pairs(sample) for name, sample in ranked.items()}
+    pairs = {n: statistics.compare_pairs(sample) for n, sample in ranked.items()}
+    compared = {
+        n: [
+            pair._asdict() | {"ahead": pair.ahead, "wins": win_share(sample, *pair[:2])}
+            for pair in pairs[n]
+        ]
+        for n, sample in ranked.items()
+    }
     speeds = {name: throughput(plans[name], rows, clocks[name]) for name in plans}
     has_claims = bool(networks) and dataset == "mnist"  # the write-up's are of no other
     models = {}
@@ -69,21 +76,8 @@ def results(
         }
     return {
         "models": models,
-        "pairs": {
-            number: [
-                {
-                    **pair._asdict(),
-                    "ahead": pair.ahead,
-                    "wins": win_share(sample, *pair[:2]),
-                }
-                for pair in pairs[number]
-            ]
-            for number, sample in ranked.items()
-        },
-        "ranks": {
-            number: statistics.ranks(sample, pairs[number])
-            for number, sample in ranked.items()
-        },
+        "pairs": compared,
+        "ranks": {n: statistics.ranks(ranked[n], pairs[n]) for n in ranked},
         "throughput": {name: speed for name, speed in speeds.items() if speed},
         "write_up": write_up(ranked["last"], pairs["last"]) if has_claims else [],
     }
@@ -185,8 +179,7 @@ def write_up(
 
     Two single runs differ, around the difference of their means, by a standard
     deviation of sqrt(sd_a^2 + sd_b^2). Where the reported gap is within 1.96 of
-    them, another pair of seeds may well turn it round. The scores are those after the
-    last epoch, and the pairs theirs.
+    them, another pair of seeds may well turn it round.
     """
     samples = {name: list(sample.values()) for name, sample in by_model.items()}
     spread = {name: np.std(s, ddof=1) for name, s in samples.items() if len(s) > 1}
