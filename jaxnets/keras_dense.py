@@ -15,16 +15,7 @@ from jaxnets.errors import InputError
 from jaxnets.keras_network import build, load_keras
 from jaxnets.pixels import WHITE
 from jaxnets.training import Epoch, require_finite
-from jaxnets.types import (
-    Batch,
-    Dense,
-    Layers,
-    Network,
-    Prediction,
-    Recipe,
-    Totals,
-    TrainState,
-)
+from jaxnets.types import Batch, Dense, Layers, Prediction, Recipe, Totals, TrainState
 
 if TYPE_CHECKING:
     import keras
@@ -89,14 +80,13 @@ def predict(model: "keras.Model", images: np.ndarray) -> Prediction:
 
 
 def train_and_test(
-    mirror: Network, recipe: Recipe, dataset: "Dataset", seed: int
+    recipe: Recipe, dataset: "Dataset", seed: int
 ) -> Iterator[Epoch | Prediction]:
     """As `models.train_and_test`, by `model.fit` in a process of its own.
 
     Keras's epochs carry its weights and no state of its optimizer. It compiles within
     the first epoch, whose `seconds` hold that too.
     """
-    del mirror
     yield from process.iterate(
         _train_here, recipe, dataset, seed, without=process.KERAS_DOES_WITHOUT
     )

@@ -173,9 +173,11 @@ def train_and_test(
     training.require_seed(seed)
 
     def events() -> Iterator[Epoch | Prediction]:
-        train = keras_dense.train_and_test if model.framework == "keras" else _train
         with divergence_named(name, recipe):
-            yield from train(model.network, recipe, dataset, seed)
+            if model.framework == "keras":
+                yield from keras_dense.train_and_test(recipe, dataset, seed)
+            else:
+                yield from _train(model.network, recipe, dataset, seed)
 
     return events()
 

@@ -273,13 +273,12 @@ def fit(
             f"of epochs of {steps_per_epoch} steps; is the batch size another?"
         )
     run_epoch = make_run_epoch(loss_fn, tx, batch_size)
+    numbers = range(first, num_epochs)
 
     def epochs() -> Iterator[Epoch]:
         data = jax.device_put((train, tuple(held_out)))
-        numbers = range(first, num_epochs)
-        for epoch, finite in run_epochs(
-            run_epoch, loss_fn, state, key, data, numbers=numbers
-        ):
+        one_by_one = run_epochs(run_epoch, loss_fn, state, key, data, numbers=numbers)
+        for epoch, finite in one_by_one:
             losses = [totals.loss for totals in (epoch.train, *epoch.held_out)]
             require_finite(epoch.number, *losses, weights=bool(finite))
             yield epoch

@@ -47,7 +47,7 @@ def stream(
     files = files or tfds.files_of_variable(name, data_folder)
     builder = tfds.prepare(name, files, data_folder)
     try:
-        records = builder.as_dataset(split=split, shuffle_files=False)
+        records = builder.as_dataset(split=split)
     except (ValueError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{split=} of {name} cannot be read: {reason}") from error

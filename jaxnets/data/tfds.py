@@ -133,9 +133,7 @@ def _load_here(
 
     for split in ("train", "test"):
         try:
-            records = builder.as_dataset(
-                split=split, batch_size=-1, shuffle_files=False
-            )
+            records = builder.as_dataset(split=split, batch_size=-1)
         except tf.errors.OpError as error:
             raise damaged(builder) from error
         image = records["image"].numpy()[..., 0]  # the one grey channel
@@ -162,8 +160,7 @@ def prepare(name: str, folder: Path | None, data_dir: Path) -> Any:
         reference = f"{name}:{VERSIONS[name]}"
         return tensorflow_datasets.builder(reference, data_dir=str(root))
 
-    prepared = prepared_in(name, data_dir)
-    if prepared:
+    if prepared := prepared_in(name, data_dir):
         return builder_in(prepared)
     root = _root_to_prepare(name, data_dir)
     builder = builder_in(root)
