@@ -15,7 +15,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.speed import machine, measure, page, results, worker
+from experiments.speed import figures, machine, measure, page, results, worker
 from experiments.speed.__main__ import main
 from experiments.speed.contenders import CONTENDERS, MODELS, environment, present
 from experiments.speed.programs import jaxnets_scan, numpy_batched, numpy_per_example
@@ -614,6 +614,16 @@ def test_tables_and_figures_of_any_rows():
                 assert section.figure().axes
             else:
                 assert {len(row) for row in section.rows} <= {len(section.header)}
+
+
+def test_a_row_of_panels_shows_all_of_its_lines():
+    points = made_sweep({"flax": 1.0}, {"flax": 100.0}, {"flax": 0.01})["points"]
+    factors = zip(("width", "examples", "batch_size"), points, strict=True)
+    figure = figures.speed({factor: [point] for factor, point in factors})
+    for axes in figure.axes:
+        low, high = axes.get_ylim()
+        for line in axes.lines:
+            assert low < min(line.get_ydata()) <= max(line.get_ydata()) < high
 
 
 @pytest.fixture(scope="module")

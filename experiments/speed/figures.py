@@ -90,6 +90,11 @@ def _lines(sweeps: Sweeps, *rows: tuple[str, Value, str | None]) -> Figure:
         line[0].set_ylabel(name)
         for axes, (factor, results) in zip(line, sweeps.items(), strict=True):
             values = [result[factor] for result in results]
+            # Before the lines: a scale that is set later ends the search for limits.
+            axes.set(xscale="log", yscale="log", xlabel=FACTORS[factor])
+            axes.set_xticks(values, [f"{number:,}" for number in values])
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.grid(alpha=0.3)
             for family, style in FAMILIES.items():
                 entries = [of_family(result, family) for result in results]
                 if not any(entries):
@@ -102,13 +107,9 @@ def _lines(sweeps: Sweeps, *rows: tuple[str, Value, str | None]) -> Figure:
             if floor:
                 heights = [result["floor"][floor] for result in results]
                 axes.plot(values, heights, "k--", lw=1, label="machine's floor")
-            axes.set(xscale="log", yscale="log", xlabel=FACTORS[factor])
-            axes.set_xticks(values, [f"{number:,}" for number in values])
-            axes.xaxis.set_minor_locator(NullLocator())
-            axes.grid(alpha=0.3)
-            if axes is not line[0]:
-                axes.sharey(line[0])
-                axes.tick_params(which="both", labelleft=False)
+        for axes in line[1:]:  # now that the limits of all are known
+            axes.sharey(line[0])
+            axes.tick_params(which="both", labelleft=False)
     for axes, (factor, (first, *_)) in zip(panels[0], sweeps.items(), strict=True):
         words = {
             "width": f"width {first['width']:,}",
