@@ -120,7 +120,9 @@ def validate_recipe(name: str, recipe: Recipe) -> None:
     if recipe.batch_size < 1:
         raise InputError(f"{name}: batch size {recipe.batch_size} must be at least 1")
     if len(sizes) < 2 or min(sizes) < 1:
-        raise InputError(f"{name}: layer sizes {sizes} must be 2 or more of at least 1")
+        raise InputError(
+            f"{name}: layer sizes {sizes} must be two or more, each at least 1"
+        )
 
 
 def validate_fits(name: str, recipe: Recipe, dataset: Dataset) -> None:
