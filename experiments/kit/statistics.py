@@ -1,9 +1,8 @@
-"""What a test result is worth: intervals, and ties within chance."""
+"""What a test result is worth: intervals, and comparisons of samples of seeds."""
 
 import itertools
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +12,9 @@ from numpy.typing import ArrayLike
 SIGNIFICANCE = 0.05  # of the comparison of two models
 CONFIDENCE = 0.95  # of an accuracy's interval
 MIN_SEEDS = 3  # that an interval over seeds needs
+MARGIN = 0.001  # 0.1 points: what counts as no difference where equality is tested
+POWER = 0.8  # of the difference that a design is said to detect
+TOO_FEW = "too few seeds"  # where even the smallest possible p-value is not below 0.05
 ROUNDING = 1e-9  # accuracies nearer than this are equal but for rounding
 
 
@@ -78,34 +80,37 @@ def bootstrap_interval(values: ArrayLike) -> list[float] | None:
     return [float(end) for end in bootstrap.confidence_interval]
 
 
-def paired_p_value(differences: ArrayLike) -> float:
-    """Two-sided p-value of Wilcoxon's signed-rank test (1945), by SciPy.
+def median_interval(values: ArrayLike) -> list[float] | None:
+    """A 95 % interval of the median: two of the values themselves; None if too few.
 
-    For two models over the same seeds, as Demsar (2006) recommends over data sets:
-    it assumes no normal distribution, and one seed that got stuck decides nothing.
-    With n seeds it is at least 2 / 2^n, so that five seeds cannot reach 0.05. It is
-    exact, but for more than 13 seeds with ties, where a normal distribution stands in.
+    By order statistics (Hahn and Meeker, 1991, section 5.2): how many values lie below
+    the median is binomial, whatever their distribution, so that seeds that got stuck
+    do no harm. It covers at least 95 %. Fewer than six values cannot.
 
     Args:
-      differences: as in `t_test`.
+      values: float [seeds].
     """
-    # Counts divided by a count: equal differences must stay equal in floating point.
-    rounded = np.round(np.asarray(differences, float) / ROUNDING) * ROUNDING
-    rounded = rounded[rounded != 0]  # as Wilcoxon did
-    return float(scipy.stats.wilcoxon(rounded).pvalue) if len(rounded) else 1.0
+    values = np.sort(np.asarray(values, np.float64))
+    # Twice the chance that at most 0, 1, ... of them are below the median.
+    tails = 2 * scipy.special.bdtr(np.arange(len(values) // 2), len(values), 0.5)
+    left_out = np.count_nonzero(tails <= 1 - CONFIDENCE) - 1  # at each end
+    if left_out < 0:
+        return None
+    return [float(values[left_out]), float(values[-1 - left_out])]
 
 
 def t_test(differences: ArrayLike) -> tuple[list[float], float] | None:
     """A mean's 95 % interval and the p-value of its being zero; None if there is none.
 
-    Student's (1908) two-sided test, which takes its terms for normal. Fewer than two,
-    or equal ones, say nothing of their spread: None.
+    Student's (1908) two-sided test, which takes its terms for normal. Fewer than
+    three, or equal ones, say nothing of their spread: None.
 
     Args:
-      differences: float [seeds], of two models over the same seeds.
+      differences: float [seeds], of two networks that share each seed's weights and
+        order of images; unpaired ones are for `compare_pairs`.
     """
     differences = np.asarray(differences, np.float64)
-    if len(differences) < 2 or np.ptp(differences) <= ROUNDING:
+    if len(differences) < MIN_SEEDS or np.ptp(differences) <= ROUNDING:
         return None
     freedom, mean = len(differences) - 1, float(np.mean(differences))
     error = float(np.std(differences, ddof=1)) / math.sqrt(len(differences))
@@ -127,64 +132,174 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted.tolist()
 
 
+class Welch(NamedTuple):
+    """The difference of two means and what is known of it (Welch, 1947)."""
+
+    difference: float
+    error: float  # standard error of the difference
+    freedom: float  # degrees of freedom, Satterthwaite's
+
+    @property
+    def interval(self) -> list[float]:
+        """95 %, of the difference."""
+        t = float(scipy.special.stdtrit(self.freedom, 0.5 + CONFIDENCE / 2))
+        return [self.difference - t * self.error, self.difference + t * self.error]
+
+    def equal_p_value(self, margin: float = MARGIN) -> float:
+        """Of two one-sided tests (TOST; Schuirmann, 1987) of |difference| < margin.
+
+        Below 0.05 the means are equal within the margin.
+        """
+        t = (margin - abs(self.difference)) / self.error
+        return float(scipy.special.stdtr(self.freedom, -t))
+
+    def detectable(self, num_tests: int) -> float:
+        """The true difference that a Mann-Whitney test finds with 80 % power.
+
+        For normal values of these spreads, at Holm's first and strictest step of
+        `num_tests`. pi / 3 is what the test needs more seeds than Student's for them.
+        """
+        chances = 1 - SIGNIFICANCE / 2 / num_tests, POWER
+        t = scipy.special.stdtrit(self.freedom, chances)
+        return float(np.sum(t)) * self.error * math.sqrt(math.pi / 3)
+
+
+def welch(first: ArrayLike, second: ArrayLike) -> Welch | None:
+    """First minus second, of two independent samples; None if there is no telling.
+
+    That is where one has fewer than three values, or neither has any spread.
+    """
+    samples = [np.asarray(values, np.float64) for values in (first, second)]
+    counts = np.array([len(values) for values in samples])
+    if min(counts) < MIN_SEEDS or max(map(np.ptp, samples)) <= ROUNDING:
+        return None
+    squares = np.array([np.var(values, ddof=1) for values in samples]) / counts
+    freedom = np.sum(squares) ** 2 / np.sum(squares**2 / (counts - 1))
+    difference = np.mean(samples[0]) - np.mean(samples[1])
+    return Welch(float(difference), math.sqrt(np.sum(squares)), float(freedom))
+
+
+def win_share(first: ArrayLike, second: ArrayLike) -> float:
+    """How often a value of the first beats one of the second; equal counts half.
+
+    Mann and Whitney's (1947) U over its largest value; Bouthillier et al. (2021)
+    call it the probability of outperforming.
+    """
+    gaps = np.subtract.outer(np.asarray(first, float), np.asarray(second, float))
+    return float(np.mean((np.sign(np.where(abs(gaps) > ROUNDING, gaps, 0)) + 1) / 2))
+
+
+def mann_whitney_p_value(first: ArrayLike, second: ArrayLike) -> float:
+    """Two-sided p-value of Mann and Whitney's (1947) test, exact with ties too.
+
+    It assumes no normal distribution, and one seed that got stuck decides nothing.
+    SciPy's exact method takes no account of ties, which counts of images have: here
+    all choices of n of the n + m ranks are counted, twice the smaller tail of them.
+
+    Args:
+      first, second: float [n] and [m], one value or more of each.
+    """
+    values = np.concatenate([np.asarray(first, float), np.asarray(second, float)])
+    _, place, counts = np.unique(
+        np.round(values / ROUNDING), return_inverse=True, return_counts=True
+    )
+    ranks = (2 * np.cumsum(counts) - counts + 1)[place]  # twice those in the middle
+    size = len(values) - len(np.ravel(second))
+    ways = np.zeros((size + 1, np.sum(ranks) + 1))  # to choose so many with such a sum
+    ways[0, 0] = 1
+    for rank in ranks:
+        ways[1:, rank:] += ways[:-1, :-rank]
+    observed = np.sum(ranks[:size])
+    tails = np.sum(ways[size, : observed + 1]), np.sum(ways[size, observed:])
+    return min(1.0, 2 * float(min(tails) / np.sum(ways[size])))
+
+
 class Pair(NamedTuple):
-    """Two models over the seeds that both were trained from."""
+    """Two models over seeds of their own: nothing but chance pairs two seeds."""
 
     first: str
     second: str
-    seeds: int  # that both have
-    difference: float  # mean of first minus second
-    interval: list[float] | None  # of the difference, `bootstrap_interval`
-    median: float  # of first minus second; one seed that got stuck moves it little
-    p_value: float  # `paired_p_value`, after Holm's correction over all pairs
+    seeds: tuple[int, int]  # of each
+    difference: float  # of the means, first minus second
+    interval: list[float] | None  # of the difference, Welch's, 95 %
+    wins: float  # `win_share` of the first
+    p_value: float  # `mann_whitney_p_value`, after Holm's correction over all pairs
+    least_p_value: float  # that so many seeds could have reached
+    equal_p_value: float | None  # of `Welch`, after Holm's correction likewise
+    detectable: float | None  # of `Welch`, at Holm's first step
 
     @property
     def ahead(self) -> str | None:
-        """The better model; None where the data cannot rank the two, a tie.
+        """The better model; None where the data cannot tell.
 
-        It is a tie too where mean and median disagree on who is better.
+        Nor can it where the means and most of the runs disagree on who is better.
         """
-        if self.p_value >= SIGNIFICANCE or self.difference * self.median <= 0:
+        if self.p_value >= SIGNIFICANCE or self.difference * (self.wins - 0.5) <= 0:
             return None
         return self.first if self.difference > 0 else self.second
 
-
-def compare_pairs(scores: Mapping[str, Mapping[int, float]]) -> list[Pair]:
-    """All pairs of models with common seeds, of scores by model and seed; by Holm."""
-    pairs = []
-    for first, second in itertools.combinations(scores, 2):
-        common = sorted(scores[first].keys() & scores[second].keys())
-        if common:
-            gaps = [scores[first][seed] - scores[second][seed] for seed in common]
-            pair = Pair(
-                first,
-                second,
-                seeds=len(common),
-                difference=float(np.mean(gaps)),
-                interval=bootstrap_interval(gaps),
-                median=float(np.median(gaps)),
-                p_value=paired_p_value(gaps),
-            )
-            pairs.append(pair)
-    adjusted = holm([pair.p_value for pair in pairs])
-    return [pair._replace(p_value=p) for pair, p in zip(pairs, adjusted, strict=True)]
+    @property
+    def verdict(self) -> str:
+        """What the data says of the two."""
+        if self.least_p_value >= SIGNIFICANCE:
+            return TOO_FEW
+        if self.ahead:
+            return f"{self.ahead} ahead"
+        if self.equal_p_value is not None and self.equal_p_value < SIGNIFICANCE:
+            return f"equal within {100 * MARGIN:g} points"
+        return "not told apart"
 
 
-def ranks(names: Iterable[str], pairs: Iterable[Pair]) -> dict[str, tuple[int, int]]:
-    """Each model's best and worst place that the pairs allow; 1 is the best.
+def compare_pairs(scores: Mapping[str, Collection[float]]) -> list[Pair]:
+    """All pairs of models, from each one's scores over its seeds; by Holm."""
+    names = list(itertools.combinations(scores, 2))
+    samples = [[np.array([*scores[name]]) for name in pair] for pair in names]
+    sizes = [(len(first), len(second)) for first, second in samples]
+    means = [welch(*pair) for pair in samples]
+    p_values = holm([mann_whitney_p_value(*pair) for pair in samples])
+    least = holm([min(1.0, 2 / math.comb(n + m, n)) for n, m in sizes])
+    equal = iter(holm([mean.equal_p_value() for mean in means if mean]))
+    return [
+        Pair(
+            *names[index],
+            seeds=sizes[index],
+            difference=float(np.mean(first) - np.mean(second)),
+            interval=mean and mean.interval,
+            wins=win_share(first, second),
+            p_value=p_values[index],
+            least_p_value=least[index],
+            equal_p_value=mean and next(equal),
+            detectable=mean and mean.detectable(len(names)),
+        )
+        for index, ((first, second), mean) in enumerate(
+            zip(samples, means, strict=True)
+        )
+    ]
+
+
+Rank = tuple[int, int]  # a model's best and worst place; 1 is the best
+
+
+def ranks(names: Iterable[str], pairs: Sequence[Pair]) -> dict[str, Rank | None]:
+    """Each model's places that the pairs allow; None where seeds are too few.
 
     A model is behind those that are significantly better and before those that are
-    significantly worse, the others tie with it (Mogstad, Romano, Shaikh and Wilhelm,
-    2024, "Inference for ranks", section 3). Equal numbers: the rank is certain.
+    significantly worse; the order of the others is open (Mogstad, Romano, Shaikh and
+    Wilhelm, 2024, "Inference for ranks", section 3).
     """
-    names, ranked = list(names), [pair for pair in pairs if pair.ahead]
-    better = Counter(pair.ahead for pair in ranked)
-    either = Counter(name for pair in ranked for name in (pair.first, pair.second))
-    worst = {name: len(names) - better[name] for name in names}
-    return {name: (1 + either[name] - better[name], worst[name]) for name in names}
+    names, places = list(names), {}
+    for name in names:
+        own = [pair for pair in pairs if name in (pair.first, pair.second)]
+        better = sum(pair.ahead == name for pair in own)
+        behind = sum(pair.ahead is not None for pair in own) - better
+        unknown = own and all(pair.verdict == TOO_FEW for pair in own)
+        places[name] = None if unknown else (1 + behind, len(names) - better)
+    return places
 
 
-def rank_text(rank: tuple[int, int]) -> str:
-    """A rank in words: `1`, or `1 to 2, tie`."""
+def rank_text(rank: Sequence[int] | None) -> str:
+    """A rank in words: `1`, `1 to 2`, or that there are too few seeds."""
+    if rank is None:
+        return TOO_FEW
     best, worst = rank
-    return f"{best}" if best == worst else f"{best} to {worst}, tie"
+    return f"{best}" if best == worst else f"{best} to {worst}"
