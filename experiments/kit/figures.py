@@ -23,6 +23,12 @@ def new_figure(
 
 
 def whole_epochs(axes: Axes) -> None:
-    """Label the x axis "epoch", with whole numbers on it."""
+    """Label the x axis "epoch", with whole numbers on it.
+
+    Where there is one epoch only, the axis goes from half an epoch before it on.
+    """
     axes.set_xlabel("epoch")
+    first, last = axes.get_xlim()
+    if last - first < 1:
+        axes.set_xlim(first - 0.5, last + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -74,6 +74,7 @@ class Picture(NamedTuple):
     title: str
     caption: str
     figure: "Callable[[], Figure]"
+    has_data: bool = True  # the dataset's name stands in its corner
 
 
 class Drawn(NamedTuple):
@@ -86,13 +87,13 @@ class Drawn(NamedTuple):
 
 
 def draw(picture: Picture, dataset: str) -> Drawn:
-    """Draw a picture, with the dataset's name in its corner."""
+    """Draw a picture, with the dataset's name in its corner where it shows data."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     figure = picture.figure()
-    figure.text(
-        0.998, 0.004, dataset, ha="right", va="bottom", fontsize=7, color="gray"
-    )
+    if picture.has_data:
+        name = figure.text(0.998, 0.004, dataset, fontsize=7, color="gray")
+        name.set(ha="right", va="bottom")
     FigureCanvasAgg(figure)  # whatever the user's own figures are drawn by
     engine = figure.get_layout_engine()
     if engine is not None and figure.axes:

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -24,6 +24,11 @@ from jaxnets.types import Batch, Dense
 SURE = 0.9  # an output above it, or below 1 minus it, is a sure answer
 INPUTS = {"binary": ten_class.ink, "grey": to_vectors}  # of the ten-class perceptron
 LAYERS = {"last": "last step", "average": "mean over all steps"}
+PERCEPTRONS = {  # of two digits; the fields of `Learned`
+    "end": "perceptron, where its rule ends",
+    "last": "perceptron, last step",
+    "average": "perceptron, mean over all steps",
+}
 
 _learn_epoch = jax.jit(ten_class.make_learn_epoch(ten_class.ink))
 
@@ -74,18 +79,39 @@ def pairs_of(dataset: Dataset) -> list[tuple[int, int]]:
     return list(itertools.combinations(classes, 2))
 
 
-def learn(data: Batch, max_passes: int) -> tuple[Neuron, list[int]]:
+class Learned(NamedTuple):
+    """Perceptrons of the learning rule, all from one run of it."""
+
+    end: Neuron  # after the last pass
+    last: Neuron  # after `num_passes`
+    average: Neuron  # mean over all steps of `num_passes` (Freund and Schapire, 1999)
+    mistakes: list[int]  # of each pass to the first without one
+
+
+def learn(data: Batch, max_passes: int, num_passes: int) -> Learned:
     """Apply the learning rule until a pass has no mistake, `max_passes` times at most.
 
-    Labels are 0, 1, or NO_EXAMPLE. Also returns the mistakes of each pass.
+    Labels are 0, 1, or NO_EXAMPLE. There are `num_passes` at least: those that follow
+    one without a mistake change the mean and nothing else.
     """
+    places = np.arange(len(data.label))
+    # An index beyond the data is no step, so that rows that fill up count for none.
+    order = np.where(np.asarray(data.label) == NO_EXAMPLE, len(places), places)
     learner = ten_class.start(data.image[0].size, num_classes=2)
     mistakes: list[int] = []
-    while len(mistakes) < max_passes and 0 not in mistakes[-1:]:
-        learner, made = _learn_epoch(learner, data, np.arange(len(data.label)))
-        mistakes.append(int(made))
+    while (made := len(mistakes)) < num_passes or (made < max_passes and all(mistakes)):
+        learner, wrong = _learn_epoch(learner, data, order)
+        mistakes.append(int(wrong))
+        if len(mistakes) == num_passes:
+            last, average = learner.layer, learner.average
+    if 0 in mistakes:
+        del mistakes[mistakes.index(0) + 1 :]
     # Of two neurons the second is the perceptron; see `ten_class`.
-    return Neuron(learner.layer.kernel[:, 1], learner.layer.bias[1]), mistakes
+    end, last, average = (
+        Neuron(layer.kernel[:, 1], layer.bias[1])
+        for layer in (learner.layer, last, average)
+    )
+    return Learned(end, last, average, mistakes)
 
 
 def pair_rows(
@@ -94,7 +120,9 @@ def pair_rows(
     """Train a perceptron and a sigmoid neuron on each pair, and test them.
 
     Both see the same bits in the same order. With the sigmoid in place of the step the
-    rule is descent on the cross-entropy.
+    rule is descent on the cross-entropy. The perceptron is tested where its rule ends,
+    and after the sigmoid neuron's number of passes: its last weights, and their mean.
+    Each p-value is of that perceptron and the sigmoid neuron.
     """
     train, test = dataset.train, dataset.test
     pairs = pairs_of(dataset)
@@ -109,29 +137,32 @@ def pair_rows(
         targets = (train.label[places] == pair[1]).astype(np.int32)
         targets = np.pad(targets, filling, constant_values=NO_EXAMPLE)
         data = jax.device_put(Batch(train.image[np.pad(places, filling)], targets))
-        perceptron, mistakes = learn(data, max_passes)
+        learned = learn(data, max_passes, sigmoid_passes)
         bits, smooth = ink(data.image), silent(test_bits.shape[1])
         for _ in range(sigmoid_passes):
             smooth, _ = smooth_pass(smooth, bits, data.label)
         of_pair = np.isin(test.label, pair)
         labels = test.label[of_pair] == pair[1]
-        right = np.asarray(fire_jit(perceptron, test_bits))[of_pair] == labels
         outputs = np.asarray(output_jit(smooth, test_bits))[of_pair]
         smooth_right = (outputs > 0.5) == labels
         unsure = np.maximum(outputs, 1 - outputs) <= SURE
+        right = {
+            name: np.asarray(fire_jit(neuron, test_bits))[of_pair] == labels
+            for name, neuron in zip(PERCEPTRONS, learned, strict=False)
+        }
         yield {
             "digits": list(pair),
             "examples": len(places),
-            "converged": mistakes[-1] == 0,
-            "passes": len(mistakes),
-            "mistakes": sum(mistakes),
-            "last_mistakes": mistakes[-1],
+            "converged": learned.mistakes[-1] == 0,
+            "passes": len(learned.mistakes),
+            "mistakes": sum(learned.mistakes),
+            "last_mistakes": learned.mistakes[-1],
             "test_seen": len(labels),
-            "test_correct": int(right.sum()),
             "sigmoid_correct": int(smooth_right.sum()),
             "unsure": int(unsure.sum()),
             "unsure_wrong": int((unsure & ~smooth_right).sum()),
-            "p_value": mcnemar_p_value(right, smooth_right),
+            **{f"{name}_correct": int(r.sum()) for name, r in right.items()},
+            **{f"{n}_p": mcnemar_p_value(r, smooth_right) for n, r in right.items()},
         }
 
 

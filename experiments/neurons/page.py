@@ -13,21 +13,23 @@ from experiments.kit.figures import new_figure, whole_epochs
 from experiments.kit.numbers import text
 from experiments.kit.page import Picture, Table, table
 from experiments.kit.run import Row, Run
-from experiments.neurons.learning import INPUTS, LAYERS
-from experiments.neurons.results import better, part
+from experiments.neurons.learning import INPUTS, LAYERS, PERCEPTRONS
+from experiments.neurons.results import part
 from jaxnets.data import NUM_CLASSES
-from jaxnets.models import MODELS
 from jaxnets.types import Dense
 
 SIGMOID, PERCEPTRON, OTHER = "#0072B2", "#D55E00", "#009E73"  # Okabe and Ito's palette
 SHADES = ("#9ecae1", "#4292c6", "#0072B2", "#08306b")
 SHOWN_PASSES = 12  # of the learning rule on truth tables
+NO_DATA = ("small_changes", "cascades", "importance")  # random neurons and nets
 CAPTIONS = {
-    "Small changes": "Left: one weight moves. Middle: changes in random directions. "
-    "Right: all weights times a factor.",
-    "The learning rule": "On truth tables, and on every two digits.",
-    "Cascades": "A line is a burst. The first neurons are stimulated at step 0 only. "
-    "In the middle links lead to higher neurons; on the right some of them lead back.",
+    "Small changes": "Above: one weight moves, and all weights times a factor. Below: "
+    "weights and bias of random neurons change in random directions.",
+    "The learning rule": "On truth tables, with lines a little apart, and on every two "
+    "digits.",
+    "Cascades": "Demonstrations: nets built to show it. A line is a burst. The first "
+    "neurons are stimulated at step 0 only. In the middle links lead to higher "
+    "neurons; on the right some of them lead back.",
     "Weights and importance": "A dot is an input of a random perceptron: how probable "
     "it is that drawing it anew changes the output. Reversed: of two weights of one "
     "neuron, the larger has the smaller effect.",
@@ -37,9 +39,38 @@ CAPTIONS = {
 }
 
 
+def lead(results: Mapping[str, Any]) -> str:
+    """What was found, of the parts that are measured."""
+    pairs, ten = results["pair_summary"], results["ten_classes"]
+    sentences = [
+        "What one neuron does, can learn and cannot, and what many do in time."
+    ]
+    if pairs and pairs["test_seen"]:
+        right = {name: p["correct"] for name, p in pairs["perceptrons"].items()}
+        right["sigmoid"] = pairs["sigmoid_correct"]
+        share = {name: f"{n / pairs['test_seen']:.1%}" for name, n in right.items()}
+        sentences = [
+            f"Of two digits a perceptron is right on {share['average']} of the test "
+            f"images with the mean of its weights and on {share['last']} with the last "
+            f"ones, a sigmoid neuron on {share['sigmoid']} ({pairs['pairs']} pairs)."
+        ]
+    if ten:
+        means = [f"{np.mean(r['test_average']):.1%}" for r in ten["runs"].values()]
+        kinds = " and ".join(ten["runs"])
+        sentences.append(
+            f"Of all ten digits, ten perceptrons are right on {' and '.join(means)} "
+            f"({kinds} pixels)."
+        )
+    return " ".join(sentences)
+
+
 def sections(run: Run, results: Mapping[str, Any]) -> Iterator[Table | Picture]:
     """Tables and pictures of the parts that are measured."""
-    yield statement_table(results["statements"])
+    if pairs := results["pair_summary"]:
+        yield pair_table(pairs, run.config)
+    if ten := results["ten_classes"]:
+        yield ten_table(ten)
+    yield statement_table(results["statements"], results["demonstrations"])
     shape = run.data.test.image.shape[1:]
     like = Dense(np.zeros((shape[0] * shape[1], NUM_CLASSES)), np.zeros(NUM_CLASSES))
     contents: dict[str, tuple[Callable[..., Figure], Any, *tuple[Any, ...]]] = {
@@ -56,33 +87,65 @@ def sections(run: Run, results: Mapping[str, Any]) -> Iterator[Table | Picture]:
     }
     for title, (draw, *content) in contents.items():
         if content[0]:
-            figure = partial(draw, *content)
-            yield Picture(draw.__name__, title, CAPTIONS[title], figure)
-    if ten := results["ten_classes"]:
-        yield ten_table(ten, run.data.name)
-    if pairs := results["pairs"]:
-        yield pair_table(pairs)
+            figure, name = partial(draw, *content), draw.__name__
+            yield Picture(name, title, CAPTIONS[title], figure, name not in NO_DATA)
 
 
-def statement_table(statements: Sequence[Mapping[str, Any]]) -> Table:
-    """A row a number; its statement stands at the first."""
-    verdicts, rows = {True: "yes", False: "no", None: "open"}, []
-    for row in statements:
-        texts = (row["statement"], verdicts[row["holds"]])
-        for name, value in row["numbers"].items():
-            if isinstance(value, list):
-                number = ", ".join(map(str, value))
-            else:
-                number = text(value, "," if isinstance(value, int) else ".4g")
-            rows.append((*texts, name, number))
-            texts = ("", "")
-    caption = "Open: the numbers decide nothing, as where the cap stopped the rule."
-    header = ("statement", "holds", "measured", "")
-    return Table("What is said of neurons", caption, header, rows)
+def pair_table(pairs: Mapping[str, Any], config: Any) -> Table:
+    """Every way to tell two digits apart, over all pairs."""
+    passes = {"end": f"to the end, at most {config.max_passes}"}
+    ways = [
+        {"": words, "passes": passes.get(name), **pairs["perceptrons"][name]}
+        for name, words in PERCEPTRONS.items()
+    ]
+    ways.append({"": "sigmoid neuron", "correct": pairs["sigmoid_correct"]})
+    unknown = {"better": None, "worse": None, "passes": None}
+    seen = pairs["test_seen"]
+    return table(
+        "Two digits",
+        f"{pairs['pairs']} pairs, {seen:,} answers, the same bits in the same order. "
+        "Better, worse: pairs on which the sigmoid neuron is right more or less often "
+        "beyond chance; exact McNemar tests, p below 0.05 by Holm over the pairs.",
+        [{**unknown, **way} for way in ways],
+        {
+            "": "",
+            "passes": lambda way: way["passes"] or f"{config.sigmoid_passes}",
+            "right": lambda way: f"{way['correct'] / seen:.2%}" if seen else "-",
+            "sigmoid better on": "better",
+            "worse on": "worse",
+        },
+    )
 
 
-def ten_table(ten: Mapping[str, Any], dataset: str) -> Table:
-    """The baseline, the perceptrons, and what the write-up reports of networks."""
+def statement_table(statements: Sequence[Row], demonstrations: Sequence[Row]) -> Table:
+    """A row a statement."""
+    verdicts = {True: "yes", False: "no", None: "open"}
+    rows = [
+        (row["statement"], verdicts[row["holds"]], _in_words(row["numbers"]))
+        for row in statements
+    ]
+    rows += [
+        (row["shown"], "by construction", _in_words(row["numbers"]))
+        for row in demonstrations
+    ]
+    caption = (
+        "Open: the numbers decide nothing, as where the cap stopped the rule. By "
+        "construction: a demonstration with nets that are built so, and no test."
+    )
+    header = ("statement", "holds", "measured")
+    return Table("What is said of neurons", caption, header, rows, on_screen=False)
+
+
+def _in_words(numbers: Row) -> str:
+    """Numbers with their names."""
+    return "; ".join(
+        f"{name}: {text(number, ',' if isinstance(number, int) else '.4g')}"
+        for name, number in numbers.items()
+    )
+
+
+def ten_table(ten: Mapping[str, Any]) -> Table:
+    """The baseline and the perceptrons."""
     frequent = f"always {ten['most_frequent_class']}, the most frequent"
     rows = [(frequent, "", f"{ten['most_frequent_accuracy']:.2%}", "")]
     for name, runs in ten["runs"].items():
@@ -95,43 +158,12 @@ def ten_table(ten: Mapping[str, Any], dataset: str) -> Table:
                 f"{min(tests):.2%} to {max(tests):.2%}, {len(tests)} seeds",
             )
             rows.append(texts)
-    for model in MODELS.values() if dataset == "mnist" else ():
-        if model.reported is not None:
-            rows.append((f"{model.name}, as reported", "", f"{model.reported:.2%}", ""))
     caption = (
         "Validation and test set: means over the seeds. No rate and no random start: a "
         "seed decides the order of the images alone."
     )
     header = ("", "validation set", "test set", "lowest to highest")
     return Table("Ten classes", caption, header, rows)
-
-
-def pair_table(pairs: Sequence[Row]) -> Table:
-    """Each pair of digits, the slowest first."""
-
-    def passes(pair: Row) -> str:
-        left = pair["last_mistakes"]
-        return f"{pair['passes']}" + (f", still {left} mistakes" if left else "")
-
-    def share(key: str, pair: Row) -> str:
-        return f"{pair[key] / pair['test_seen']:.2%}" if pair["test_seen"] else "-"
-
-    return table(
-        "Two digits",
-        "Test accuracy of one perceptron and one sigmoid neuron for two digits, on the "
-        "same bits in the same order. Better: by an exact McNemar test, p below 0.05; "
-        "else a tie.",
-        sorted(pairs, key=lambda pair: (-pair["passes"], -pair["last_mistakes"])),
-        {
-            "digits": lambda pair: "-".join(map(str, pair["digits"])),
-            "examples": "examples:,",
-            "passes": passes,
-            "perceptron": partial(share, "test_correct"),
-            "sigmoid neuron": partial(share, "sigmoid_correct"),
-            "better": better,
-        },
-        on_screen=False,
-    )
 
 
 def _title(axes: Axes, title: str, **labels: Any) -> None:
@@ -142,44 +174,41 @@ def _title(axes: Axes, title: str, **labels: Any) -> None:
 
 def small_changes(small: Row) -> Figure:
     """Both neurons as a weight moves; the linear prediction; the approach."""
-    figure, [[left, middle, right]] = new_figure(1, 3, size=(13, 4))
+    figure, [[moved, approach], [change, jump]] = new_figure(2, 2, size=(11, 8))
     curves = small["curves"]
     weight, tangent = np.array(curves["weight"]), np.array(curves["tangent"])
     near = np.abs(weight - 1) <= 2
-    left.plot(weight, curves["sigmoid"], color=SIGMOID, label="sigmoid neuron")
-    line = {"color": "black", "ls": ":", "label": "linear prediction"}
-    left.plot(weight[near], tangent[near], **line)
-    left.plot(1, np.interp(1, weight, curves["sigmoid"]), "o", color="black", ms=5)
-    _title(left, "one weight moves", xlabel="weight (input 1, bias 0)", ylabel="output")
-    for key, color, style, label in (
-        ("mean_change", SIGMOID, "o-", "sigmoid: change"),
-        ("median_error", SIGMOID, ".:", "sigmoid: error of the prediction"),
-        ("jumps", PERCEPTRON, "s-", "perceptron: share that jumps by 1"),
+    moved.plot(weight, curves["sigmoid"], color=SIGMOID, label="sigmoid neuron")
+    moved.plot(weight[near], tangent[near], "k:", label="linear prediction")
+    moved.plot(1, np.interp(1, weight, curves["sigmoid"]), "o", color="black", ms=5)
+    _title(moved, "one weight moves", xlabel="weight (input 1, bias 0)")
+    factors = sorted(curves["approach"].items(), key=lambda item: int(item[0]))
+    for shade, (factor, curve) in zip(SHADES, factors, strict=True):
+        approach.plot(weight, curve, color=shade, label=f"weights x {factor}")
+    words = "the sigmoid's approach to the step"
+    _title(approach, words, xlabel="weighted sum + bias")
+    for axes in (moved, approach):
+        axes.plot([-6, 0, 0, 6], [0, 0, 1, 1], color=PERCEPTRON, label="perceptron")
+        axes.set(ylabel="output", ylim=(-0.08, 1.08))
+    for axes, key, color, style, label in (
+        (change, "mean_change", SIGMOID, "o-", "mean change"),
+        (change, "median_error", SIGMOID, ".:", "median error of its prediction"),
+        (jump, "jumps", PERCEPTRON, "s-", "perceptrons"),
     ):
         points = [(row["size"], row[key]) for row in small["sizes"] if row[key]]
         if points:
-            middle.loglog(*zip(*points, strict=True), style, color=color, label=label)
-    _title(
-        middle,
-        f"{small['neurons']:,} random neurons; "
-        f"the error's power of the size: {small['order_of_error']:.2f}",
-        xlabel="size of the change of weights and bias",
-        ylabel="change of the output, or share",
-    )
-    middle.legend(fontsize="small")
-    approach = sorted(
-        small["curves"]["approach"].items(), key=lambda item: int(item[0])
-    )
-    for shade, (factor, curve) in zip(SHADES, approach, strict=True):
-        right.plot(weight, curve, color=shade, label=f"weights x {factor}")
-    words = "the sigmoid's approach to the step"
-    _title(right, words, xlabel="weighted sum + bias", ylabel="output")
-    for axes in (left, right):
-        axes.plot([-6, 0, 0, 6], [0, 0, 1, 1], color=PERCEPTRON, label="perceptron")
-        axes.set_ylim(-0.08, 1.08)
-        axes.legend(fontsize="small", loc="upper left")
-    for axes in (left, middle, right):
+            axes.loglog(*zip(*points, strict=True), style, color=color, label=label)
+    words = f"{small['neurons']:,} sigmoid neurons: the error grows with the size "
+    words += f"to the power {small['order_of_error']:.2f}"
+    _title(change, words, ylabel="change of the output")
+    words = f"{small['neurons']:,} perceptrons jump or stay"
+    _title(jump, words, ylabel="share whose output jumps")
+    jump.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
+    for axes in (change, jump):
+        axes.set_xlabel("size of the change of weights and bias")
+    for axes in figure.axes:
         axes.grid(alpha=0.3)
+        axes.legend(fontsize="small", loc="upper left")
     return figure
 
 
@@ -217,13 +246,14 @@ def cascades(nets: Sequence[Row]) -> Figure:
 def learning(gates: Row, pairs: Sequence[Row]) -> Figure:
     """Mistakes by pass on truth tables; passes to the end for each two digits."""
     figure, [[left, right]] = new_figure(1, 2, size=(12, 5))
-    for name, style, color in (
-        ("AND", "o-", SIGMOID),
-        ("OR", "s--", OTHER),
-        ("XOR", "o-", PERCEPTRON),
+    for name, style, color, apart in (
+        ("AND", "o-", SIGMOID, 0.06),
+        ("OR", "s--", OTHER, -0.06),
+        ("XOR", "o-", PERCEPTRON, 0),
     ):
-        mistakes = gates[name]["mistakes"][:SHOWN_PASSES]
-        left.plot(range(1, len(mistakes) + 1), mistakes, style, color=color, label=name)
+        mistakes = np.array(gates[name]["mistakes"][:SHOWN_PASSES])
+        passes = np.arange(len(mistakes)) + 1
+        left.plot(passes, mistakes + apart, style, color=color, label=name)
     _title(left, f"XOR goes on, here to {gates['XOR']['passes']} passes", xlabel="pass")
     left.set(ylabel="mistakes among 4 inputs", ylim=(-0.2, 4.4), yticks=range(5))
     left.xaxis.set_major_locator(MaxNLocator(integer=True))

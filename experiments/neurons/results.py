@@ -2,7 +2,7 @@
 
 Among it stand statements about neurons, beside what was measured; the conclusions are
 in docs/findings.md. A statement holds, does not, or stays open (None) where the numbers
-decide nothing.
+decide nothing. What is true by construction stands apart, as demonstrations.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from experiments.kit.run import Row
-from experiments.kit.statistics import SIGNIFICANCE, wilson_interval
-from experiments.neurons.learning import INPUTS
+from experiments.kit.statistics import SIGNIFICANCE, holm, wilson_interval
+from experiments.neurons.learning import INPUTS, PERCEPTRONS
 from jaxnets.data import Dataset
 from jaxnets.neurons.ten_class import most_frequent
 
 SIZE = 0.1  # of the small change whose numbers are shown
 Statements = Iterator[tuple[str, bool | None, Mapping[str, Any]]]
+Demonstrations = Iterator[tuple[str, Mapping[str, Any]]]
 
 
 def results(rows: Sequence[Row], dataset: Dataset) -> dict[str, Any]:
@@ -30,7 +31,9 @@ def results(rows: Sequence[Row], dataset: Dataset) -> dict[str, Any]:
     content["pairs"] = part(rows, "pairs")
     content["pair_summary"] = pair_summary(content["pairs"])
     content["ten_classes"] = ten_classes(part(rows, "ten_classes"), dataset)
-    return {**content, "statements": statements(content)}
+    content["statements"] = statements(content)
+    content["demonstrations"] = demonstrations(content)
+    return content
 
 
 def part(rows: Sequence[Row], name: str) -> list[dict[str, Any]]:
@@ -40,29 +43,36 @@ def part(rows: Sequence[Row], name: str) -> list[dict[str, Any]]:
 
 
 def pair_summary(pairs: Sequence[Row]) -> dict[str, Any] | None:
-    """All pairs of digits together; None without one."""
+    """All pairs of digits together; None without one.
+
+    `better` and `worse` count the pairs where the sigmoid neuron is right more, or
+    less, often than a perceptron beyond chance: exact McNemar tests, by Holm over the
+    pairs. An image is in nine pairs; Holm's correction asks for no independence.
+    """
     if not pairs:
         return None
     ended = [pair for pair in pairs if pair["converged"]]
-    counts = ("test_seen", "test_correct", "sigmoid_correct")
-    totals = (*counts, "unsure", "unsure_wrong")
+    perceptrons = {}
+    for name in PERCEPTRONS:
+        adjusted = holm([pair[f"{name}_p"] for pair in pairs])
+        ahead = [
+            np.sign(pair["sigmoid_correct"] - pair[f"{name}_correct"])
+            for pair, p_value in zip(pairs, adjusted, strict=True)
+            if p_value < SIGNIFICANCE
+        ]
+        perceptrons[name] = {
+            "correct": sum(pair[f"{name}_correct"] for pair in pairs),
+            "better": ahead.count(1),
+            "worse": ahead.count(-1),
+        }
+    totals = ("test_seen", "sigmoid_correct", "unsure", "unsure_wrong")
     return {
         "pairs": len(pairs),
         "converged": len(ended),
         "most_passes": max(pair["passes"] for pair in pairs),
-        "of_converged": {key: sum(pair[key] for pair in ended) for key in counts},
-        "sigmoid_better": sum(better(pair) == "sigmoid" for pair in pairs),
-        "perceptron_better": sum(better(pair) == "perceptron" for pair in pairs),
+        "perceptrons": perceptrons,
         **{key: sum(pair[key] for pair in pairs) for key in totals},
     }
-
-
-def better(pair: Row) -> str:
-    """Which neuron is right more often beyond chance, or "tie"."""
-    if pair["p_value"] >= SIGNIFICANCE:
-        return "tie"
-    more = pair["sigmoid_correct"] > pair["test_correct"]
-    return "sigmoid" if more else "perceptron"
 
 
 def ten_classes(epochs: Sequence[Row], dataset: Dataset) -> dict[str, Any] | None:
@@ -93,8 +103,6 @@ def statements(content: Mapping[str, Any]) -> list[dict[str, Any]]:
         "small_changes": _small_changes,
         "importance": _importance,
         "ten_classes": _ten_classes,
-        "cascades": _cascades,
-        "consistency": _consistency,
     }
     return [
         {"statement": statement, "holds": holds, "numbers": numbers}
@@ -104,10 +112,21 @@ def statements(content: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def demonstrations(content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What nets that are built to show it show, and the numbers, of the parts given."""
+    makers = {"cascades": _cascades, "consistency": _consistency}
+    return [
+        {"shown": shown, "numbers": numbers}
+        for name, make in makers.items()
+        if content.get(name)
+        for shown, numbers in make(content[name])
+    ]
+
+
 def _logic(logic: Any) -> Statements:
     inputs, right = (sum(c[key] for c in logic.values()) for key in ("inputs", "right"))
     numbers = {"circuits": len(logic), "inputs": inputs, "right": right}
-    yield "NAND perceptrons make any logic", right == inputs, numbers
+    yield "NAND perceptrons make every gate and adder here", right == inputs, numbers
 
 
 def _gate_learning(gates: Any) -> Statements:
@@ -121,10 +140,12 @@ def _gate_learning(gates: Any) -> Statements:
     )
     xor = gates["XOR"]
     goes_on = xor["returns"] is not None or None  # weights that come back always do
+    first, again = xor["returns"] or (None, None)
     numbers = {
         "passes": xor["passes"],
         "mistakes in the last": xor["mistakes"][-1],
-        "passes that end with the same weights": xor["returns"],
+        "weights of pass": first,
+        "come back in pass": again,
     }
     holds = False if xor["converged"] else goes_on
     yield "the learning rule never converges on XOR", holds, numbers
@@ -139,22 +160,25 @@ def _pairs(pairs: Any) -> Statements:
     )
     if not seen:
         return
-    hard, smooth = pairs["test_correct"], pairs["sigmoid_correct"]
-    guesses = [wilson_interval(right, seen)[0] <= 0.5 for right in (hard, smooth)]
+    smooth = pairs["sigmoid_correct"]
+    average = pairs["perceptrons"]["average"]["correct"]
+    guesses = [wilson_interval(right, seen)[0] <= 0.5 for right in (average, smooth)]
     yield (
         "two classes need an output other than 0 and 1",
         None if all(guesses) else guesses[0],
         {
-            "perceptron right, %": 100 * hard / seen,
-            "sigmoid neuron right, %": 100 * smooth / seen,
+            "perceptron, mean over all steps: right, %": 100 * average / seen,
+            "sigmoid neuron: right, %": 100 * smooth / seen,
         },
     )
-    more, less = pairs["sigmoid_better"], pairs["perceptron_better"]
-    yield (
-        "a sigmoid neuron tells two digits apart better than a perceptron",
-        None if more == less else more > less,
-        {"pairs better beyond chance": more, "pairs worse beyond chance": less},
-    )
+    for name in ("last", "average"):
+        more, less = (pairs["perceptrons"][name][key] for key in ("better", "worse"))
+        yield (
+            "a sigmoid neuron tells two digits apart better than a "
+            f"{PERCEPTRONS[name]}",
+            None if bool(more) == bool(less) else more > less,
+            {"pairs better beyond chance": more, "pairs worse beyond chance": less},
+        )
     if wrong := seen - smooth:
         share = 100 * pairs["unsure"] / seen
         of_errors = 100 * pairs["unsure_wrong"] / wrong
@@ -179,8 +203,11 @@ def _small_changes(small: Any) -> Statements:
         },
     )
     jumps = [row["jump_size"] for row in small["sizes"] if row["jumps"]]
-    numbers = {**size, "that jump, %": 100 * row["jumps"], "by": row["jump_size"]}
-    yield "a perceptron jumps instead", min(jumps) == 1 if jumps else None, numbers
+    yield (
+        "it makes some perceptrons jump from 0 to 1 or back",
+        min(jumps) == 1 if jumps else None,
+        {**size, "that jump, %": 100 * row["jumps"], "by": row["jump_size"]},
+    )
     near = {row["factor"]: 100 * row["within_1_percent"] for row in small["approach"]}
     yield (
         "large weights make a sigmoid neuron a perceptron",
@@ -215,23 +242,22 @@ def _ten_classes(ten: Any) -> Statements:
         )
 
 
-def _cascades(nets: Any) -> Statements:
+def _cascades(nets: Any) -> Demonstrations:
     lengths = sorted({n for net in nets.values() for n in net["burst_lengths"]})
-    numbers: dict[str, Any] = {"steps of a burst": lengths}
-    yield "neurons fire for a limited time", len(lengths) <= 1, numbers
+    yield "neurons fire for a limited time, which is set", {"steps of a burst": lengths}
     numbers = {f"{n}: reached of {x['neurons']}": x["reached"] for n, x in nets.items()}
-    holds = all(net["reached"] > net["stimulated"] for net in nets.values())
-    yield "firing spreads as a cascade", holds, numbers
+    yield "firing spreads as a cascade, with loops and without", numbers
 
 
-def _consistency(nets: Any) -> Statements:
+def _consistency(nets: Any) -> Demonstrations:
     ahead, looped, number = nets["feedforward"], nets["with loops"], nets["nets"]
     yield (
-        "loops would be a problem if outputs acted at once",
-        ahead["one"] == number > looped["one"],
+        "where outputs act at once, nets without loops have one consistent state, and "
+        "others may have none or several",
         {
-            "without loops: one consistent state, %": 100 * ahead["one"] / number,
+            "without loops: one, %": 100 * ahead["one"] / number,
             "with loops: none, %": 100 * looped["none"] / number,
+            "with loops: one, %": 100 * looped["one"] / number,
             "with loops: several, %": 100 * looped["several"] / number,
         },
     )
