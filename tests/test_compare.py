@@ -27,6 +27,7 @@ from experiments.compare import settings as compare_settings
 from experiments.compare.results import Answers
 from experiments.kit import folder
 from experiments.kit import page as kit_page
+from experiments.kit.run import Run
 from jaxnets import models
 from jaxnets.errors import InputError, NonFiniteLoss
 from jaxnets.models import MODELS
@@ -37,7 +38,10 @@ ROOT = Path(__file__).parents[1]
 PROGRAM = ("-m", "experiments.compare")
 IN_64_BITS = {"JAX_ENABLE_X64": "1"}  # nothing may depend on JAX's default
 TWO = ("relu_softmax", "sigmoid_mse")
-FIGURES = ("curves", "confusion", "gallery", "first_layer")
+FIGURES = (
+    *("curves", "confused", "gallery", "calibration", "confusion"),
+    *("first_layer", "first_layer_by_epoch"),
+)
 SMALL = (784, 30, 10)  # the sizes of sigmoid_mse: what compiles for it serves others
 TINY = replace(MODELS["sigmoid_mse"].recipe, layer_sizes=(784, 10))
 
@@ -135,6 +139,7 @@ def test_the_folder_holds_what_was_promised(finished):
         *("predictions.csv", "report.html"),
         *(f"{figure}.png" for figure in FIGURES),
         *(f"weights/{model}.npz" for model in TWO),
+        *(f"weights/first_layer_{model}_{n}.npz" for model in TWO for n in (0, 1)),
     }
     assert not (finished.base / "~").exists()
 
@@ -204,7 +209,7 @@ def test_the_test_score_can_be_recounted(finished, name):
     half = z / (1 + z**2 / 360) * math.sqrt(share * (1 - share) / 360 + (z / 720) ** 2)
     assert entry["test_interval_95"] == pytest.approx([middle - half, middle + half])
     for shown in (finished.printed, (finished.path / "report.html").read_text()):
-        assert f"{correct} / 360" in shown
+        assert f"{share:.2%}" in shown
 
 
 @pytest.mark.parametrize("name", TWO)
@@ -270,7 +275,7 @@ def test_a_redrawn_run_is_the_same_without_training(finished, monkeypatch, capsy
         assert after[name] == before[name], name
     printed = capsys.readouterr().out
     for entry in finished.results["models"].values():
-        assert f"{entry['test_correct']} / 360" in printed
+        assert f"{entry['test_accuracy']:.2%}" in printed
 
 
 def test_weights_that_are_gone_are_named(finished, tmp_path):
@@ -335,7 +340,7 @@ def test_sighup_leaves_a_readable_folder(tmp_path):
     written = results_of(path)
     assert (written["status"], written["models"]) == ("interrupted", {})
     assert list(written["unfinished"]) == ["sigmoid_mse", "relu_softmax"]
-    assert os.listdir(path / "weights") == ["sigmoid_mse.npz"]
+    assert (path / "weights" / "sigmoid_mse.npz").exists()
     assert weights_of(path, "sigmoid_mse")[0].kernel.shape == (784, 30)
 
 
@@ -357,7 +362,7 @@ def test_an_error_keeps_the_finished_models(tmp_path, monkeypatch):
     assert (written["status"], list(written["models"])) == ("failed", ["sigmoid_mse"])
     assert written["unfinished"]["relu_softmax"]["epochs_done"] == 1
     assert "INTERNAL: no kernel" in (path / "traceback.txt").read_text()
-    assert sorted(os.listdir(path / "weights")) == [f"{name}.npz" for name in TWO]
+    assert all((path / "weights" / f"{name}.npz").exists() for name in TWO)
     assert "relu_softmax" not in predictions_of(path / "predictions.csv")[0]
     assert (path / "report.html").is_file()
 
@@ -582,6 +587,10 @@ def test_keras_compiles_within_its_first_epoch():
 def result(**changes) -> dict:
     """A model's entry in results.json."""
     return {
+        "layer_sizes": [784, 1024, 10],
+        "optimizer": "adam",
+        "batch_size": 32,
+        "epochs": 5,
         "num_params": 23860,
         "test_correct": 9501,
         "test_seen": 10000,
@@ -606,18 +615,18 @@ def comparison_rows(entries, ties=None):
     }
     ties = ties or dict.fromkeys(entries, ())
     content = {"models": entries, "ties": ties, "zero_line": baselines}
-    table = page.comparison(content, "mnist", 50_000)
+    table = page.comparison(content, "mnist")
     assert table.header == ("", *entries)
     assert "11.35%" in table.caption and "87.00%" in table.caption
     return {row[0]: row[1:] for row in table.rows}
 
 
 def test_the_comparison_as_a_table():
-    # Oracle: the entries, and 50,000 / 0.5 images per second; 2 s / 0.5 s is 4.
+    # Oracle: the entries; 0.5 s / 2 s is a quarter.
     entries = {
-        "sigmoid_mse": result(),
+        "sigmoid_mse": result(layer_sizes=[784, 30, 10]),
         "keras_dense": result(epoch_seconds_median=2.0, compile_seconds=None),
-        "flax_dense": result(epoch_seconds_median=5.0, validation_accuracy=0.98),
+        "flax_dense": result(epoch_seconds_median=0.5, validation_accuracy=0.98),
     }
     ties = {
         "sigmoid_mse": [],
@@ -625,62 +634,105 @@ def test_the_comparison_as_a_table():
         "flax_dense": ["keras_dense"],
     }
     rows = comparison_rows(entries, ties)
-    assert rows["write-up reported"][0] == "0.1041"
-    assert rows["test correct / seen"][0] == "9,501 / 10,000"
-    assert rows["test accuracy"][0] == "0.9501"
-    assert rows["95 % interval"][0] == "0.9457 to 0.9542"
-    assert rows["ties with"][0] == "-"
-    assert rows["ties with"][1].split() == ["flax_dense", "sigmoid_mse"]
-    assert rows["validation accuracy"] == ("-", "-", "0.9800")
+    assert rows["layers"][0] == "784-30-10"
+    assert rows["write-up reported"][0] == "10.41%"
+    assert rows["test accuracy"][0] == "95.01%"
+    assert rows["95 % interval"][0] == "94.57% to 95.42%"
+    assert rows["not told apart from"][0] == "-"
+    assert rows["not told apart from"][1].split() == ["flax_dense", "sigmoid_mse"]
+    assert rows["validation accuracy"] == ("-", "-", "98.00%")
     assert rows["parameters"][0] == "23,860"
-    assert rows["compile time"][1] == "-"
-    assert rows["images per second"] == ("100,000", "25,000", "10,000")
-    assert rows["epoch vs tf.keras"] == ("4.0x faster", "1", "2.5x slower")
+    assert rows["compile time, s"][1] == "-"
+    assert rows["times Keras's epoch"] == ("-", "1.00", "0.25")  # the same network
 
-    entries["sigmoid_mse"]["compile_cached"] = True
+    entries["flax_dense"]["compile_cached"] = True
     entries["keras_dense"]["epoch_seconds_median"] = None  # its only epoch compiled
     rows = comparison_rows(entries)
-    assert "cached" in rows["compile time"][0]
-    assert rows["median epoch"][1] == rows["images per second"][1] == "-"
-    assert rows["epoch vs tf.keras"] == ("-", "-", "-")
+    assert "cached" in rows["compile time, s"][2]
+    assert rows["median epoch, s"][1] == "-"
+    assert rows["times Keras's epoch"] == ("-", "-", "-")
     del entries["keras_dense"]
-    assert comparison_rows(entries)["epoch vs tf.keras"] == ("-", "-")
+    assert comparison_rows(entries)["times Keras's epoch"] == ("-", "-")
 
 
-def test_precision_and_recall_of_each_class():
+def test_pairs_of_weights_are_told_apart_after_holms_correction():
+    # Oracle: the two-sided binomial test of the images that one model alone gets
+    # right: 0 of 7 has p = 2 / 2^7, 0 of 10 has 2 / 2^10; times 2 and 3 by hand.
+    right = {name: np.ones(40, bool) for name in ("a", "b", "c")}
+    right["b"][:7] = False
+    right["c"][10:20] = False
+    pairs = results.differences(right)
+    p_values = {(pair["first"], pair["second"]): pair["p_value"] for pair in pairs}
+    assert p_values["a", "c"] == pytest.approx(3 * 2 / 2**10)
+    assert p_values["a", "b"] == pytest.approx(2 * 2 / 2**7)
+    assert results.ties("a", pairs) == []
+    assert results.ties("b", pairs) == ["c"]
+    assert results.ties("c", pairs) == ["b"]
+
+
+def test_the_most_confused_pairs():
     # Oracle: counted by hand from LABELS and ANSWERS.
-    assert page.per_class(ANSWERS, LABELS).rows == [
-        ["0", "3", "0.667 / 0.667", "0.500 / 0.333"],
-        ["1", "2", "0.667 / 1.000", "0.000 / 0.000"],
-        ["2", "4", "1.000 / 0.750", "0.571 / 1.000"],
-        ["4", "1", "1.000 / 1.000", "0.000 / 0.000"],
-    ]
+    pairs = results.confused_pairs(ANSWERS, LABELS)
+    assert pairs[0] == (0, 2, {"sigmoid_mse": 0, "relu_softmax": 2})
+    assert (1, 2, {"sigmoid_mse": 0, "relu_softmax": 1}) in pairs
+    assert sum(sum(counts.values()) for *_, counts in pairs) == 7
+    images = np.zeros((len(LABELS), 4, 4), np.uint8)
+    axes = figures.confused(ANSWERS, Batch(images, LABELS)).axes[0]
+    assert axes.texts[0].get_text() == "0 taken for 2"
+    assert [text.get_text() for text in axes.texts[1:3]] == ["0", "2"]
 
 
-def test_the_first_images_are_right_or_wrong():
-    assert page.first_images(ANSWERS, LABELS, count=3).rows == [
-        ["0", "0", "0 right 60%", "0 right 60%"],
-        ["1", "0", "0 right 60%", "2 WRONG 60%"],
-        ["2", "0", "1 WRONG 60%", "2 WRONG 60%"],
-    ]
+def test_calibration_shows_shares_by_confidence():
+    # Oracle: by hand; the sure half is right on 4 of 5, the other on 1 of 5.
+    labels = np.zeros(10, int)
+    answer = np.array([0, 0, 0, 0, 1, 0, 1, 1, 1, 1])
+    probability = np.repeat([0.97, 0.6], 5).astype(np.float32)
+    figure = figures.calibration({"flax_dense": Answers(answer, probability)}, labels)
+    *_, line = figure.axes[0].lines[:2]
+    np.testing.assert_allclose(line.get_xydata(), [[0.6, 0.2], [0.97, 0.8]], rtol=1e-6)
+
+
+def test_first_layers_are_kept_by_epoch(tmp_path):
+    run = Run.open("compare", quick(tmp_path / "run"))
+    kernels = {n: np.full((784, 5), n, np.float32) for n in (0, 2)}
+    rows = [{"model": "relu_softmax", "epoch": n} for n in (1, 2)]
+
+    def record():
+        for number, kernel in kernels.items():
+            params = {"kernel": kernel, "bias": np.zeros(5)}
+            results.keep_first_layer(run, "relu_softmax", number, params)
+        yield from rows
+
+    run.record(record())
+    run.publish({}, title="T", lead="L")
+    [(name, kept)] = results.first_layers(run, ["relu_softmax"]).items()
+    assert (name, list(kept)) == ("relu_softmax", [0, 2])
+    np.testing.assert_array_equal(kept[2], kernels[2][:, : results.NEURONS])
+    [axes] = figures.first_layer_by_epoch({name: kept}, (28, 28)).axes
+    drawn = axes.images[0].get_array().compressed()
+    assert np.sum(drawn == 0) == np.sum(drawn == 2) == 784 * results.NEURONS
 
 
 def test_curves_show_the_epochs():
-    left, right = figures.curves(dict.fromkeys(ANSWERS, ROWS)).axes
-    assert [line.get_label() for line in left.lines] == list(ANSWERS)
-    for line in left.lines:
-        np.testing.assert_allclose(line.get_xydata(), [[1, 40 / 50], [2, 45 / 50]])
-    losses = [list(line.get_ydata()) for line in right.lines]
-    np.testing.assert_allclose(losses, 2 * [[0.9, 0.5], [1.0, 0.6]], rtol=1e-6)
-    assert "validation" in left.get_ylabel()
+    by_epoch, by_seconds, loss, *_ = figures.curves({"sigmoid_mse": ROWS}).axes
+    solid, dotted = by_epoch.lines
+    np.testing.assert_allclose(solid.get_xydata(), [[1, 40 / 50], [2, 45 / 50]])
+    np.testing.assert_allclose(dotted.get_xydata(), [[1, 30 / 40], [2, 30 / 40]])
+    [line] = by_seconds.lines
+    np.testing.assert_allclose(line.get_xydata(), [[0.25, 0.8], [0.5, 0.9]])
+    losses = [list(line.get_ydata()) for line in loss.lines]
+    np.testing.assert_allclose(losses, [[1.0, 0.6], [0.9, 0.5]], rtol=1e-6)
+    assert "validation" in by_epoch.get_ylabel()
+    both = figures.curves({"sigmoid_mse": ROWS, "row_rnn": ROWS}).axes
+    assert [axes.get_ylabel() for axes in both[2:]] == list(figures.COSTS.values())
 
 
 def test_curves_without_a_validation_set_show_the_training():
     rows = [epoch_row(1, 0.9, 0, seen=0), epoch_row(2, 0.5, 0, seen=0)]
-    left, right = figures.curves({"row_rnn": rows}).axes
-    assert list(left.lines[0].get_ydata()) == [0.75, 0.75]
-    assert len(right.lines) == 1
-    assert "training" in left.get_ylabel()
+    by_epoch, _, loss = figures.curves({"row_rnn": rows}).axes
+    assert list(by_epoch.lines[0].get_ydata()) == [0.75, 0.75]
+    assert len(loss.lines) == 1
+    assert "training" in by_epoch.get_ylabel()
 
 
 @pytest.mark.parametrize(
@@ -692,51 +744,52 @@ def test_first_layers_of_any_size_are_drawn(shape, tiles):
     kernel = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     params = (Dense(kernel, np.zeros(shape[1], np.float32)),)
     [axes] = figures.first_layer({"a model": params}, (28, 28)).axes
-    [image] = axes.images
-    drawn = image.get_array().compressed()
-    if tiles:  # every weight, as a share of its neuron's largest
-        expected = (kernel / np.abs(kernel).max(axis=0)).ravel()
-        np.testing.assert_allclose(np.sort(drawn), np.sort(expected), rtol=1e-6)
-    else:
-        assert drawn.size == kernel.size
+    drawn = axes.images[0].get_array().compressed()
+    np.testing.assert_array_equal(np.sort(drawn), np.sort(kernel.ravel()))
+    assert axes.images[0].get_clim()[1] == pytest.approx(
+        np.percentile(np.abs(kernel), 99.5)
+    )
 
 
 def test_the_confusion_matrix_counts():
-    # Oracle: counted by hand; rows are labels, columns answers.
-    one = {"sigmoid_mse": ANSWERS["sigmoid_mse"]}
-    axes = figures.confusion(one, LABELS).axes[0]
+    # Oracle: counted by hand; rows are labels, columns answers. Classes 0, 1, 2, 4.
+    one, two = figures.confusion(ANSWERS, LABELS).axes
     cells = {
         (round(text.get_position()[1]), round(text.get_position()[0])): text.get_text()
-        for text in axes.texts
+        for text in one.texts
     }
-    # The classes are 0, 1, 2 and 4.
-    assert cells == {
-        (0, 0): "2", (0, 1): "1", (1, 1): "2", (2, 0): "1", (2, 2): "3", (3, 3): "1",
-    }  # fmt: skip
-    assert "2 errors" in axes.get_title()
+    assert cells == {(0, 1): "1", (2, 0): "1"}
+    assert "2 errors" in one.get_title()
+    assert one.images[0].get_clim() == two.images[0].get_clim() == (0, 2)
 
 
 def test_the_gallery_begins_with_what_most_models_miss():
-    # Oracle: by hand. Both models miss image 2, one of them five others; the two
-    # agree on the rest.
+    # Oracle: by hand. Both models miss image 2, one of them six others; of those it
+    # is surest of image 4.
     images = np.zeros((len(LABELS), 4, 4), np.uint8)
-    axes = figures.gallery(ANSWERS, Batch(images, LABELS)).axes[0]
+    sure = SURE.copy()
+    sure[4] = 0.9
+    answers = ANSWERS | {"relu_softmax": Answers(ANSWERS["relu_softmax"].label, sure)}
+    axes = figures.gallery(answers, Batch(images, LABELS)).axes[0]
     words = [text.get_text() for text in axes.texts]
-    numbers = [int(text.split(",")[0].removeprefix("no. ")) for text in words]
-    assert numbers == [2, 1, 3, 4, 7, 9]
+    titles = [text for text in words if text.startswith("no.")]
+    numbers = [int(text.split(":")[0].removeprefix("no. ")) for text in titles]
+    assert numbers == [2, 4, 1, 3, 7, 9]
     assert len(axes.images) == 6
-    assert words[1] == "no. 1, label 0\nsigmoid_mse: 0\nrelu_softmax: 2  wrong"
+    assert words[3:6] == ["no. 4: 1", "1\n60", "0\n90"]
+    assert [text.get_fontweight() for text in axes.texts[4:6]] == ["normal", "bold"]
     assert "6 of 10" in axes.get_title()
-    assert axes.get_title().endswith("1 by all")
+    assert "1 by all" in axes.get_title()
 
 
 def test_figures_of_models_without_errors():
     right = {"sigmoid_mse": Answers(LABELS, SURE)}
     images = np.zeros((len(LABELS), 4, 4), np.uint8)
     assert "0 errors" in figures.confusion(right, LABELS).axes[0].get_title()
-    gallery = figures.gallery(right, Batch(images, LABELS))
-    gallery.canvas.draw()  # the layout of a figure without images must hold
-    assert not gallery.axes[0].texts
+    for draw in (figures.gallery, figures.confused):
+        figure = draw(right, Batch(images, LABELS))
+        figure.canvas.draw()  # the layout of a figure without images must hold
+        assert not figure.axes[0].texts
 
 
 def test_nothing_is_drawn_where_no_model_was_tested(capsys):

@@ -18,7 +18,7 @@ from experiments.compare.settings import Config, Settings, choose_recipes
 from experiments.kit.command import run_command
 from experiments.kit.progress import Progress
 from experiments.kit.run import Row, Run
-from jaxnets import models
+from jaxnets import models, training
 from jaxnets.neurons import ten_class
 from jaxnets.types import Prediction, Recipe
 
@@ -38,11 +38,7 @@ def main(config: Settings) -> dict[str, Any]:
     return run.publish(
         content,
         title="Neural networks on handwritten digits",
-        lead=(
-            f"{len(answers)} networks, the same {len(run.data.train.label):,} training "
-            f"images of {run.data.name}, the same {len(run.data.test.label):,} test "
-            "images, opened once, after the last epoch."
-        ),
+        lead=page.lead(content, run.data.name),
         sections=page.sections(run, content, answers, params),
     )
 
@@ -56,6 +52,12 @@ def measure(run: Run[Settings], recipes: Mapping[str, Recipe]) -> Iterator[Row]:
     with Progress(totals) as progress:
         for name, recipe in recipes.items():
             progress.text(name, f"{'-'.join(map(str, recipe.layer_sizes))}, compiling")
+            model = models.get(name)
+            if model.framework == "jax":  # Keras draws its own weights
+                key = training.run_keys(run.config.seed).init
+                start = model.network.init(key, recipe.layer_sizes)
+                results.keep_first_layer(run, name, 0, start)
+            shown = {1, -(-recipe.num_epochs // 6), recipe.num_epochs}
             epoch = None
             try:
                 for event in models.train_and_test(
@@ -67,6 +69,9 @@ def measure(run: Run[Settings], recipes: Mapping[str, Recipe]) -> Iterator[Row]:
                     epoch = event
                     row = results.epoch_row(name, epoch, run.data.name)
                     yield row
+                    if epoch.number in shown:
+                        params = epoch.state.params
+                        results.keep_first_layer(run, name, epoch.number, params)
                     progress.advance(name, text=results.in_words(row))
             finally:
                 if epoch is not None:  # a model that is cut short keeps its weights

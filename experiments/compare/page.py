@@ -1,12 +1,10 @@
 """Tables and pictures of a comparison, for the terminal and the page alike."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-import numpy as np
-
-from experiments.compare.results import Answers, rows_of
+from experiments.compare.results import Answers, first_layers, rows_of
 from experiments.compare.settings import Settings
 from experiments.kit.numbers import text
 from experiments.kit.page import Picture, Table, table
@@ -15,18 +13,30 @@ from experiments.kit.run import Run
 from jaxnets.models import MODELS
 from jaxnets.types import Params
 
-FIRST_IMAGES = 20  # of the test set
 NOTE = (
-    "Intervals are Wilson's, over images. Models tie where an exact McNemar test on "
-    "the same images finds their difference within chance (p of 0.05 or more). Always "
-    "answering {most_frequent_class} is right on {most_frequent_accuracy:.2%} of the "
-    "test set, a ten-class perceptron after {perceptron_epochs} epochs on "
-    "{perceptron_accuracy:.2%}. Only flax_dense is the same network as keras_dense; "
-    "the others are smaller. Compile time and training are apart; images/s and the "
-    "last comparison are per epoch at steady state. Keras compiles within its first "
-    "epoch, which is left out: its compile time is what that epoch took longer. JAX's "
-    "is short where an earlier start left the compiled program in the cache."
+    "Intervals are Wilson's, over images. Told apart: McNemar's exact "
+    "test on the same images, Holm-corrected over all pairs, finds p below 0.05. It "
+    "compares two sets of weights; experiments.seeds compares ways to train. Always "
+    "answering {most_frequent_class} is right on {most_frequent_accuracy:.2%}, a "
+    "ten-class perceptron after {perceptron_epochs} epochs on "
+    "{perceptron_accuracy:.2%}. Times are of this run's steady state, one after the "
+    "other; experiments.speed compares them in turn. Keras compiles within its first "
+    "epoch, whose excess is its compile time; a cached program of JAX compiles no more."
 )
+
+
+def lead(results: Mapping[str, Any], dataset: str) -> str:
+    """The finding in a sentence."""
+    models = results["models"]
+    if not models:
+        return "No network was trained to its end."
+    ranking = sorted(models, key=lambda name: models[name]["test_accuracy"])
+    worst, best = ranking[0], ranking[-1]
+    return (
+        f"Of the {models[best]['test_seen']:,} test images of {dataset}, opened once "
+        f"after the last epoch, {best} gets {models[best]['test_accuracy']:.2%} right, "
+        f"{worst} {models[worst]['test_accuracy']:.2%}."
+    )
 
 
 def sections(
@@ -44,7 +54,7 @@ def sections(
     if not answers:
         return
     test = run.data.test
-    yield comparison(results, run.data.name, len(run.data.train.label))
+    yield comparison(results, run.data.name)
     wrong = [
         {"model": name, **finding}
         for name, findings in results["diagnosis"].items()
@@ -61,139 +71,97 @@ def sections(
 
     yield Picture(
         "curves",
-        "Accuracy and loss",
-        "After each epoch. The training loss is the mean over the epoch, while the "
-        "weights moved.",
+        "Accuracy and cost",
+        "Lines: the validation set after each epoch. Dotted: the training images, over "
+        "the epoch, while the weights moved. Where the dotted line goes on rising and "
+        "the other does not, the network learns its images by heart.",
         partial(figures.curves, {name: rows_of(run, name) for name in answers}),
     )
     yield Picture(
-        "confusion",
-        "Confusion matrices",
-        "Test images by label and predicted class; colour shows the errors.",
-        partial(figures.confusion, answers, test.label),
+        "confused",
+        "What is confused most",
+        "Counts of test images by model, in the models' colours, and the images on "
+        "which the models are surest of the wrong answer.",
+        partial(figures.confused, answers, test),
     )
     yield Picture(
         "gallery",
         "The hardest images",
-        "First the test images that most models miss, then those on which their "
-        "answers differ most.",
+        "First those that most models miss, the surest wrong answers first; then those "
+        "on which answers differ most. Below each image the models' answers in their "
+        "colours with their confidence in %, wrong ones bold. Numbers are places in the "
+        "test set as tensorflow-datasets has it, not as in the original file.",
         partial(figures.gallery, answers, test),
+    )
+    yield Picture(
+        "calibration",
+        "Is an answer as sure as it says?",
+        "Answers grouped by the confidence that the model gives them; 95 % intervals "
+        "are Wilson's. Below the dashed line a model is surer than it is right. "
+        "Model 1's shares are of its outputs' sum, not probabilities it was trained to "
+        "give.",
+        partial(figures.calibration, answers, test.label),
+    )
+    yield Picture(
+        "confusion",
+        "Confusion matrices",
+        "Wrong answers by label and prediction; one scale of colours for all models.",
+        partial(figures.confusion, answers, test.label),
     )
     yield Picture(
         "first_layer",
         "First-layer weights",
-        "Each image shows one hidden neuron's weights, pixel by pixel: blue excites "
-        "it, red inhibits it.",
+        "A hidden neuron's weights, pixel by pixel: blue excites it, red inhibits it. "
+        "At pixels that are white in every image, weights stay as they were drawn.",
         partial(figures.first_layer, params, test.image.shape[1:]),
     )
-    yield per_class(answers, test.label)
-    yield first_images(answers, test.label, FIRST_IMAGES)
-
-
-def comparison(results: Mapping[str, Any], name: str, num_train: int) -> Table:
-    """A row a measure, a column a model."""
-    models = results["models"]
-    theirs = next(
-        (m["epoch_seconds_median"] for n, m in models.items() if _is_keras(n)), None
-    )
-
-    def seconds(key: str, digits: int):
-        return lambda name, model: (
-            "-" if model[key] is None else f"{model[key]:.{digits}f} s"
+    kernels = first_layers(run, answers)
+    if kernels:
+        yield Picture(
+            "first_layer_by_epoch",
+            "How first-layer weights change",
+            "The first neurons of each network as they learn; epoch 0 is the random "
+            "start, which Keras does not show.",
+            partial(figures.first_layer_by_epoch, kernels, test.image.shape[1:]),
         )
 
-    def compiling(name: str, model: Mapping[str, Any]) -> str:
-        cached = ", cached" if model["compile_cached"] else ""
-        return seconds("compile_seconds", 1)(name, model) + cached
 
-    def images_per_second(name: str, model: Mapping[str, Any]) -> str:
+def comparison(results: Mapping[str, Any], name: str) -> Table:
+    """A row a measure, a column a model."""
+    models = results["models"]
+    keras = [model for n, model in models.items() if MODELS[n].framework == "keras"]
+
+    def beside_keras(model: Mapping[str, Any]) -> str:
+        """Only where both train the same network, in the same way."""
+        same = ("layer_sizes", "optimizer", "batch_size")
         epoch = model["epoch_seconds_median"]
-        return text(num_train / epoch if epoch else None, ",.0f")
+        for other in keras:
+            theirs = other["epoch_seconds_median"]
+            if epoch and theirs and all(model[key] == other[key] for key in same):
+                return f"{epoch / theirs:.2f}"
+        return "-"
 
-    def beside_keras(name: str, model: Mapping[str, Any]) -> str:
-        epoch = model["epoch_seconds_median"]
-        if not (epoch and theirs):
-            return "-"
-        ratio = theirs / epoch
-        if ratio == 1:
-            return "1"
-        return f"{ratio:.1f}x faster" if ratio > 1 else f"{1 / ratio:.1f}x slower"
-
-    measures = {
-        "write-up reported": lambda _, m: text(m["reported_accuracy"], ".4g"),
-        "test correct / seen": lambda _, m: (
-            f"{m['test_correct']:,} / {m['test_seen']:,}"
+    measures: dict[str, str | Callable[[Any], str]] = {
+        "layers": lambda model: "-".join(map(str, model["layer_sizes"])),
+        "parameters": "num_params:,",
+        "write-up reported": "reported_accuracy:.2%",
+        "test accuracy": "test_accuracy:.2%",
+        "95 % interval": "test_interval_95:.2%",
+        "not told apart from": lambda model: (
+            "\n".join(results["ties"][model["name"]]) or "-"
         ),
-        "test accuracy": lambda _, m: text(m["test_accuracy"], ".4f"),
-        "95 % interval": lambda _, m: text(m["test_interval_95"], ".4f"),
-        "ties with": lambda name, _: "\n".join(results["ties"][name]) or "-",
-        "validation accuracy": lambda _, m: text(m["validation_accuracy"], ".4f"),
-        "parameters": lambda _, m: f"{m['num_params']:,}",
-        "compile time": compiling,
-        "training time": seconds("train_seconds", 1),
-        "median epoch": seconds("epoch_seconds_median", 2),
-        "images per second": images_per_second,
-        "epoch vs tf.keras": beside_keras,
+        "validation accuracy": "validation_accuracy:.2%",
+        "epochs": "epochs",
+        "compile time, s": lambda model: (
+            text(model["compile_seconds"], ".1f")
+            + ", cached" * bool(model["compile_cached"])
+        ),
+        "training time, s": "train_seconds:.1f",
+        "median epoch, s": "epoch_seconds_median:.2f",
+        "times Keras's epoch": beside_keras,
     }
-    return Table(
-        f"Test set of {name}",
-        NOTE.format(**results["zero_line"]),
-        ("", *models),
-        [
-            (measure, *(cell(name, model) for name, model in models.items()))
-            for measure, cell in measures.items()
-        ],
-    )
-
-
-def _is_keras(name: str) -> bool:
-    return MODELS[name].framework == "keras"
-
-
-def confusion_matrix(labels: np.ndarray, answers: np.ndarray) -> np.ndarray:
-    """Counts int [classes, classes]: a row a label, a column an answer."""
-    size = 1 + max(labels.max(), answers.max())
-    return np.bincount(labels * size + answers, minlength=size**2).reshape(size, size)
-
-
-def per_class(answers: Mapping[str, Answers], labels: np.ndarray) -> Table:
-    """Per class: its images, and each model's precision and recall; 0 for 0 / 0."""
-    matrices = {n: confusion_matrix(labels, a.label) for n, a in answers.items()}
-
-    def cell(matrix: np.ndarray, digit: int) -> str:
-        right = matrix[digit, digit]
-        precision = right / max(matrix[:, digit].sum(), 1)
-        return f"{precision:.3f} / {right / matrix[digit].sum():.3f}"
-
-    return table(
-        "Precision / recall per class",
-        "Of the images given a class, how many are of it; and of those of it, how "
-        "many were given it.",
-        np.unique(labels).tolist(),
-        {
-            "class": str,
-            "images": lambda digit: f"{np.sum(labels == digit):,}",
-            **{name: partial(cell, matrix) for name, matrix in matrices.items()},
-        },
-    )
-
-
-def first_images(
-    answers: Mapping[str, Answers], labels: np.ndarray, count: int
-) -> Table:
-    """The first test images: label, and each model's class, right or wrong."""
-
-    def cell(answer: Answers, index: int) -> str:
-        mark = "right" if answer.label[index] == labels[index] else "WRONG"
-        return f"{answer.label[index]} {mark} {answer.probability[index]:.0%}"
-
-    return table(
-        "The first test images",
-        "Each model's class and the probability that it gives to it.",
-        range(min(count, len(labels))),
-        {
-            "image": str,
-            "label": lambda index: str(labels[index]),
-            **{name: partial(cell, answer) for name, answer in answers.items()},
-        },
-    )
+    title, note = f"Test set of {name}", NOTE.format(**results["zero_line"])
+    entries = [{"name": name, **model} for name, model in models.items()]
+    columns = zip(*table(title, note, entries, measures).rows, strict=True)
+    rows = [(name, *cells) for name, cells in zip(measures, columns, strict=True)]
+    return Table(title, note, ("", *models), rows)

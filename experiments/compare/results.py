@@ -2,6 +2,7 @@
 
 import csv
 import functools
+import itertools
 from collections.abc import Iterable, Mapping
 from statistics import median
 from typing import Any, NamedTuple
@@ -20,6 +21,9 @@ from jaxnets.training import Epoch
 from jaxnets.types import Params, Prediction, Recipe, num_params
 
 PREDICTIONS = "predictions.csv"
+FIRST_LAYER = "first_layer_{name}_{number}"  # a file among the weights
+NEURONS = 4  # of the first layer, whose weights are kept
+CONFUSIONS = 10  # pairs of classes that are shown
 
 
 class Answers(NamedTuple):
@@ -70,6 +74,29 @@ def rows_of(run: Run[Settings], name: str) -> list[Row]:
     return [row for row in run.rows if row["model"] == name]
 
 
+def keep_first_layer(
+    run: Run[Settings], name: str, number: int, params: Params
+) -> None:
+    """Some first-layer neurons' weights in a file of epoch `number`, 0 at the start."""
+    matrices = (leaf for leaf in jax.tree.leaves(params) if np.ndim(leaf) == 2)
+    some = np.asarray(next(matrices))[:, :NEURONS]
+    if len(some) == run.data.train.image[0].size:
+        file = FIRST_LAYER.format(name=name, number=number)
+        run.write_weights(file, {"kernel": some})
+
+
+def first_layers(run: Run[Settings], names: Iterable[str]) -> dict[str, Any]:
+    """What `keep_first_layer` wrote, by model and epoch: float32 [pixels, neurons]."""
+    kernels: dict[str, dict[int, np.ndarray]] = {}
+    for name in names:
+        for number in range(1 + max(row["epoch"] for row in rows_of(run, name))):
+            file = run.path / "weights" / FIRST_LAYER.format(name=name, number=number)
+            if file.with_suffix(".npz").exists():
+                with np.load(file.with_suffix(".npz")) as arrays:
+                    kernels.setdefault(name, {})[number] = arrays["kernel"]
+    return kernels
+
+
 def write_predictions(
     run: Run[Settings], predictions: Mapping[str, Prediction]
 ) -> None:
@@ -103,6 +130,52 @@ def read_predictions(run: Run[Settings]) -> dict[str, Answers]:
     }
 
 
+def confusion_matrix(labels: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    """Counts int [classes, classes]: a row a label, a column an answer."""
+    size = 1 + max(labels.max(), answers.max())
+    return np.bincount(labels * size + answers, minlength=size**2).reshape(size, size)
+
+
+def confused_pairs(
+    answers: Mapping[str, Answers], labels: np.ndarray
+) -> list[tuple[int, int, dict[str, int]]]:
+    """Label, wrong answer and each model's count, the most frequent first."""
+    size = 1 + max(labels.max(), *(answer.label.max() for answer in answers.values()))
+    counts = np.zeros((len(answers), size, size), int)
+    for matrix, answer in zip(counts, answers.values(), strict=True):
+        np.add.at(matrix, (labels, answer.label), 1)
+        np.fill_diagonal(matrix, 0)
+    total = counts.sum(axis=0)
+    largest = np.argsort(-total, axis=None, kind="stable")[:CONFUSIONS].tolist()
+    pairs = [divmod(index, size) for index in largest if total.flat[index]]
+    return [
+        (*pair, dict(zip(answers, counts[:, *pair].tolist(), strict=True)))
+        for pair in pairs
+    ]
+
+
+def differences(right: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    """McNemar's test of every two models' weights, Holm-corrected together."""
+    pairs = list(itertools.combinations(right, 2))
+    p_values = statistics.holm(
+        [statistics.mcnemar_p_value(right[a], right[b]) for a, b in pairs]
+    )
+    return [
+        {"first": first, "second": second, "p_value": p_value}
+        for (first, second), p_value in zip(pairs, p_values, strict=True)
+    ]
+
+
+def ties(name: str, pairs: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The models that `differences` does not tell apart from one."""
+    return [
+        pair["second"] if pair["first"] == name else pair["first"]
+        for pair in pairs
+        if name in (pair["first"], pair["second"])
+        and pair["p_value"] >= statistics.SIGNIFICANCE
+    ]
+
+
 def read_params(
     run: Run[Settings], recipes: Mapping[str, Recipe], names: Iterable[str]
 ) -> dict[str, Params]:
@@ -127,6 +200,7 @@ def comparison(
     rows = {name: rows_of(run, name) for name in recipes}
     labels = run.data.test.label
     right = {name: answer.label == labels for name, answer in answers.items()}
+    pairs = differences(right)
     on_mnist = run.data.name == "mnist"
     return {
         "seed": run.config.seed,
@@ -139,7 +213,8 @@ def comparison(
             }
             for name in answers
         },
-        "ties": statistics.ties(right),
+        "pairs": pairs,
+        "ties": {name: ties(name, pairs) for name in right},
         "unfinished": {
             name: {
                 "epochs_done": len(rows[name]),
