@@ -89,7 +89,7 @@ def sections(
         "The hardest images",
         "First those that most models miss, the surest wrong answers first; then those "
         "on which answers differ most. Below each image the models' answers in their "
-        "colours with their confidence in %, wrong ones bold. Numbers are places in the "
+        "colours with the confidence in %, wrong ones bold. Numbers are places in the "
         "test set as tensorflow-datasets has it, not as in the original file.",
         partial(figures.gallery, answers, test),
     )
