@@ -2,21 +2,27 @@
 
 import csv
 import dataclasses
+import gzip
 import importlib.util
 import json
 import math
+import re
 import shutil
+import struct
+import threading
 from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pytest
 import scipy.stats
 from matplotlib.collections import PathCollection
 from PIL import Image
+from small import random_layers
 
 from experiments.kit.progress import console
 from experiments.seeds import __main__ as seeds
-from experiments.seeds import measure, page, results
+from experiments.seeds import measure, page, qmnist, results
 from experiments.seeds.measure import Plan
 from jaxnets import ensemble, models, training
 from jaxnets.errors import InputError
@@ -35,6 +41,7 @@ QUICK = seeds.Config(
     keras_seeds=len(KERAS_SEEDS),
     at_once=4,
     alone=1,
+    processes=1,
     epochs=EPOCHS,
     dataset="digits",
 )
@@ -143,13 +150,28 @@ def test_the_three_numbers_follow_from_the_lines(finished):
         assert np.all(gains >= 0)
 
 
-def test_speed_is_measured_both_ways(finished):
-    (speed,) = finished.results["throughput"].values()  # Keras has but one way
-    assert speed["at_once"] == 4
-    assert (speed["epochs_timed"], speed["epochs_timed_alone"]) == (EPOCHS, EPOCHS)
-    ratio = speed["networks_per_minute"] / speed["networks_per_minute_alone"]
-    assert speed["ratio"] == pytest.approx(ratio)
-    assert speed["verdict"] in finished.printed
+def test_speed_is_measured_in_all_ways(finished):
+    (speeds,) = finished.results["throughput"].values()  # Keras has but one way
+    assert list(speeds) == list(results.WAYS)
+    assert [speed["networks"] for speed in speeds.values()] == [4, 1, 1]
+    for speed in speeds.values():
+        assert speed["epochs_timed"] == EPOCHS
+        low, high = speed["range"]
+        assert 0 < low <= speed["per_minute"] <= high
+
+
+def test_processes_train_at_the_same_time_until_they_diverge():
+    # Each waits for the other, as they do only where both run at once.
+    both = threading.Barrier(2, timeout=10)
+
+    def epochs(*seconds):
+        for second in seconds:
+            both.wait()
+            yield second
+
+    streams = [epochs(1.0, 2.0), epochs(3.0, 4.0)]
+    assert measure._time_processes(streams, 3) == [1.0, 3.0, 2.0, 4.0]
+    assert measure._time_processes([], 3) == []
 
 
 @pytest.mark.keras
@@ -204,7 +226,11 @@ def test_ctrl_c_keeps_the_networks_that_were_finished(tmp_path, monkeypatch):
     monkeypatch.setattr(ensemble, "fit_many", fit_many)
     monkeypatch.setattr(training, "fit", lambda *_, **__: epochs_of(1))
     config = dataclasses.replace(
-        QUICK, models=("relu_softmax",), at_once=2, output=tmp_path / "run"
+        QUICK,
+        models=("relu_softmax",),
+        at_once=2,
+        processes=0,
+        output=tmp_path / "run",
     )
     with pytest.raises(KeyboardInterrupt):
         seeds.main(config)
@@ -214,9 +240,11 @@ def test_ctrl_c_keeps_the_networks_that_were_finished(tmp_path, monkeypatch):
     assert entry["seeds"] == list(SEEDS[:2])
     assert (entry["at_once"], entry["last"]["mean"]) == (2, 0.55)
     assert entry["wall_seconds"] > 0
-    speed = content["throughput"]["relu_softmax"]
-    assert speed["ratio"] == 2  # by hand: 4 seconds of one, and of two at once
-    assert speed["epochs_timed"] == 2 * EPOCHS - 1
+    speeds = content["throughput"]["relu_softmax"]
+    assert list(speeds) == ["at once", "one at a time"]
+    together, alone = (speed["per_minute"] for speed in speeds.values())
+    assert together / alone == 2  # by hand: 4 seconds of one, and of two at once
+    assert speeds["at once"]["epochs_timed"] == 2 * EPOCHS - 1
     assert len(lines_of(tmp_path / "run")) == 2 * EPOCHS + 2 * (EPOCHS - 1)
     assert (tmp_path / "run" / "report.html").exists()
 
@@ -231,6 +259,7 @@ def test_ctrl_c_keeps_the_networks_that_were_finished(tmp_path, monkeypatch):
         ({"first_seed": 2**32 - 2}, "4294967297"),
         ({"at_once": 0}, "at_once=0"),
         ({"alone": -1}, "alone=-1"),
+        ({"processes": -1}, "processes=-1"),
         ({"models": ("keras_dense",), "keras_seeds": 0}, "keras_seeds=0"),
         ({"epochs": 0}, "0 epochs"),
     ],
@@ -295,9 +324,14 @@ def plans_of(rows) -> dict[str, Plan]:
     return plans
 
 
-def results_of(rows, alone=(), dataset="mnist", plans=None):
+def results_of(rows, alone=(), in_processes=(), dataset="mnist", plans=None):
     plans = plans or plans_of(rows)
-    clock = {"wall_seconds": 9.0, "alone_seconds": alone}
+    clock = {
+        "wall_seconds": 9.0,
+        "alone_seconds": alone,
+        "processes": 3,
+        "process_seconds": in_processes,
+    }
     return results.results(plans, rows, dict.fromkeys(plans, clock), dataset)
 
 
@@ -317,29 +351,46 @@ def test_without_validation_nothing_is_chosen():
     assert not {"chosen", "optimism"} & set(entry)
     assert set(content["ranks"]) == {"last", "best"}
     assert entry["last"]["sd"] is None  # of one seed
-    assert entry["last"]["interval_95"] is None
+    assert entry["last"]["median_interval_95"] is None
     networks = results.finished_networks(plans_of(rows), rows)
     assert set(results.scores(networks["relu_softmax"])) == {"last", "best"}
     assert list(page.sections(content, networks))
 
 
-def test_four_seeds_cannot_rank():
-    # By hand: with four pairs Wilcoxon's p is at least 2/2^4.
-    last = {"sigmoid_mse": (950, 951, 949, 979), "relu_softmax": (980, 981, 979, 983)}
-    rows = [
+def of_last(**counts):
+    """Rows of networks of one epoch, with these test counts of 1,000."""
+    return [
         row
-        for name, tested in last.items()
+        for name, tested in counts.items()
         for row in rows_of(name, *([count] for count in tested))
     ]
-    content = results_of(rows)
+
+
+def test_three_seeds_cannot_rank():
+    # By hand: the smallest p is twice one of the 20 ways to choose 3 of 6.
+    last = {"sigmoid_mse": (950, 951, 949), "relu_softmax": (980, 981, 979)}
+    content = results_of(of_last(**last))
     (pair,) = content["pairs"]["last"]
-    assert (pair["seeds"], pair["ahead"]) == (4, None)
-    assert pair["p_value"] == pytest.approx(2 / 2**4)
-    beaten = scipy.stats.mannwhitneyu(*last.values())
-    assert pair["wins"] == pytest.approx(beaten.statistic / 16)
-    assert content["ranks"]["last"] == dict.fromkeys(last, (1, 2))
-    assert [row[1] for row in page.ranks(content).rows] == ["1 to 2, tie"] * 2
-    assert page.pairs(content).rows[0][-1] == "tie"
+    assert (pair["seeds"], pair["ahead"]) == ((3, 3), None)
+    assert pair["p_value"] == pytest.approx(2 / 20)
+    assert content["ranks"]["last"] == dict.fromkeys(last)
+    assert [row[1] for row in page.ranks(content).rows] == ["too few seeds"] * 2
+    assert page.pairs(content).rows[0][-1] == "too few seeds"
+    assert "too few seeds" in page.lead(content)
+
+
+def test_all_seeds_of_one_are_compared_with_all_of_the_other():
+    # Oracle: SciPy, which gets the samples, of different sizes, and no seeds.
+    last = {"keras_dense": (975, 978, 976, 971), "flax_dense": range(977, 989, 2)}
+    content = results_of(of_last(**last))
+    (pair,) = content["pairs"]["last"]
+    expected = scipy.stats.mannwhitneyu(*last.values(), method="exact")
+    assert pair["seeds"] == (4, 6)
+    assert pair["p_value"] == pytest.approx(expected.pvalue)
+    assert pair["wins"] == pytest.approx(expected.statistic / 24)
+    samples = [np.array(tested) / 1000 for tested in last.values()]
+    welch = scipy.stats.ttest_ind(*samples, equal_var=False).confidence_interval()
+    assert pair["interval"] == pytest.approx(list(welch))
 
 
 def test_networks_that_did_not_finish_are_left_out():
@@ -370,33 +421,117 @@ def test_a_diverged_network_is_written_without_nan():
     json.dumps(row, allow_nan=False)
 
 
-@pytest.mark.parametrize(
-    ("together", "alone", "verdict"),
-    [
-        ([1.0, 1.1, 1.2], [2.0, 2.1, 2.2], "at once is faster"),
-        ([2.0, 2.1, 2.2], [1.0, 1.1, 1.2], "one at a time is faster"),
-        ([1.0, 2.0, 3.0], [1.1, 2.1, 3.1], "no clear difference"),
-    ],
-)
-def test_throughput_is_networks_per_minute(together, alone, verdict):
+def test_throughput_is_networks_per_minute():
+    together, alone, in_processes = [1.0, 1.1, 1.4], [2.0, 2.1, 2.2], [6.0, 7.0, 9.0]
     rows = rows_of("flax_dense", *[[900] * 3] * 2, group_size=2)
     for row in rows:
         row["group_seconds"] = 1.5 * together[row["epoch"] - 1]  # of two networks
         row["group_evaluation_seconds"] = 0.5 * together[row["epoch"] - 1]
-    speed = results_of(rows, alone)["throughput"]["flax_dense"]
-    # By hand: three epochs of the median seconds each.
-    assert speed["networks_per_minute"] == pytest.approx(60 / (3 * together[1]))
-    assert speed["networks_per_minute_alone"] == pytest.approx(60 / (3 * alone[1]))
-    assert speed["verdict"] == verdict
-    assert (speed["epochs_timed"], speed["at_once"]) == (3, 2)
+    content = results_of(rows, alone, in_processes)
+    speeds = content["throughput"]["flax_dense"]
+    # By hand: three epochs of the median seconds each; three processes side by side.
+    per_minute = {way: speed["per_minute"] for way, speed in speeds.items()}
+    assert per_minute == {
+        "at once": pytest.approx(60 / (3 * 1.1)),
+        "processes of one thread": pytest.approx(60 / 7),
+        "one at a time": pytest.approx(60 / (3 * 2.1)),
+    }
+    # The quartiles of three lie half-way between them.
+    low, high = speeds["at once"]["range"]
+    assert (low, high) == pytest.approx((60 / (3 * 1.25), 60 / (3 * 1.05)))
+    times = [row[-1] for row in page.throughput(content).rows]
+    assert times == ["1.91", "0.90", "1.00"]
     assert results_of(rows)["throughput"] == {}
+
+
+def test_stuck_seeds_are_a_share_with_its_interval():
+    rows = of_last(sigmoid_mse=(*range(950, 959), 860))
+    entry = results_of(rows)["models"]["sigmoid_mse"]
+    assert entry["far_out"] == {"9": 0.86}
+    expected = scipy.stats.binomtest(1, 10).proportion_ci(method="wilson")
+    assert entry["far_out_share_95"] == pytest.approx(list(expected))
+    # By hand, the sign test's table: of ten values the 2nd and the 9th.
+    assert entry["last"]["median_interval_95"] == [0.95, 0.957]
+
+
+def test_the_second_test_set_is_a_number_of_its_own():
+    rows = rows_of("flax_dense", [900, 950], [901, 951])
+    for row in rows:
+        if row["epoch"] == 2:
+            row |= {"second_correct": 480 + row["seed"], "second_seen": 500}
+    content = results_of(rows)
+    assert content["models"]["flax_dense"]["second"]["mean"] == pytest.approx(0.961)
+    assert content["ranks"]["second"] == {"flax_dense": (1, 1)}
+
+
+def idx(kind, array):
+    """An idx file by its description: two zeros, type, sizes, numbers, big-endian."""
+    head = struct.pack(f">BBBB{array.ndim}I", 0, 0, kind, array.ndim, *array.shape)
+    numbers = array.astype(array.dtype.newbyteorder(">")).tobytes()
+    return gzip.compress(head + numbers, compresslevel=0)
+
+
+@pytest.fixture
+def qmnist_folder(tmp_path):
+    rng = np.random.default_rng(0)
+    image = rng.integers(256, size=(10_003, 28, 28), dtype=np.uint8)
+    label = rng.integers(100_000, size=(10_003, 8), dtype=np.int32)
+    label[:, 0] %= 10
+    (tmp_path / qmnist.IMAGES).write_bytes(idx(8, image))
+    (tmp_path / qmnist.LABELS).write_bytes(idx(12, label))
+    return tmp_path, image, label
+
+
+def test_qmnists_images_that_mnist_has_not_are_read(qmnist_folder, digits):
+    folder, image, label = qmnist_folder
+    mnist = digits._replace(name="mnist")
+    others = qmnist.load(folder, mnist)
+    np.testing.assert_array_equal(others.image, image[10_000:])
+    np.testing.assert_array_equal(others.label, label[10_000:, 0])
+    assert others.label.dtype == np.int32
+    # Each network is tried on it; the oracle is its own prediction.
+    predict = jax.jit(models.get("flax_dense").network.predict)
+    networks = [random_layers((784, 16, 10), seed) for seed in range(2)]
+    params = jax.tree.map(lambda *leaves: np.stack(leaves), *networks)
+    plan = Plan(models.get("flax_dense"), models.get("flax_dense").recipe, (0, 1))
+    rows = measure.with_second([{"seed": 0}, {"seed": 1}], plan, params, others)
+    for index, row in enumerate(rows):
+        answers = predict(networks[index], others.image).label
+        assert row["second_correct"] == np.sum(answers == others.label)
+        assert (row["seed"], row["second_seen"]) == (index, 3)
+
+
+def test_without_qmnist_a_sentence_says_why(qmnist_folder, digits):
+    folder, *_ = qmnist_folder
+    mnist = digits._replace(name="mnist")
+    assert "--qmnist" in qmnist.load(None, mnist)
+    assert "digits" in qmnist.load(folder, digits)
+    (folder / qmnist.LABELS).unlink()
+    assert qmnist.LABELS in qmnist.load(folder, mnist)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"no gzip",
+        gzip.compress(b""),
+        gzip.compress(b"\0\0\x0d\1\0\0\0\1data"),  # floats
+        idx(8, np.zeros((10_002, 28, 28), np.uint8))[:-9],  # cut off
+        gzip.compress(gzip.decompress(idx(8, np.zeros((3, 28, 28), np.uint8)))[:-1]),
+        idx(8, np.zeros((3, 20, 28), np.uint8)),
+    ],
+    ids=["no gzip", "empty", "type", "cut gzip", "cut", "shape"],
+)
+def test_a_damaged_qmnist_file_is_refused(qmnist_folder, digits, content):
+    folder, *_ = qmnist_folder
+    (folder / qmnist.IMAGES).write_bytes(content)
+    with pytest.raises(InputError, match=re.escape(str(folder))):
+        qmnist.load(folder, digits._replace(name="mnist"))
 
 
 def claims_of(**counts):
     """The write-up's ranking over networks with these test counts of 1,000."""
-    rows = []
-    for name, tested in counts.items():
-        rows += rows_of(name, *([count] for count in tested))
+    rows = of_last(**counts)
     content = results_of(rows)
     assert len(page.write_up(content).rows) == len(content["write_up"])
     assert results_of(rows, dataset="digits")["write_up"] == []
@@ -442,12 +577,20 @@ def test_the_strips_hold_every_network():
     figure = page.strips(finished, results_of(rows))
     (axes,) = figure.axes
     strips = [part for part in axes.collections if isinstance(part, PathCollection)]
-    dots = [sorted(1 - strip.get_offsets()[:, 0]) for strip in strips]
-    expected = [[0.86, 0.95, 0.97]] * 2 + [[0.9, 0.95, 0.97]]  # last, chosen, best
-    np.testing.assert_allclose(dots, expected)
+    (dots,) = (sorted(1 - strip.get_offsets()[:, 0]) for strip in strips)
+    np.testing.assert_allclose(dots, [0.86, 0.95, 0.97])
     left, right = axes.get_xlim()
     assert left > 0.14  # a network that got stuck is on the figure
     assert right < 0.029  # and so is the write-up's accuracy
     ticks = axes.get_xticks()
     assert len(ticks) >= 4
     assert all(right <= tick <= left for tick in ticks)
+
+
+@pytest.mark.parametrize(("count", "is_drawn"), [(950, False), (200, True)])
+def test_what_was_reported_is_drawn_where_it_is_on_the_scale(count, is_drawn):
+    rows = of_last(sigmoid_mse=(count, count + 5, count + 9))
+    networks = results.finished_networks(plans_of(rows), rows)
+    (axes,) = page.strips(networks, results_of(rows)).axes
+    left, right = axes.get_xlim()
+    assert (right < 1 - models.get("sigmoid_mse").reported < left) == is_drawn

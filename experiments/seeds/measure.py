@@ -1,8 +1,10 @@
-"""The measurements: networks trained several at once, and one alone in between."""
+"""The measurements: networks trained several at once, and other ways in between."""
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any, NamedTuple
 
 import jax
@@ -11,14 +13,15 @@ import numpy as np
 from experiments.kit.numbers import finite
 from experiments.kit.progress import Progress
 from experiments.kit.run import Row, Run
-from jaxnets import ensemble, models, optimizers, training
+from jaxnets import devices, ensemble, models, optimizers, process, training
 from jaxnets.data import Dataset
 from jaxnets.errors import NonFiniteLoss
 from jaxnets.models import Model
 from jaxnets.training import Epoch
-from jaxnets.types import Params, Recipe, Totals
+from jaxnets.types import Batch, Params, Recipe, Totals
 
-ALONE_EPOCHS = 5  # of a network that is timed alone
+CLOCKED_EPOCHS = 5  # at most, each time that a network is timed
+FOREVER = 10**6  # epochs: until it is not asked any more
 
 
 class Plan(NamedTuple):
@@ -43,44 +46,77 @@ class Plan(NamedTuple):
         }
 
 
-def measure(run: Run, plans: Mapping[str, Plan]) -> Iterator[Row]:
-    """Train all networks, model after model; yield a row per network and epoch."""
+def measure(run: Run, plans: Mapping[str, Plan], second: Batch | str) -> Iterator[Row]:
+    """Train all networks, model after model; yield a row per network and epoch.
+
+    `second` is a test set that each network is tried on once, after its last epoch; or
+    a sentence that says why there is none.
+    """
     totals = {n: len(p.seeds) * p.recipe.num_epochs for n, p in plans.items()}
     with jax.default_matmul_precision("highest"), Progress(totals) as progress:
+        about = second
+        if not isinstance(second, str):
+            about = f"QMNIST's {len(second.label):,} test images that MNIST has not"
+        run.keep("second", about)
+        progress.print(f"Second test set: {about}.")
         for plan in plans.values():
-            yield from _measure_model(run, plan, progress)
+            yield from _measure_model(run, plan, second, progress)
 
 
-def _measure_model(run: Run, plan: Plan, progress: Progress) -> Iterator[Row]:
-    """Train group after group, and time networks alone in between."""
-    name, began = plan.model.name, time.perf_counter()
+def _measure_model(
+    run: Run, plan: Plan, second: Batch | str, progress: Progress
+) -> Iterator[Row]:
+    """Train group after group; in between time one network alone, and processes."""
+    name, last, began = plan.model.name, plan.recipe.num_epochs, time.perf_counter()
+    at_once, num_pauses = run.config.at_once, run.config.alone
+    if plan.model.framework == "keras":
+        at_once, num_pauses = 1, 0
+    if at_once is None:
+        at_once = ensemble.num_at_once(plan.init, **plan.work(run.data))
+    groups = ensemble.chunks(plan.seeds, at_once)
+    pauses = np.linspace(0, len(groups), num_pauses).round().tolist()
+    num_processes = run.config.processes
+    if num_processes is None:
+        num_processes = devices.cpu_count()
+    if not pauses or jax.default_backend() != "cpu":
+        num_processes = 0
+    num_clocked = min(CLOCKED_EPOCHS, last)
     alone: list[float] = []
+    in_processes: list[float] = []
     try:
-        at_once, num_pauses = run.config.at_once, run.config.alone
-        if plan.model.framework == "keras":
-            at_once, num_pauses = 1, 0
-        if at_once is None:
-            at_once = ensemble.num_at_once(plan.init, **plan.work(run.data))
-        groups = ensemble.chunks(plan.seeds, at_once)
-        pauses = np.linspace(0, len(groups), num_pauses).round().tolist()
-        for number, seeds in enumerate(groups):
-            if number in pauses:
-                progress.text(name, "one alone, for the clock")
-                alone += _time_alone(plan, run.data, seeds[0])
-            span = f"seeds {seeds[0]} to {seeds[-1]}"
-            progress.text(name, f"{span}, compiling")
-            for epoch in _train(plan, run.data, seeds):
-                rows = seed_epochs(name, run.data.name, seeds, epoch)
-                accuracy = np.mean(epoch.held_out[-1].accuracy)
-                text = f"{span}, epoch {epoch.number}/{plan.recipe.num_epochs}"
-                text += f", test accuracy {accuracy:.2%}"
-                progress.advance(name, len(rows), text)
-                yield from rows
-        if len(groups) in pauses:
-            alone += _time_alone(plan, run.data, plan.seeds[-1])
+        with contextlib.ExitStack() as stack:
+            streams = [
+                stack.enter_context(closing(stream))
+                for stream in _processes(plan, run.data, num_processes)
+            ]
+            progress.text(name, f"starting {num_processes} processes for the clock")
+            _time_processes(streams, 1)  # until all have started and compiled
+            for number, seeds in enumerate((*groups, None)):
+                if number in pauses:
+                    progress.text(name, "timing one alone, and one in each process")
+                    alone += _time_alone(plan, run.data, num_clocked)
+                    in_processes += _time_processes(streams, num_clocked)
+                if seeds is None:
+                    break
+                span = f"seeds {seeds[0]} to {seeds[-1]}"
+                progress.text(name, f"{span}, compiling")
+                for epoch in _train(plan, run.data, seeds):
+                    rows = seed_epochs(name, run.data.name, seeds, epoch)
+                    if not isinstance(second, str) and epoch.number == last:
+                        rows = with_second(rows, plan, epoch.state.params, second)
+                    accuracy = np.mean(epoch.held_out[-1].accuracy)
+                    text = f"{span}, epoch {epoch.number}/{last}"
+                    text += f", test accuracy {accuracy:.2%}"
+                    progress.advance(name, len(rows), text)
+                    yield from rows
     finally:
-        seconds = time.perf_counter() - began
-        run.keep(f"clock-{name}", {"wall_seconds": seconds, "alone_seconds": alone})
+        clock = {
+            "wall_seconds": time.perf_counter() - began,
+            "alone_seconds": alone,
+            "processes": num_processes,
+            "process_seconds": in_processes,
+        }
+        run.keep(f"clock-{name}", clock)
 
 
 def _train(plan: Plan, data: Dataset, seeds: Sequence[int]) -> Iterator[Epoch]:
@@ -100,23 +136,81 @@ def _train(plan: Plan, data: Dataset, seeds: Sequence[int]) -> Iterator[Epoch]:
     for event in models.train_and_test(plan.model.name, recipe, data, seeds[0]):
         if isinstance(event, Epoch):
             tested = jax.device_get(evaluate(event.state.params, test))
-            totals = event.train, (*event.held_out, tested)
-            train, held_out = jax.tree.map(np.atleast_1d, totals)
-            yield event._replace(train=train, held_out=held_out)
+            one = event.state, event.train, (*event.held_out, tested)
+            arrays = jax.tree.map(lambda leaf: np.asarray(leaf)[None], one)
+            state, totals, held_out = arrays  # with a first axis, as of several
+            yield event._replace(state=state, train=totals, held_out=held_out)
 
 
-def _time_alone(plan: Plan, data: Dataset, seed: int) -> list[float]:
-    """Seconds of the first epochs of one network, evaluations included."""
+def with_second(
+    rows: Sequence[Row], plan: Plan, params: Params, second: Batch
+) -> list[Row]:
+    """The rows, with what each network gets right in the second test set."""
+    evaluate = jax.jit(training.make_evaluate(plan.model.network.loss_fn))
+    tested: list[Row] = []
+    for index, row in enumerate(rows):
+        one = jax.tree.map(lambda leaf, i=index: leaf[i], params)
+        correct, _, seen = map(int, jax.device_get(evaluate(one, second)))
+        tested.append({**row, "second_correct": correct, "second_seen": seen})
+    return tested
+
+
+def _clocked(plan: Plan, data: Dataset, seed: int, num_epochs: int) -> Iterator[float]:
+    """Seconds of each epoch of one network, evaluations included.
+
+    They end where it diverges, which the results show.
+    """
     work, keys = plan.work(data), training.run_keys(seed)
     state = training.start(plan.init(keys.init), work["tx"])
-    num_epochs = min(ALONE_EPOCHS, plan.recipe.num_epochs)
     epochs = training.fit(**work, state=state, num_epochs=num_epochs, key=keys.data)
-    seconds = []
-    # The clock has seen the epochs before a divergence; the results show the rest.
     with contextlib.suppress(NonFiniteLoss):
         for epoch in epochs:
-            seconds.append(epoch.seconds + epoch.evaluation_seconds)
-    return seconds
+            yield epoch.seconds + epoch.evaluation_seconds
+
+
+def _time_alone(plan: Plan, data: Dataset, num_epochs: int) -> list[float]:
+    """Seconds of the first epochs of one network, while nothing else runs."""
+    return list(_clocked(plan, data, plan.seeds[0], num_epochs))
+
+
+def _processes(
+    plan: Plan, data: Dataset, count: int
+) -> list[Generator[float, None, None]]:
+    """Processes of one thread each, which train a network and wait after each epoch.
+
+    What they send is `_clocked`. It is what a user would try first to train several.
+    """
+    return [
+        process.iterate(
+            _train_in_process,
+            plan.model.name,
+            plan.recipe,
+            data,
+            seed,
+            environment={"NPROC": "1"},  # XLA's number of threads
+            lockstep=True,
+        )
+        for seed in range(count)
+    ]
+
+
+def _train_in_process(
+    send: Callable[[float], None], name: str, recipe: Recipe, data: Dataset, seed: int
+) -> None:
+    for seconds in _clocked(Plan(models.get(name), recipe, ()), data, seed, FOREVER):
+        send(seconds)
+
+
+def _time_processes(streams: Sequence[Iterator[float]], num_epochs: int) -> list[float]:
+    """Seconds of the next epochs in each process; all train at the same time."""
+    if not streams:
+        return []
+    with ThreadPoolExecutor(len(streams)) as pool:
+        rounds = [
+            list(pool.map(next, streams, [None] * len(streams)))
+            for _ in range(num_epochs)
+        ]
+    return [seconds for epochs in rounds for seconds in epochs if seconds]
 
 
 def seed_epochs(

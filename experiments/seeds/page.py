@@ -16,14 +16,31 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from experiments.kit.figures import COLORS, new_figure, whole_epochs
 from experiments.kit.page import Picture, Table, table
 from experiments.kit.run import Row
-from experiments.kit.statistics import rank_text
-from experiments.seeds.results import NUMBERS, Networks, column, scores
+from experiments.kit.statistics import MARGIN as EQUAL
+from experiments.kit.statistics import POWER, SIGNIFICANCE, rank_text
+from experiments.seeds.results import NUMBERS, WAYS, Networks, column, scores
 
 ROUND = (1, 5, 2, 3, 9, 7, 1.5, 4, 2.5, 8, 6)  # first digits of a tick, best first
 FINER = (*ROUND, *np.arange(1.1, 10, 0.1))  # for a narrow scale
 MOST_TICKS, ENOUGH_TICKS = 10, 4
 MARGIN = 1.15  # how far beyond the data the error's axis goes, as a factor
-OFF_THE_SCALE = 0.5  # a reported error above it is written, not drawn
+FAR = 2.0  # a reported error that is further from the data is written, not drawn
+
+
+def lead(content: Row) -> str:
+    """The finding: means and ranges, and what the pairs say."""
+    means = [
+        f"{name} {entry['last']['mean']:.2%} ({entry['last']['min']:.2%} to "
+        f"{entry['last']['max']:.2%}, {entry['last']['seeds']} seeds)"
+        for name, entry in content["models"].items()
+    ]
+    compared = content["pairs"].get("last", [])
+    verdicts = [f"{p['first']} and {p['second']}: {p['verdict']}" for p in compared]
+    return (
+        f"Mean test accuracy after the last epoch, and its range over seeds: "
+        f"{'; '.join(means) or 'no network has finished'}. "
+        f"Of {len(compared)} pairs: {'; '.join(verdicts) or 'nothing to say'}."
+    )
 
 
 def sections(content: Row, networks: Networks) -> Iterator[Table | Picture]:
@@ -33,8 +50,9 @@ def sections(content: Row, networks: Networks) -> Iterator[Table | Picture]:
     yield Picture(
         "seeds",
         "Every network",
-        "A dot is a network. The black bar is the 95 % interval of the mean, the white "
-        "diamond the median. The error's scale is logarithmic.",
+        "A dot is a network after its last epoch; the white diamond is the median, the "
+        "black bar its 95 % interval. The error's scale is logarithmic: a tenth of a "
+        "point at 98 % shows beside a network that got stuck.",
         partial(strips, networks, content),
     )
     tables = (make(content) for make in (spreads, ranks, pairs, write_up, throughput))
@@ -57,14 +75,15 @@ def spreads(content: Row) -> Table:
     ]
     return table(
         "Accuracy over seeds",
-        "Test accuracies of the networks that finished. Interval: of the mean, BCa "
-        "bootstrap over seeds. Best on test: the epoch was picked by the very images "
-        "it is scored on, so the figure is too high; the last row shows by how much.",
+        "Test accuracies of the networks that finished. The interval is that of the "
+        "median, by order statistics. Best on test: the epoch was picked by the very "
+        "images it is scored on, so the figure is too high, by best minus chosen.",
         entries,
         {
             **{heading: heading for heading in ("model", "number", "seeds")},
-            **{"mean": "mean:.2%", "sd": "sd:.2%", "95 % interval": "interval_95:.2%"},
-            **{"median": "median:.2%", "lowest": "min:.2%", "highest": "max:.2%"},
+            **{"mean": "mean:.2%", "lowest": "min:.2%", "highest": "max:.2%"},
+            **{"sd": "sd:.2%", "median": "median:.2%"},
+            "95 % of the median": "median_interval_95:.2%",
         },
     )
 
@@ -73,25 +92,31 @@ def ranks(content: Row) -> Table:
     """A row per model: its ranks, seeds far below the others, what was reported."""
     entries = []
     for name, entry in content["models"].items():
-        stuck = [
-            f"seed {seed}: {share:.2%}" for seed, share in entry["far_out"].items()
-        ]
+        far_out, seeds = entry["far_out"], entry["last"]["seeds"]
+        stuck = [f"seed {seed}: {share:.2%}" for seed, share in far_out.items()]
+        cells = {
+            "model": name,
+            "chosen": "-",
+            "stuck": f"{len(far_out)} of {seeds}",
+            "share": entry["far_out_share_95"],
+            "which": ", ".join(stuck) or "-",
+            "reported": entry["reported_accuracy"],
+        }
         places = {n: rank_text(place[name]) for n, place in content["ranks"].items()}
-        cells = {"model": name, "chosen": "-", "stuck": ", ".join(stuck) or "none"}
-        entries.append({**cells, **places, "reported": entry["reported_accuracy"]})
-    fewest = min(entry["last"]["seeds"] for entry in content["models"].values())
+        entries.append({**cells, **places})
     return table(
-        "Ranks",
-        "The range of places that the pairwise tests leave a model. Got stuck: in the "
-        "end more than three interquartile ranges below the lower quartile. A pair's p "
-        f"is at least 2 / 2^seeds before correction: {2.0 ** (1 - fewest):.2g} for the "
-        f"fewest seeds here, {fewest}.",
+        "Ranks and stuck seeds",
+        "The places that the pairwise tests leave a model. Got stuck: in the end more "
+        "than three interquartile ranges below the lower quartile; the share of such "
+        "seeds with Wilson's 95 % interval.",
         entries,
         {
             "model": "model",
             "last epoch": "last",
             "chosen": "chosen",
             "got stuck": "stuck",
+            "95 % of the share": "share:.1%",
+            "which": "which",
             "write-up": "reported:.2%",
         },
     )
@@ -101,17 +126,24 @@ def pairs(content: Row) -> Table:
     """A row per pair of models, after the last epoch."""
     return table(
         "Pairs of models",
-        "After the last epoch, over common seeds: first minus second; p of Wilcoxon's "
-        "signed-rank test, Holm-corrected over all pairs; a tie where p is 0.05 or "
-        "more. Wins: how often a run of the first beats one of the second.",
+        "After the last epoch, all seeds of one against all of the other. Difference: "
+        "of the means, first minus second, with Welch's 95 % interval. p: exact "
+        "Mann-Whitney. p (equal): two one-sided Welch tests of a difference below "
+        f"{100 * EQUAL:g} points. Both are Holm-corrected over all pairs; a verdict "
+        f"needs p below {SIGNIFICANCE:g}. Detectable: the true difference that so many "
+        f"seeds of these spreads find in {POWER:.0%} of cases. Wins: how often a run "
+        "of the first beats one of the second.",
         content["pairs"]["last"],
         {
-            **{heading: heading for heading in ("first", "second", "seeds")},
+            "first / second": lambda pair: f"{pair['first']} / {pair['second']}",
+            "seeds": lambda pair: "{} / {}".format(*pair["seeds"]),
             "difference": "difference:+.2%",
             "95 % interval": "interval:+.2%",
             "p": "p_value:.2g",
+            "p (equal)": "equal_p_value:.2g",
+            "detectable": "detectable:.2%",
             "wins": "wins:.0%",
-            "ahead": lambda pair: pair["ahead"] or "tie",
+            "verdict": "verdict",
         },
     )
 
@@ -132,69 +164,73 @@ def write_up(content: Row) -> Table:
             "wins": "runs_that_agree:.0%",
             "gap here": "gap_here:+.2%",
             "p": "p_value:.2g",
-            "ahead here": lambda claim: claim["ahead_here"] or "tie",
+            "verdict here": "verdict_here",
         },
     )
 
 
 def throughput(content: Row) -> Table:
-    """A row per model that was timed both ways."""
+    """A row per model and way to train several."""
+    entries = [
+        {
+            "model": name if way == WAYS[0] else "",
+            "way": way,
+            "times": speed["per_minute"] / speeds[WAYS[-1]]["per_minute"],
+            **speed,
+        }
+        for name, speeds in content["throughput"].items()
+        for way, speed in speeds.items()
+    ]
     return table(
         "Throughput",
         "Networks per minute with an evaluation on validation and test set after each "
-        "epoch, without compilation; both ways measured in turn in this run.",
-        [{"model": name, **speed} for name, speed in content["throughput"].items()],
+        "epoch, without compilation and start; the median and the middle half of the "
+        "epochs. The ways were timed in turn in this run.",
+        entries,
         {
-            "model": "model",
-            "at once": "at_once",
-            "networks/min": "networks_per_minute:.1f",
-            "one at a time": "networks_per_minute_alone:.1f",
-            "ratio": "ratio:.2f",
-            "verdict": "verdict",
+            **{"model": "model", "way": "way", "side by side": "networks"},
+            **{"networks/min": "per_minute:.1f", "middle half": "range:.1f"},
+            **{"epochs": "epochs_timed", "times one at a time": "times:.2f"},
         },
     )
 
 
 def strips(networks: Networks, content: Row) -> Figure:
-    """A strip of dots per model and number, with intervals and the write-up's value."""
-    figure, ((axes,),) = new_figure(size=(10.5, 1.0 + 1.2 * len(networks)))
-    labels: dict[int, str] = {}  # of the strips, by their height
-    drawn: list[float] = []
-    height = 0
-    for name, by_seed in networks.items():
-        entry, top, color = content["models"][name], height - 0.45, COLORS[name]
-        write = partial(axes.text, y=top, transform=axes.get_yaxis_transform())
-        write(x=0.006, s=name, color=color, weight="bold")
-        sample = scores(by_seed)
-        for number in (n for n in ("last", "chosen", "best") if n in sample):
-            values = errors(list(sample[number].values()), by_seed)
-            # Below or above each other, evenly, so that no dot hides another.
-            offsets = 0.44 * (np.arange(len(values)) * 0.618 % 1) - 0.22
-            style: dict[str, Any] = {"color": color, "linewidths": 0}
-            if number == "best":
-                style = {"facecolors": "none", "edgecolors": color}
-            axes.scatter(values, height + offsets, s=22, alpha=0.75, **style)
-            if entry[number]["interval_95"]:
-                ends = errors(entry[number]["interval_95"], by_seed)
-                axes.plot(ends, [height, height], color="black", linewidth=2.2)
-            median = errors([entry[number]["median"]], by_seed)
-            axes.plot(median, height, "wD", markeredgecolor="black", markersize=5)
-            drawn.extend(values)
-            labels[height] = NUMBERS[number]
-            height += 1
+    """A strip of dots per model, the median's interval and what was reported."""
+    figure, ((axes,),) = new_figure(size=(10.5, 1.2 + 0.9 * len(networks)))
+    accuracies = {n: list(scores(of)["last"].values()) for n, of in networks.items()}
+    drawn = np.concatenate([errors(accuracies[n], of) for n, of in networks.items()])
+    low, high = drawn.min() / FAR, drawn.max() * FAR
+    for height, (name, by_seed) in enumerate(networks.items()):
+        entry, color = content["models"][name], COLORS[name]
+        values = errors(accuracies[name], by_seed)
+        # Below or above each other, evenly, so that no dot hides another.
+        offsets = 0.44 * (np.arange(len(values)) * 0.618 % 1) - 0.22
+        axes.scatter(
+            values, height + offsets, s=26, alpha=0.75, color=color, linewidths=0
+        )
+        if entry["last"]["median_interval_95"]:
+            ends = errors(entry["last"]["median_interval_95"], by_seed)
+            axes.plot(ends, [height, height], color="black", linewidth=2.2)
+        median = errors([entry["last"]["median"]], by_seed)
+        axes.plot(median, height, "wD", markeredgecolor="black", markersize=5)
         if entry["reported_accuracy"]:
             error = 1 - entry["reported_accuracy"]
             text = f"write-up: {100 - 100 * error:.4g} %"
-            if error > OFF_THE_SCALE:
-                write(x=0.14, s=f"← {text}, off the scale", fontsize=8)
+            if low <= error <= high:
+                axes.vlines(error, height - 0.3, height + 0.3, "black", "--")
+                axes.text(error, height + 0.34, text, ha="center", va="top", fontsize=9)
+                drawn = np.append(drawn, error)
             else:
-                axes.vlines(error, top + 0.1, height - 0.65, "black", "--", linewidth=1)
-                axes.text(error, top + 0.1, text, ha="center", va="bottom", fontsize=8)
-                drawn.append(error)
-        height += 1
-    axes.set_yticks(list(labels), list(labels.values()))
-    axes.set(ylim=(height - 1.4, -1), xlabel="test accuracy")
-    _set_error_scale(axes, "x", drawn)
+                side, x = ("← ", 0.01) if error > high else ("→ ", 0.8)
+                place = {"transform": axes.get_yaxis_transform(), "fontsize": 9}
+                axes.text(x, height + 0.34, f"{side}{text}, off the scale", **place)
+    axes.set_yticks(range(len(networks)), list(networks))
+    for label in axes.get_yticklabels():
+        label.set(color=COLORS[label.get_text()], weight="bold")
+    xlabel = "test accuracy after the last epoch (error, logarithmic)"
+    axes.set(ylim=(len(networks) - 0.3, -0.5), xlabel=xlabel)
+    _set_error_scale(axes, "x", drawn.tolist())
     axes.grid(axis="x", alpha=0.3)
     return figure
 

@@ -18,7 +18,10 @@ NUMBERS = {  # of a network, and their names in tables
     "chosen": "chosen on validation",
     "best": "best on test (optimism)",
     "optimism": "best minus chosen",
+    "second": "last epoch, second test set",
 }
+RANKED = ("last", "chosen", "best", "second")  # each a family of comparisons
+WAYS = ("at once", "processes of one thread", "one at a time")  # to train several
 FAR_OUT = 3.0  # interquartile ranges below the lower quartile; Tukey (1977)
 TEST_IMAGES = 10_000  # of MNIST; the write-up's, too
 TWO_SIDED_95 = 1.959963984540054  # standard deviations of a normal distribution
@@ -48,16 +51,12 @@ def results(
     networks = finished_networks(plans, rows)
     by_model = {name: scores(by_seed) for name, by_seed in networks.items()}
     ranked: dict[str, dict[str, Scores]] = {}  # by number, model and seed
-    for name, number in itertools.product(networks, ("last", "chosen", "best")):
+    for name, number in itertools.product(networks, RANKED):
         if number in by_model[name]:
             ranked.setdefault(number, {})[name] = by_model[name][number]
-    pairs = {n: statistics.compare_pairs(sample) for n, sample in ranked.items()}
-    compared = {
-        n: [
-            pair._asdict() | {"ahead": pair.ahead, "wins": win_share(sample, *pair[:2])}
-            for pair in pairs[n]
-        ]
-        for n, sample in ranked.items()
+    pairs = {
+        number: statistics.compare_pairs({n: s.values() for n, s in samples.items()})
+        for number, samples in ranked.items()
     }
     speeds = {name: throughput(plans[name], rows, clocks[name]) for name in plans}
     has_claims = bool(networks) and dataset == "mnist"  # the write-up's are of no other
@@ -72,11 +71,20 @@ def results(
             "wall_seconds": clocks[name]["wall_seconds"],
             **{n: summary(numbers[n]) for n in NUMBERS if n in numbers},
             "far_out": {str(seed): last[seed] for seed in far_out(last)},
+            "far_out_share_95": list(
+                statistics.wilson_interval(len(far_out(last)), len(last))
+            ),
             "reported_accuracy": MODELS[name].reported if has_claims else None,
         }
     return {
         "models": models,
-        "pairs": compared,
+        "pairs": {
+            number: [
+                pair._asdict() | {"ahead": pair.ahead, "verdict": pair.verdict}
+                for pair in compared
+            ]
+            for number, compared in pairs.items()
+        },
         "ranks": {n: statistics.ranks(ranked[n], pairs[n]) for n in ranked},
         "throughput": {name: speed for name, speed in speeds.items() if speed},
         "write_up": write_up(ranked["last"], pairs["last"]) if has_claims else [],
@@ -97,6 +105,10 @@ def scores(by_seed: Mapping[int, Sequence[Row]]) -> dict[str, Scores]:
         chosen = tested[np.arange(len(tested)), index]
         optimism = values["best"] - chosen
         values |= {"chosen_epoch": index + 1, "chosen": chosen, "optimism": optimism}
+    last = [network[-1] for network in by_seed.values()]
+    if all("second_seen" in row for row in last):
+        shares = [row["second_correct"] / row["second_seen"] for row in last]
+        values["second"] = np.array(shares)
     return {
         number: dict(zip(by_seed, sample.tolist(), strict=True))
         for number, sample in values.items()
@@ -104,14 +116,17 @@ def scores(by_seed: Mapping[int, Sequence[Row]]) -> dict[str, Scores]:
 
 
 def summary(sample: Scores) -> dict[str, Any]:
-    """Moments and quantiles over seeds; `sd` is None for one seed."""
+    """Moments and quantiles over seeds; `sd` is None for one seed.
+
+    The interval is that of the median, which seeds that got stuck do not move.
+    """
     values = np.array(list(sample.values()))
     return {
         "seeds": len(values),
         "mean": float(np.mean(values)),
         "sd": float(np.std(values, ddof=1)) if len(values) > 1 else None,
-        "interval_95": statistics.bootstrap_interval(values),
         "median": float(np.median(values)),
+        "median_interval_95": statistics.median_interval(values),
         "min": float(np.min(values)),
         "max": float(np.max(values)),
     }
@@ -125,51 +140,43 @@ def far_out(sample: Scores) -> list[int]:
     return [seed for seed, value in sample.items() if value < border]
 
 
-def win_share(by_model: Mapping[str, Scores], first: str, second: str) -> float:
-    """How often a network of the first beats one of the second; equal counts half.
+def throughput(
+    plan: Plan, rows: Sequence[Row], clock: Row
+) -> dict[str, dict[str, Any]]:
+    """Of each of `WAYS` networks per minute; empty where nothing was timed.
 
-    Mann and Whitney's (1947) U over its largest value; Bouthillier et al. (2021)
-    call it the probability of outperforming.
-    """
-    values = [list(by_model[name].values()) for name in (first, second)]
-    gaps = np.subtract.outer(*values)
-    return float(np.mean((np.sign(np.where(abs(gaps) > ROUNDING, gaps, 0)) + 1) / 2))
-
-
-def throughput(plan: Plan, rows: Sequence[Row], clock: Row) -> dict[str, Any] | None:
-    """Networks per minute, several at once against one at a time; None if unmeasured.
-
-    From the median seconds of a network's epoch, with the same evaluations on both
-    sides and without compilation. One side is called faster where the quartiles of
-    its epochs lie beyond the other's.
+    From the seconds of a network's epoch: a part of those of an epoch in which several
+    trained side by side. All ways have the same evaluations, and none compiles. The
+    range holds the middle half of the epochs.
     """
     of_model = (row for row in rows if row["model"] == plan.model.name)
     groups = {(row["group"], row["epoch"]): row for row in of_model}.values()
-    alone, together = (
-        clock["alone_seconds"],
-        [
+    num_processes = clock.get("processes", 0)
+    seconds = {
+        "at once": [
             (row["group_seconds"] + row["group_evaluation_seconds"]) / row["group_size"]
             for row in groups
         ],
-    )
-    if not together or not alone:
-        return None
-    low, middle, high = np.quantile(together, (0.25, 0.5, 0.75)).tolist()
-    low_alone, middle_alone, high_alone = np.quantile(alone, (0.25, 0.5, 0.75)).tolist()
-    verdict = "no clear difference"
-    if high < low_alone:
-        verdict = "at once is faster"
-    elif low > high_alone:
-        verdict = "one at a time is faster"
-    return {
-        "at_once": max(row["group_size"] for row in groups),
-        "networks_per_minute": 60 / plan.recipe.num_epochs / middle,
-        "networks_per_minute_alone": 60 / plan.recipe.num_epochs / middle_alone,
-        "ratio": middle_alone / middle,
-        "epochs_timed": len(together),
-        "epochs_timed_alone": len(alone),
-        "verdict": verdict,
+        "processes of one thread": [
+            epoch / num_processes for epoch in clock.get("process_seconds", ())
+        ],
+        "one at a time": clock["alone_seconds"],
     }
+    if not groups or not clock["alone_seconds"]:
+        return {}
+    sizes = max(row["group_size"] for row in groups), num_processes, 1
+    speeds = {}
+    for way, at_once in zip(WAYS, sizes, strict=True):
+        if seconds[way]:
+            quartiles = np.quantile(seconds[way], (0.75, 0.5, 0.25))
+            low, middle, high = (60 / plan.recipe.num_epochs / quartiles).tolist()
+            speeds[way] = {
+                "networks": at_once,
+                "per_minute": middle,
+                "range": [low, high],
+                "epochs_timed": len(seconds[way]),
+            }
+    return speeds
 
 
 def write_up(
@@ -208,12 +215,11 @@ def write_up(
             ],
             "gap": gap,
             "trained_here": here,
-            # Over the seeds that both have.
             "gap_here": pair.difference * (1 if pair.first == here[0] else -1),
             "spread_of_two_runs_95": of_two_runs,
-            "runs_that_agree": win_share(by_model, *here),
+            "runs_that_agree": statistics.win_share(*(samples[name] for name in here)),
             "p_value": pair.p_value,
-            "ahead_here": pair.ahead,
+            "verdict_here": pair.verdict,
             "beyond_one_run_each": gap > of_two_runs,
         }
         claims.append(claim)
