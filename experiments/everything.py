@@ -9,7 +9,6 @@ is named there and does not stop the others; the exit code is then 1.
 """
 
 import ast
-import json
 import signal
 import subprocess
 import sys
@@ -109,15 +108,9 @@ def run_one(name: str, config: Config, path: Path, entries: list[index.Entry]) -
                 exit_code = process.wait()
     ending, seconds = exit_in_words(exit_code), time.perf_counter() - began
     said = (question(name), " ".join(command))
-    entries.append(index.Entry(name, *said, exit_code, ending, seconds, notice(path)))
+    entries.append(index.Entry(name, *said, exit_code, ending, seconds))
     if stopped:
         raise stopped
-
-
-def notice(path: Path) -> str | None:
-    """What an experiment's results say of its data, if it left any."""
-    file = path / "results.json"
-    return json.loads(file.read_bytes()).get("notice") if file.is_file() else None
 
 
 def question(name: str) -> str:

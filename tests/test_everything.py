@@ -112,16 +112,15 @@ def test_the_index_shows_each_end_and_other_data(tmp_path):
         (tmp_path / name).mkdir()
         if picture:
             (tmp_path / name / picture).write_bytes(b"")
-    (tmp_path / "bugs" / "results.json").write_text('{"notice": "only <digits>"}')
-    assert everything.notice(tmp_path / "bugs") == "only <digits>"
-    assert everything.notice(tmp_path / "compare") is None
-    notice = everything.notice(tmp_path / "bugs")
+    content = {"notice": "only <digits>", "finding": "7 of 12"}
+    (tmp_path / "bugs" / "results.json").write_text(json.dumps(content))
     entries = [
-        Entry("compare", "Which?", "python", 0, "ended with exit code 0", 1.0, None),
-        Entry("bugs", "Why?", "python", -9, "was killed (signal 9)", 1.0, notice),
+        Entry("compare", "Which?", "python", 0, "ended with exit code 0", 1.0),
+        Entry("bugs", "Why?", "python", -9, "was killed (signal 9)", 1.0),
     ]
     page = index.render(tmp_path, entries)
     assert page.count('class="failed"') == 1 and "It was killed (signal 9)." in page
+    assert '<p class="lead">7 of 12</p>' in page
     assert '<p class="notice">only &lt;digits&gt;</p>' in page
     assert 'src="compare/curves.png"' in page
     assert "report.html" not in page  # there is none to link

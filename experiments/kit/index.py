@@ -1,6 +1,8 @@
 """`index.html`: one page that links the pages of several experiments."""
 
+import json
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +18,6 @@ class Entry(NamedTuple):
     exit_code: int  # 0: well
     ending: str  # the exit code in words
     seconds: float
-    notice: str | None  # set where it ran on other data than was asked for
 
 
 def render(path: Path, entries: Sequence[Entry]) -> str:
@@ -26,15 +27,20 @@ def render(path: Path, entries: Sequence[Entry]) -> str:
       path: holds a folder for each experiment, under its name.
       entries: in the order of the page.
     """
-    cards = [
-        {
+    cards = []
+    for entry in entries:
+        file = path / entry.name / "results.json"
+        results = json.loads(file.read_bytes()) if file.is_file() else {}
+        has_page = (path / entry.name / "report.html").is_file()
+        card = {
             **entry._asdict(),
-            "page": _link(path, entry.name, "report.html"),
+            **{key: results.get(key) for key in ("finding", "notice", "dataset")},
+            "page": f"{entry.name}/report.html" if has_page else None,
             "picture": _first_picture(path, entry.name),
         }
-        for entry in entries
-    ]
-    return templates().get_template("index.html").render(entries=cards)
+        cards.append(card)
+    date = f"{datetime.now():%Y-%m-%d}"
+    return templates().get_template("index.html").render(entries=cards, date=date)
 
 
 def _first_picture(path: Path, name: str) -> str | None:
@@ -42,7 +48,3 @@ def _first_picture(path: Path, name: str) -> str | None:
     files = (path / name).glob("*.png")
     first = min(files, key=lambda file: file.stat().st_mtime_ns, default=None)
     return f"{name}/{first.name}" if first else None
-
-
-def _link(path: Path, name: str, file: str) -> str | None:
-    return f"{name}/{file}" if (path / name / file).is_file() else None

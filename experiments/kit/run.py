@@ -197,7 +197,8 @@ class Run(Generic[Config]):
           BaseException: what ended the recording.
         """
         with self._until_published:
-            content = {**self.head, "status": self.status, **results}
+            head = {**self.head, "status": self.status, "finding": lead}
+            content = {**head, **results}
             folder.write_json(self.path / RESULTS, content)
             if self._preparation:  # Matplotlib draws in one thread at a time
                 self._preparation.join()
