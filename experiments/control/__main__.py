@@ -48,8 +48,8 @@ class Config(Options):
 
     programs: tuple[str, ...] = tuple(programs.PROGRAMS)
     """Which programs of experiments/control/ease to run; none is allowed."""
-    rounds: int = 3
-    """How often each program runs."""
+    rounds: int = 5
+    """How often each program runs, and each way of JAX and Keras."""
     keras: bool = True
     """Do the same with Keras, in a process of its own."""
     seed: int = 3
@@ -70,10 +70,10 @@ class Config(Options):
     """Its steps."""
     sharpness_images: int = 2000
     """The first so many training images give the loss whose sharpness is taken."""
-    gradient_images: int = 500
-    """Of so many Keras takes the gradients one by one."""
+    gradient_images: int | None = None
+    """Of the first so many JAX and Keras take the gradients one by one; or of all."""
     rate_images: int = 5000
-    """On so many Keras trains every combination of rates."""
+    """On so many JAX and Keras train every combination of rates."""
 
     @property
     def recipe(self) -> Recipe:
@@ -103,7 +103,7 @@ def main(config: Config) -> dict[str, Any]:
     return run.publish(
         {"seed": config.seed, **content},
         title="Ease and control",
-        lead="Lines and seconds of the same task, and three looks inside a network.",
+        lead=page.lead(**content),
         sections=page.sections(dataset.train.image, **content),
     )
 
@@ -134,34 +134,31 @@ def validate(config: Config, dataset: Dataset) -> None:
 def measure(run: Run[Config]) -> Generator[Row, None, None]:
     """All rows of the experiment, part after part."""
     config, extra = run.config, training.run_keys(run.config.seed).extra
-    epochs_key, descent_key, all_key, keras_key, vector_key = jax.random.split(extra, 5)
+    epochs_key, descent_key, vector_key = jax.random.split(extra, 3)
     yield from programs.measure(run)
     params = yield from descent.train_all(run, epochs_key)
     yield from gradients.rank(run, params)
     yield from gradients.find_planted(run)
     yield from descent.descend(run, descent_key)
-    yield descent.measure_on_all(run, params, all_key)
     if config.keras:
-        yield from beside_keras.compare(run, params, keras_key, vector_key)
+        yield from beside_keras.compare(run, params, vector_key)
 
 
 def shown(rows: Generator[Row, None, None], config: Config) -> Iterator[Row]:
     """The same rows, with their progress on the screen."""
     totals = {
         "ease": len(config.programs) * config.rounds,
-        "rates": len(config.combinations) * config.epochs,
+        "rates": config.epochs,
         "gradients": 1,
         "planted": 1,
         "descent": config.descent_steps // EVERY,
-        "sharpness_on_all": 1,
-        "beside_keras": beside_keras.NUM_WAYS * config.keras,
+        "beside_keras": len(beside_keras.WAYS) * config.rounds * config.keras,
     }
     totals = {part: total for part, total in totals.items() if total}
     with Progress(totals) as progress, contextlib.closing(rows):
         for row in rows:
             if row["part"] in totals:
-                # A line for the first network, and for every 50th step.
-                is_quiet = row.get("network") or row.get("step", 0) % 50
+                is_quiet = row.get("step", 0) % 50
                 words = (
                     f"{name} {round(value, 4) if isinstance(value, float) else value}"
                     for name, value in row.items()

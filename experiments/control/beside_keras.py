@@ -1,9 +1,10 @@
-"""The same three things by JAX and by Keras: same numbers, lines and seconds."""
+"""Three things by JAX and by Keras: the same numbers, lines, and seconds in turn."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from statistics import median
+from itertools import chain, islice
 from typing import Any
 
 import jax
@@ -17,7 +18,6 @@ from experiments.control.descent import (
     fit_rates,
     hessian_vector_product,
     layerwise_sgd,
-    sharpness,
 )
 from experiments.control.gradients import gradient_norms
 from experiments.kit.numbers import finite
@@ -27,16 +27,24 @@ from jaxnets import relu_softmax as network
 from jaxnets.batches import epoch_order
 from jaxnets.types import Batch, Layers, Params
 
-NUM_WAYS = 8  # of doing the three things, by JAX and by Keras
+WAYS = {  # task and way, in the order of a round; the others are measured by "jax"
+    ("gradients", "jax"): "JAX, vmap",
+    ("gradients", "vectorized"): "Keras, tf.vectorized_map",
+    ("gradients", "in_a_graph"): "Keras, tf.map_fn",
+    ("product", "jax"): "JAX, jvp of grad",
+    ("product", "keras"): "Keras, tape in a tape",
+    ("rates", "jax"): "JAX, all at once",
+    ("rates", "one_by_one"): "JAX, one network, as many epochs",
+    ("rates", "keras"): "Keras, one after another",
+}
 
 
-def compare(
-    run: Run[Any], params: Layers, lanczos_key: jax.Array, vector_key: jax.Array
-) -> Iterator[Row]:
-    """Do everything by JAX, then by Keras; rows "beside_keras", and one "sharpnesses".
+def compare(run: Run[Any], params: Layers, key: jax.Array) -> Iterator[Row]:
+    """Do everything by JAX and by Keras, once apart and then in turn, round by round.
 
-    Gradients and Hessian are those of the trained network, `params`. Lines are those of
-    the very functions that run; the loss itself is left out everywhere.
+    Yields rows "way", one a way, with its first call, which compiles; and
+    "beside_keras", one a way and round. Gradients and Hessian are those of the trained
+    network, `params`. Lines are those of the functions that run, without the loss.
     """
     config, keys = run.config, training.run_keys(run.config.seed)
     data = {
@@ -46,80 +54,87 @@ def compare(
     }
     rates, num_examples = config.combinations, len(data["rates"].label)
     batch_size = min(config.batch_size, num_examples)
-    recipe = replace(config.recipe, batch_size=batch_size, num_epochs=programs.REPEATS)
-    vector = jax.device_get(
-        optax.tree.random_like(vector_key, params, jax.random.normal)
-    )
-
-    def product(params: Layers, vector: Layers, data: Batch) -> Params:
-        return hessian_vector_product(
-            lambda params: network.loss_fn(params, data)[0], params, vector
-        )
-
-    timed = partial(programs.timed, repeats=programs.REPEATS)
-    norms = partial(gradient_norms, network.loss_fn)
+    vector = optax.tree.random_like(key, params, jax.random.normal)
+    ours = by_jax(config, batch_size, params, vector, data)
     with programs.without_cache():
-        epochs = list(fit_rates(recipe, rates, data["rates"], seed=config.seed))
-        ours = {  # value, seconds, those of the first call
-            "gradients": timed(norms, params, data["gradients"]),
-            "product": timed(product, params, vector, data["product"]),
-            "rates": (
-                jax.device_get(epochs[0].state.params),
-                median(epoch.seconds for epoch in epochs),
-                epochs[0].compile_seconds,
-            ),
-        }
-    curved = jax.device_put(data["product"])
-    sharp = jax.jit(sharpness)(params, curved, lanczos_key)["eigenvalue"]
+        first_calls = [(*key, *programs.first_call(*way)) for key, way in ours.items()]
+    reference = {name: value for name, way, value, *_ in first_calls if way == "jax"}
 
-    def row(
-        name: str, way: str, lines: dict[str, int], seconds: float, first_seconds: float
-    ) -> dict[str, Any]:
-        return {
-            "part": "beside_keras",
-            "task": name,
-            "way": way,
-            "images": len(data[name].label),
-            "networks": len(rates) if name == "rates" else None,
-            **lines,
-            "seconds": seconds,
-            "first_seconds": first_seconds,
-        }
-
-    counted: list[tuple[Any, ...]] = [
-        ("gradients", gradient_norms),
-        ("product", hessian_vector_product),
-        ("rates", layerwise_sgd, fit_rates),
-    ]
-    for name, *functions in counted:
-        lines = programs.count_definitions(*functions)
-        yield row(name, "jax", lines, *ours[name][1:])
     order = np.asarray(epoch_order(keys.data, 0, num_examples))
     start = jax.device_get(network.init(keys.init, config.layer_sizes))
     task = {
         "params": params,
-        "vector": vector,
+        "vector": jax.device_get(vector),
         "start": start,
         "rates": rates,
         "batch_size": batch_size,
         "data": {**data, "rates": Batch(*(array[order] for array in data["rates"]))},
     }
-    for name, way, value, *measured in process.iterate(
-        by_keras, task, without=process.KERAS_DOES_WITHOUT
-    ):
-        if name == "sharpness":
-            yield {"part": "sharpnesses", "jax": finite(sharp), "keras": finite(value)}
-        else:
+    theirs = process.iterate(  # it waits while JAX is timed
+        by_keras, config.rounds, task, without=process.KERAS_DOES_WITHOUT, lockstep=True
+    )
+    with contextlib.closing(theirs):
+        for name, way, value, seconds, lines in chain(
+            first_calls, islice(theirs, len(WAYS) - len(ours))
+        ):
             origin = start if name == "rates" else None
-            difference = differences(value, ours[name][0], origin)
-            yield {**row(name, way, *measured), **difference}
+            apart = value is not None and differences(value, reference[name], origin)
+            yield {
+                "part": "way",
+                "task": name,
+                "way": way,
+                "images": len(data[name].label),
+                "networks": len(rates) if name == "rates" else None,
+                **lines,
+                "first_seconds": seconds,
+                **(apart or {}),
+            }
+        for number in range(1, config.rounds + 1):
+            for name, way in WAYS:
+                if (name, way) in ours:
+                    _, seconds = programs.clocked(ours[name, way][0])
+                else:
+                    seconds = next(theirs)
+                row = {"part": "beside_keras", "round": number, "task": name}
+                yield {**row, "way": way, "seconds": seconds}
 
 
-def by_keras(send: Callable[[Any], None], task: dict[str, Any]) -> None:
+def by_jax(
+    config: Any, batch_size: int, params: Layers, vector: Layers, data: dict[str, Batch]
+) -> dict[tuple[str, str], Any]:
+    """JAX's ways, and what to count; training goes on where the last epoch ended."""
+    rates, train, seed = config.combinations, data["rates"], config.seed
+    num_epochs = (config.rounds + 1) * len(rates)  # of the one network
+    recipe = replace(config.recipe, batch_size=batch_size, num_epochs=num_epochs)
+    together = fit_rates(recipe, rates, train, seed=seed)
+    alone = fit_rates(recipe, rates[-1:], train, seed=seed)
+    norms = jax.jit(partial(gradient_norms, network.loss_fn))
+    product = jax.jit(hessian_vector_product)
+    params, images, curved = jax.device_put(
+        (params, data["gradients"], data["product"])
+    )
+
+    def train_alone() -> None:
+        for epoch in islice(alone, len(rates)):
+            jax.device_get(epoch.state.params)
+
+    get, counted = jax.device_get, [layerwise_sgd, fit_rates]
+    return {
+        ("gradients", "jax"): (lambda: get(norms(params, images)), [gradient_norms]),
+        ("product", "jax"): (
+            lambda: get(product(params, vector, curved)),
+            [hessian_vector_product],
+        ),
+        ("rates", "jax"): (lambda: get(next(together).state.params), counted),
+        ("rates", "one_by_one"): (train_alone, counted),
+    }
+
+
+def by_keras(send: Callable[[Any], None], rounds: int, task: dict[str, Any]) -> None:
     """Everything, in a process of its own, where TensorFlow loads."""
     from experiments.control import keras_ways
 
-    keras_ways.compute(send, **task)
+    keras_ways.compute(send, rounds, **task)
 
 
 def differences(

@@ -26,36 +26,21 @@ from experiments.kit.numbers import finites
 from experiments.kit.run import Row, Run
 from jaxnets import ensemble, models, training
 from jaxnets import relu_softmax as network
-from jaxnets.batches import scan_batches
 from jaxnets.training import Epoch
 from jaxnets.types import Batch, Layers, Params, Recipe
 
-CHUNK = 1000  # examples whose activations are in memory together
 ITERATIONS = 20  # of Lanczos, one Hessian-vector product each
 DESCENT_ITERATIONS = 12  # along gradient descent; the rows hold the residuals
 EVERY = 5  # steps of gradient descent between two measurements
 
-Rates = Sequence[tuple[float, ...]]  # [C, layers], input to output
 
+def hessian_vector_product(params: Params, vector: Params, data: Batch) -> Params:
+    """H v of the mean loss, without H: the derivative of its gradient along v."""
 
-def hessian_vector_product(
-    loss: Callable[[Params], jax.Array], params: Params, vector: Params
-) -> Params:
-    """H v, without H: the derivative of the gradient along the vector."""
-    return jax.jvp(jax.grad(loss), (params,), (vector,))[1]
+    def gradient(params: Params) -> Params:
+        return jax.grad(network.loss_fn, has_aux=True)(params, data)[0]
 
-
-def product(params: Params, vector: Params, data: Batch, chunk: int = CHUNK) -> Params:
-    """H v of the mean loss: the mean of the chunks' products, weighted by size."""
-
-    def add(total: Params, batch: Batch) -> Params:
-        part = hessian_vector_product(
-            lambda params: network.loss_fn(params, batch)[0], params, vector
-        )
-        share = batch.label.shape[0] / data.label.shape[0]
-        return jax.tree.map(lambda sum_, new: sum_ + share * new, total, part)
-
-    return scan_batches(add, jax.tree.map(jnp.zeros_like, params), data, chunk)
+    return jax.jvp(gradient, (params,), (vector,))[1]
 
 
 def sharpness(
@@ -69,7 +54,8 @@ def sharpness(
     flat, unravel = ravel_pytree(params)
 
     def times_hessian(vector: jax.Array) -> jax.Array:
-        return ravel_pytree(product(params, unravel(vector), data))[0]
+        image = hessian_vector_product(params, unravel(vector), data)
+        return ravel_pytree(image)[0]
 
     start = jax.random.normal(key, flat.shape, flat.dtype)
     diagonal, beside = lanczos(times_hessian, start, iterations)
@@ -126,7 +112,7 @@ def layerwise_sgd(rates: jax.Array) -> optax.GradientTransformation:
 
 def fit_rates(
     recipe: Recipe,
-    rates: Rates,
+    rates: Sequence[tuple[float, ...]],  # [C, layers], input to output
     train: Batch,
     held_out: Sequence[Batch] = (),
     *,
@@ -149,49 +135,48 @@ def fit_rates(
 def train_all(run: Run[Any], key: jax.Array) -> Generator[Row, None, Layers]:
     """Train a network for each combination of rates, and test all of them at the end.
 
-    Yields rows "rates", one a network and epoch, and "test", one a network; of those
-    with one rate in all layers also "sharpness", before the first epoch and after each.
-    Returns the last network, NumPy; raises NonFiniteLoss where it diverged.
+    Yields rows "rates", one an epoch, and one "test"; of the networks with one rate in
+    all layers also "sharpness", before the first epoch and after each. Returns the
+    last network, NumPy; raises NonFiniteLoss where it diverged.
     """
     recipe, rates, seed = run.config.recipe, run.config.combinations, run.config.seed
     uniform = [index for index, row in enumerate(rates) if len(set(row)) == 1]
     curved = jax.device_put(first_images(run, run.config.sharpness_images))
     measure = jax.jit(jax.vmap(sharpness, in_axes=(0, None, None)))
 
-    def sharpness_rows(params: Params, number: int) -> Iterator[Row]:
+    def sharpness_row(params: Params, number: int) -> Row:
         # Through the host: the networks may lie on several devices.
         chosen = jax.tree.map(lambda leaf: np.asarray(leaf)[uniform], params)
         measured = measure(chosen, curved, jax.random.fold_in(key, number))
-        for index, entry in zip(uniform, entries(measured), strict=True):
-            row = {"part": "sharpness", "epoch": number, "network": index}
-            yield {**row, "rates": rates[index], "images": len(curved.label), **entry}
+        return {
+            "part": "sharpness",
+            "epoch": number,
+            "learning_rates": [rates[index][0] for index in uniform],
+            "images": len(curved.label),
+            "sharpness": entries(measured),
+        }
 
-    yield from sharpness_rows(initial(run, len(rates)), 0)
+    yield sharpness_row(initial(run, len(rates)), 0)
     held_out = (run.data.validation,)
     for epoch in fit_rates(recipe, rates, run.data.train, held_out, seed=seed):
-        losses, [validation] = finites(epoch.train.mean_loss), epoch.held_out
-        for index, choice in enumerate(rates):
-            correct, seen = int(validation.correct[index]), int(validation.seen[index])
-            yield {
-                "part": "rates",
-                "epoch": epoch.number,
-                "network": index,
-                "networks": len(rates),
-                "rates": choice,
-                "train_loss": losses[index],
-                "validation_accuracy": correct / seen if seen else None,
-                "seconds": epoch.seconds,  # of all networks together
-                "compile_seconds": epoch.compile_seconds,
-            }
+        [validation] = epoch.held_out
+        seen = int(validation.seen[-1])
+        yield {
+            "part": "rates",
+            "epoch": epoch.number,
+            "rates": rates,
+            "train_loss": finites(epoch.train.mean_loss),
+            "validation_accuracy": finites(validation.accuracy) if seen else None,
+            "seconds": epoch.seconds,  # of all networks together
+            "compile_seconds": epoch.compile_seconds,
+        }
         with models.divergence_named("relu_softmax", recipe):
             training.require_finite(epoch.number, epoch.train.loss[-1])
-        yield from sharpness_rows(epoch.state.params, epoch.number)
+        yield sharpness_row(epoch.state.params, epoch.number)
     evaluate = jax.vmap(training.make_evaluate(network.loss_fn), in_axes=(0, None))
     totals = jax.device_get(jax.jit(evaluate)(epoch.state.params, run.data.test))
-    for index, choice in enumerate(rates):
-        correct, seen = int(totals.correct[index]), int(totals.seen[index])
-        row = {"part": "test", "network": index, "rates": choice}
-        yield {**row, "correct": correct, "seen": seen}
+    correct, seen = totals.correct.tolist(), int(totals.seen[0])
+    yield {"part": "test", "rates": rates, "correct": correct, "seen": seen}
     return jax.tree.map(lambda leaf: np.array(leaf[-1]), epoch.state.params)
 
 
@@ -236,10 +221,3 @@ def descend(run: Run[Any], key: jax.Array) -> Iterator[Row]:
             "loss": finites(losses),
             "sharpness": entries(measured),
         }
-
-
-def measure_on_all(run: Run[Any], params: Layers, key: jax.Array) -> Row:
-    """A row: the sharpness on all training images."""
-    train = jax.device_put(run.data.train)
-    [entry] = entries(jax.jit(sharpness)(params, train, key))
-    return {"part": "sharpness_on_all", "images": len(train.label), **entry}

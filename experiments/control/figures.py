@@ -3,41 +3,32 @@
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
+from matplotlib import colormaps
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import (
+    FuncFormatter,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    PercentFormatter,
+)
 
-from experiments.control.page import eigenvalues
-from experiments.control.programs import PROGRAMS
-from experiments.kit.figures import COLORS, new_figure, whole_epochs
+from experiments.kit.figures import COLORS, new_figure
 from experiments.kit.numbers import text
 from experiments.kit.statistics import wilson_interval
 
-PALETTE = tuple(COLORS.values())
 COLUMNS = 8  # of the gallery
 
 
-def ease_bars(programs: dict[str, Any]) -> Figure:
-    """Lines on the left, seconds on the right, the shortest program on top."""
-    ordered = sorted(programs.values(), key=lambda program: -program["lines"])
-    figure, [[left, right]] = new_figure(1, 2, (11, 0.55 * len(ordered) + 1.3))
-    for height, program in enumerate(ordered):
-        color, seconds = COLORS[PROGRAMS[program["program"]][1]], program["seconds"]
-        left.bar_label(left.barh(height, program["lines"], color=color), padding=3)
-        if seconds:
-            middle = program["seconds_median"]
-            right.barh(height, middle, color=color)
-            imports = program["import_seconds_median"]
-            right.barh(height, imports, color="white", alpha=0.55)
-            right.plot([min(seconds), max(seconds)], [height] * 2, "k", linewidth=1)
-            right.text(max(seconds), height, f"  {middle:.1f}", va="center")
-    left.set_yticks(range(len(ordered)), [program["label"] for program in ordered])
-    left.set_xlabel("lines of code")
-    for axes in (left, right):
-        axes.margins(x=0.12)
-        axes.spines[["top", "right"]].set_visible(False)
-    right.set(xlabel="seconds to the result", yticks=[], ylim=left.get_ylim())
-    return figure
+def rate_colors(control: dict[str, Any]) -> dict[float, Any]:
+    """A color for each learning rate of the run, the same in all figures."""
+    chosen = [rate for row in control.get("rates", {}).get("rates", ()) for rate in row]
+    for name in ("sharpness", "descent"):
+        if name in control:
+            chosen += control[name]["records"][0]["learning_rates"]
+    rates = sorted(set(chosen))
+    colors = colormaps["plasma"](np.linspace(0, 0.85, len(rates)))
+    return dict(zip(rates, colors, strict=True))
 
 
 def gallery(gradients: dict[str, Any], images: np.ndarray) -> Figure:
@@ -57,7 +48,7 @@ def gallery(gradients: dict[str, Any], images: np.ndarray) -> Figure:
         for axes, entry in zip(row, entries, strict=False):
             axes.imshow(images[entry["record"]], cmap="gray_r", vmin=0, vmax=255)
             axes.set_title(
-                f"record {entry['record']}\n"
+                f"no. {entry['record']}\n"
                 f"label {entry['label']}, read as {entry['answer']}\n"
                 f"norm {text(entry['norm'], '.0f')}, "
                 f"loss {text(entry['loss'], '.1f')}\n"
@@ -68,50 +59,47 @@ def gallery(gradients: dict[str, Any], images: np.ndarray) -> Figure:
     return figure
 
 
-def sharpness_curves(rates: dict[str, Any], descent: dict[str, Any] | None) -> Figure:
-    """Full-batch descent on the left, where it has begun; mini-batches beside it."""
-    figure, [axes] = new_figure(1, 2 if descent else 1, (11 if descent else 5.5, 4.2))
-    uniform = [rates["rates"][network][0] for network in rates["uniform"]]
-    _draw_curves(axes[-1], range(len(rates["sharpness"])), uniform, rates["sharpness"])
-    whole_epochs(axes[-1])
-    images = rates["sharpness_images"]
-    axes[-1].set_title(f"mini-batches, same loss ({images:,} images)")
-    if descent:
-        steps = [record["step"] for record in descent["records"]]
-        measured = [record["sharpness"] for record in descent["records"]]
-        _draw_curves(axes[0], steps, descent["learning_rates"], measured)
-        title = f"gradient descent on {descent['images']:,} images, full batch"
-        axes[0].set(xlabel="step", title=title)
+def sharpness_curves(control: dict[str, Any]) -> Figure:
+    """Full-batch descent, where it has begun, and mini-batches beside it."""
+    colors = rate_colors(control)
+    panels = {
+        "descent": ("step", "gradient descent, full batch"),
+        "sharpness": ("epoch", "mini-batches"),
+    }
+    panels = {name: words for name, words in panels.items() if name in control}
+    figure, [row] = new_figure(1, len(panels), (5.5 * len(panels), 4.2))
+    for axes, (name, (unit, title)) in zip(row, panels.items(), strict=True):
+        records = control[name]["records"]
+        times = [record[unit] for record in records]
+        for column, rate in enumerate(records[0]["learning_rates"]):
+            curve = [record["sharpness"][column]["eigenvalue"] for record in records]
+            label = f"learning rate {rate:g}: 2 / rate = {2 / rate:g}"
+            marker = "." if len(times) < 20 else ""
+            color = colors[rate]
+            # None, an eigenvalue that is not finite, becomes NaN.
+            values = np.array(curve, float)
+            axes.plot(times, values, color=color, marker=marker, label=label)
+            axes.axhline(2 / rate, color=color, linestyle="--", linewidth=1)
+        axes.set(yscale="log", ylabel="largest Hessian eigenvalue", xlabel=unit)
+        axes.set_title(f"{title}: loss of {control[name]['images']:,} images")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize="small")
     return figure
 
 
-def _draw_curves(axes: Axes, times: Any, rates: Any, measured: Any) -> None:
-    """A curve a rate, with its 2 / rate."""
-    marker = "." if len(times) < 20 else ""
-    for column, (rate, curve) in enumerate(
-        zip(rates, eigenvalues(measured).T, strict=True)
-    ):
-        color = PALETTE[column % len(PALETTE)]
-        label = f"learning rate {rate:g}: 2 / rate = {2 / rate:g}"
-        axes.plot(times, curve, color=color, marker=marker, label=label)
-        axes.axhline(2 / rate, color=color, linestyle="--", linewidth=1)
-    axes.set(yscale="log", ylabel="largest Hessian eigenvalue")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
-
-
-def rates_chart(rates: dict[str, Any]) -> Figure:
-    """A row a combination; a tile a layer, dark where its rate is large."""
+def rates_chart(control: dict[str, Any]) -> Figure:
+    """A row a combination; a tile a layer, in the color of its rate."""
+    rates, colors = control["rates"], rate_colors(control)
     order = np.argsort(rates["test_correct"], kind="stable")
     choices = np.array(rates["rates"])[order]
     figure, [[tiles, axes]] = new_figure(1, 2, (9, 0.42 * len(order) + 1.3))
     tiles.get_gridspec().set_width_ratios((1, 3))
-    shades = np.log(choices / choices.min())
-    darkest = 2 * max(shades.max(), 1e-6)  # so that black figures can be read
-    tiles.imshow(shades, "Blues", aspect="auto", origin="lower", vmin=0, vmax=darkest)
+    shades = [[colors[rate] for rate in row] for row in choices]
+    tiles.imshow(shades, alpha=0.4, aspect="auto", origin="lower")
     for (row, column), choice in np.ndenumerate(choices):
         tiles.text(column, row, f"{choice:g}", ha="center", va="center")
     layers = range(choices.shape[1])

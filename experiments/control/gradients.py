@@ -5,8 +5,6 @@ believe. An example's gradient norm says how hard.
 """
 
 from collections.abc import Iterator
-from functools import partial
-from statistics import median
 from typing import Any
 
 import jax
@@ -15,7 +13,6 @@ import optax
 from jax import lax
 from scipy.spatial.distance import cdist
 
-from experiments.control.programs import timed
 from experiments.kit.numbers import finite
 from experiments.kit.run import Row, Run
 from jaxnets import models, training
@@ -49,23 +46,21 @@ def gradient_norms(
     return lax.map(norm, data, batch_size=chunk)
 
 
-def losses_and_answers(params: Layers, data: Batch) -> tuple[jax.Array, jax.Array]:
-    """Each example's loss, which needs no gradient, and what it is read as."""
+def scores(params: Layers, data: Batch) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Each example's gradient norm, its loss, and what it is read as."""
     logits = network.apply(params, data.image)
-    return softmax_cross_entropy(logits, data.label), logits.argmax(axis=1)
+    losses = softmax_cross_entropy(logits, data.label)
+    return gradient_norms(network.loss_fn, params, data), losses, logits.argmax(axis=1)
 
 
 def rank(run: Run[Any], params: Layers) -> Iterator[Row]:
     """One row: the images with the largest gradients and losses; all go into a CSV."""
     train = run.data.train
-    norms, seconds, compile_seconds = timed(
-        partial(gradient_norms, network.loss_fn), params, train
-    )
-    (losses, answers), *_ = timed(losses_and_answers, params, train)
+    norms, losses, answers = jax.device_get(jax.jit(scores)(params, train))
     num_neighbours = min(NUM_NEIGHBOURS, len(norms) - 1)
 
-    def entries(scores: np.ndarray) -> list[dict[str, Any]]:
-        records = largest(scores, NUM_SHOWN)
+    def entries(values: np.ndarray) -> list[dict[str, Any]]:
+        records = largest(values, NUM_SHOWN)
         agreeing = neighbours_with_label(train, records, num_neighbours)
         return [
             {
@@ -91,8 +86,6 @@ def rank(run: Run[Any], params: Layers) -> Iterator[Row]:
     yield {
         "part": "gradients",
         "images": len(norms),
-        "seconds": seconds,
-        "compile_seconds": compile_seconds,
         "norm_median": finite(np.median(norms)),
         "norm_largest": finite(norms.max()),
         "neighbours": num_neighbours,
@@ -133,10 +126,8 @@ def find_planted(run: Run[Any]) -> Iterator[Row]:
     events = models.train_and_test(
         "relu_softmax", config.recipe, run.data._replace(train=train), config.seed
     )
-    epochs = [event for event in events if isinstance(event, training.Epoch)]
-    params = epochs[-1].state.params
-    norms, *_ = timed(partial(gradient_norms, network.loss_fn), params, train)
-    (losses, _), *_ = timed(losses_and_answers, params, train)
+    *_, last = (event for event in events if isinstance(event, training.Epoch))
+    norms, losses, _ = jax.device_get(jax.jit(scores)(last.state.params, train))
     yield {
         "part": "planted",
         "planted": count,
@@ -144,7 +135,6 @@ def find_planted(run: Run[Any]) -> Iterator[Row]:
         "found_by_norm": int(np.isin(largest(norms, count), records).sum()),
         "found_by_loss": int(np.isin(largest(losses, count), records).sum()),
         "found_by_chance": count * count / len(labels),
-        "epoch_seconds": median(epoch.seconds for epoch in epochs),
     }
 
 

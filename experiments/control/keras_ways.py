@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import jax
 import numpy as np
-from scipy.sparse.linalg import LinearOperator, eigsh
 
-from experiments.control.programs import REPEATS, clocked, count_definitions
+from experiments.control.gradients import CHUNK
+from experiments.control.programs import clocked, first_call
 from jaxnets import keras_dense
 from jaxnets.types import Batch, Layers
 
@@ -70,14 +70,8 @@ def gradient_norm(model: keras.Model, example: tuple[tf.Tensor, tf.Tensor]):
     return tf.sqrt(sum(tf.reduce_sum(grad**2) for grad in grads))
 
 
-def norms_one_by_one(model: keras.Model) -> Callable:
-    """Each example's gradient norm: a compiled function, called in a Python loop."""
-    norm = tf.function(lambda *example: gradient_norm(model, example))
-    return lambda *data: np.array([norm(*example) for example in zip(*data)])  # noqa: B905
-
-
 def norms_in_a_graph(model: keras.Model) -> Callable:
-    """The same with the loop inside the compiled function."""
+    """Each example's gradient norm, in a loop inside the compiled function."""
     return tf.function(
         lambda *data: tf.map_fn(
             lambda example: gradient_norm(model, example),
@@ -88,12 +82,21 @@ def norms_in_a_graph(model: keras.Model) -> Callable:
 
 
 def norms_vectorized(model: keras.Model) -> Callable:
-    """The same without a loop: TensorFlow's counterpart of `vmap`."""
-    return tf.function(
-        lambda *data: tf.vectorized_map(
-            lambda example: gradient_norm(model, example), data
-        )
-    )
+    """The same by TensorFlow's counterpart of `vmap`, on a chunk at a time.
+
+    XLA (`jit_compile`), and chunks of 20 and of 500, were no faster on two cores.
+    """
+
+    @tf.function
+    def norms_of(*chunk):
+        return tf.vectorized_map(lambda example: gradient_norm(model, example), chunk)
+
+    def norms(*data):
+        starts = range(0, len(data[1]), CHUNK)
+        chunks = ([array[at : at + CHUNK] for array in data] for at in starts)
+        return np.concatenate([norms_of(*chunk) for chunk in chunks])
+
+    return norms
 
 
 def make_hessian_vector_product(model: keras.Model, images, labels):
@@ -111,21 +114,6 @@ def make_hessian_vector_product(model: keras.Model, images, labels):
     return product
 
 
-def largest_eigenvalue(product: Callable, like: Sequence[tf.Tensor]) -> float:
-    """Of the Hessian, by SciPy's Lanczos on products with vectors like this one."""
-    ends = np.cumsum([np.size(leaf) for leaf in like])
-
-    def times_hessian(vector: np.ndarray) -> np.ndarray:
-        parts = zip(np.split(vector.astype(np.float32), ends[:-1]), like, strict=True)
-        image = product([tf.reshape(part, leaf.shape) for part, leaf in parts])
-        return np.concatenate([np.ravel(leaf) for leaf in image])
-
-    operator = LinearOperator((ends[-1], ends[-1]), times_hessian, dtype=np.float32)
-    start = np.random.default_rng(0).standard_normal(ends[-1]).astype(np.float32)
-    values = eigsh(operator, 1, which="LA", v0=start, return_eigenvectors=False)
-    return float(values[0])
-
-
 def train_each(
     model: LayerRates, params: Layers, rates: Sequence, data, batch_size: int
 ) -> Iterator[Layers]:
@@ -138,7 +126,8 @@ def train_each(
 
 
 def compute(
-    send: Callable[..., None],
+    send: Callable[[object], None],
+    rounds: int,
     *,
     params: Layers,  # of the trained network, whose gradients and Hessian are wanted
     vector: Layers,  # that the Hessian is multiplied with
@@ -147,36 +136,38 @@ def compute(
     batch_size: int,
     data: dict[str, Batch],  # of each task
 ) -> None:
-    """Send task, way, value, lines, seconds without tracing and of the first call."""
+    """Send each way's task, name and first call, then the seconds of all, in rounds."""
     scaled = keras_dense.scaled
     arrays = {name: (scaled(images), label) for name, (images, label) in data.items()}
-    images, labels = map(tf.constant, arrays["gradients"])
-    model = build(params, images.shape[1:])
-    for make_norms in (norms_one_by_one, norms_in_a_graph, norms_vectorized):
-        norms, way = make_norms(model), make_norms.__name__.removeprefix("norms_")
-        # A loop is traced by its first image; the others by all of them.
-        num_traced = 1 if way == "one_by_one" else len(labels)
-        _, first_seconds = clocked(norms, images[:num_traced], labels[:num_traced])
-        value, seconds = clocked(lambda norms=norms: np.asarray(norms(images, labels)))
-        lines = count_definitions(gradient_norm, make_norms)
-        send(("gradients", way, value, lines, seconds, first_seconds))
-
-    product = make_hessian_vector_product(model, *map(tf.constant, arrays["product"]))
+    examples = [tf.constant(array) for array in arrays["gradients"]]
+    image_shape = examples[0].shape[1:]
+    examined, trained = build(params, image_shape), build(start, image_shape)
+    vectorized, in_a_graph = norms_vectorized(examined), norms_in_a_graph(examined)
+    curved = [tf.constant(array) for array in arrays["product"]]
+    product = make_hessian_vector_product(examined, *curved)
     leaves, structure = jax.tree.flatten(jax.tree.map(tf.constant, vector))
-    _, first_seconds = clocked(product, leaves)
-    value, seconds = clocked(
-        lambda: [leaf.numpy() for leaf in product(leaves)], repeats=REPEATS
-    )
-    value = jax.tree.unflatten(structure, value)
-    lines = count_definitions(make_hessian_vector_product)
-    send(("product", "keras", value, lines, seconds, first_seconds))
-    send(("sharpness", "keras", largest_eigenvalue(product, leaves)))
 
-    def train(rates: Sequence[tuple[float, ...]]) -> Layers:
-        networks = train_each(model, start, rates, arrays["rates"], batch_size)
+    def multiply() -> Layers:
+        return jax.tree.unflatten(structure, [leaf.numpy() for leaf in product(leaves)])
+
+    def train() -> Layers:
+        networks = train_each(trained, start, rates, arrays["rates"], batch_size)
         return jax.tree.map(lambda *leaves: np.stack(leaves), *networks)
 
-    _, first_seconds = clocked(train, rates[:1])
-    value, seconds = clocked(train, rates)
-    lines = count_definitions(LayerRates, train_each)
-    send(("rates", "keras", value, lines, seconds, first_seconds))
+    ways: dict[tuple[str, str], tuple[Callable, list]] = {
+        ("gradients", "vectorized"): (
+            lambda: vectorized(*examples),
+            [gradient_norm, norms_vectorized],
+        ),
+        ("gradients", "in_a_graph"): (
+            lambda: in_a_graph(*examples).numpy(),
+            [gradient_norm, norms_in_a_graph],
+        ),
+        ("product", "keras"): (multiply, [make_hessian_vector_product]),
+        ("rates", "keras"): (train, [LayerRates, train_each]),
+    }
+    for key, way in ways.items():
+        send((*key, *first_call(*way)))
+    for _ in range(rounds):
+        for function, _ in ways.values():
+            send(clocked(function)[1])

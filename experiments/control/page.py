@@ -3,26 +3,20 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import groupby
 from operator import itemgetter
 from statistics import median
 from typing import Any
 
 import numpy as np
 
+from experiments.control.beside_keras import WAYS
+from experiments.control.gradients import CHUNK
 from experiments.control.programs import TASK
-from experiments.kit.numbers import finites, text
+from experiments.kit.numbers import text
 from experiments.kit.page import Picture, Table, table
 from experiments.kit.run import Row
-from experiments.kit.statistics import wilson_interval
 
-KERAS_WAYS = {
-    ("gradients", "one_by_one"): "Keras, loop in Python",
-    ("gradients", "in_a_graph"): "Keras, tf.map_fn",
-    ("gradients", "vectorized"): "Keras, tf.vectorized_map",
-    ("product", "keras"): "Keras, tape in a tape",
-    ("rates", "keras"): "Keras, own train_step",
-}
+TASKS = {"gradients": "gradient norms", "product": "H v", "rates": "training"}
 Rows = list[dict[str, Any]]
 
 
@@ -31,176 +25,158 @@ def results(rows: Sequence[Row]) -> dict[str, Any]:
     parts: dict[str, Rows] = defaultdict(list)
     for row in rows:
         parts[row["part"]].append({k: v for k, v in row.items() if k != "part"})
-    singles = ("gradients", "planted", "sharpness_on_all")
-    control = {name: parts[name][0] for name in singles if parts[name]}
-    if parts["sharpness"]:
-        control["rates"] = _rates(parts)
-    if records := parts["descent"]:
-        shared = {name: records[0][name] for name in ("learning_rates", "images")}
-        control["descent"] = {**shared, "records": records}
-    for way in parts["beside_keras"]:
-        about = {"images": way["images"], "networks": way.get("networks"), "ways": {}}
-        task = control.setdefault("beside_keras", {}).setdefault(way["task"], about)
-        task["ways"][way["way"]] = way
-    for row in parts["sharpnesses"]:
-        control["beside_keras"]["product"]["sharpness"] = row
-
+    control = {name: parts[name][0] for name in ("gradients", "planted") if parts[name]}
+    if planted := control.get("planted"):
+        for kind in ("loss", "norm", "chance"):
+            planted[f"share_by_{kind}"] = (
+                planted[f"found_by_{kind}"] / planted["planted"]
+            )
+    for name in ("sharpness", "descent"):  # along mini-batches, and along full batches
+        if parts[name]:
+            control[name] = {"images": parts[name][0]["images"], "records": parts[name]}
+    if parts["rates"]:
+        control["rates"] = {
+            "rates": parts["rates"][0]["rates"],
+            "epochs": parts["rates"],
+        }
+        for test in parts["test"]:
+            tested = {f"test_{name}": test[name] for name in ("correct", "seen")}
+            control["rates"] |= tested
+    if parts["way"]:
+        control["beside_keras"] = _beside_keras(parts)
     programs = {program["program"]: program for program in parts["program"]}
     for name, program in programs.items():
         runs = [run for run in parts["ease"] if run["program"] == name]
+        program["packages"] = runs[0]["packages"] if runs else []
         for number in ("seconds", "import_seconds", "accuracy"):
-            program[number] = [run[number] for run in runs]
-            program[f"{number}_median"] = median(program[number]) if runs else None
-    loading = [row["seconds"] for row in parts["loading"]]
-    ease = {
-        "task": TASK,
-        "data_seconds": loading,
-        "data_seconds_median": median(loading) if loading else None,
-        "programs": programs,
-    }
-    return {"ease": ease, "control": control}
+            program.update(summary(number, [run[number] for run in runs]))
+    return {"ease": {"task": TASK, "programs": programs}, "control": control}
 
 
-def _rates(parts: dict[str, Rows]) -> dict[str, Any]:
-    """Lists of all networks; an epoch cut short, with rows of some, is left out."""
-    trained, measured = (
-        [list(rows) for _, rows in groupby(parts[part], itemgetter("epoch"))]
-        for part in ("rates", "sharpness")
+def summary(name: str, values: Sequence[float]) -> dict[str, Any]:
+    """Some values with their median, and with both ends where there are several."""
+    ends = [min(values), max(values)] if len(values) > 1 else None
+    middle = median(values) if values else None
+    return {name: list(values), f"{name}_median": middle, f"{name}_range": ends}
+
+
+def _beside_keras(parts: dict[str, Rows]) -> dict[str, Any]:
+    """Ways by task; a ratio is that of a round's seconds to JAX's in the same round."""
+    tasks: dict[str, Any] = {}
+    for row in parts["way"]:
+        about = {"images": row["images"], "networks": row["networks"], "ways": {}}
+        tasks.setdefault(row["task"], about)["ways"][row["way"]] = row
+    for name, way in WAYS:
+        if name in tasks and way in tasks[name]["ways"]:
+            seconds = [
+                row["seconds"]
+                for row in parts["beside_keras"]
+                if (row["task"], row["way"]) == (name, way)
+            ]
+            ways = tasks[name]["ways"]
+            ways[way] |= summary("seconds", seconds)
+            if way != "jax":
+                pairs = zip(seconds, ways["jax"]["seconds"], strict=False)
+                ways[way] |= summary("ratio", [own / jax for own, jax in pairs])
+    return tasks
+
+
+def lead(ease: dict[str, Any], control: dict[str, Any]) -> str:
+    """The finding in a sentence; "-" stands for what was not measured."""
+
+    def lines(name: str) -> str:
+        program = ease["programs"].get(name, {})
+        return f"{program.get('lines', '-')} ({program.get('logical_lines', '-')})"
+
+    def found(ranking: str) -> str:
+        planted = control.get("planted")
+        return text(planted and planted[ranking] / planted["planted"], ".0%")
+
+    tasks = control.get("beside_keras", {})
+    keras = tasks.get("gradients", {}).get("ways", {}).get("vectorized", {})
+    return (
+        "The same network and training take "
+        f"{lines('keras_fit')} lines of code (logical lines) in tf.keras, "
+        f"{lines('jaxnets_functions')} with jaxnets' functions and "
+        f"{lines('jax_from_scratch')} in JAX from scratch; of the labels made wrong "
+        f"the largest losses find {found('found_by_loss')}, the largest gradient norms "
+        f"{found('found_by_norm')}; and "
+        "Keras takes these gradients, image by image, in "
+        f"{text(keras.get('ratio_median'), '.1f')} times JAX's time."
     )
-    epochs = [rows for rows in trained if len(rows) == rows[0]["networks"]]
-    first, tested = epochs[0] if epochs else [], parts["test"]
-    content = {
-        "rates": [row["rates"] for row in first],
-        "uniform": [row["network"] for row in measured[0]],
-        "sharpness_images": measured[0][0]["images"],
-        "sharpness": [
-            [{name: row[name] for name in ("eigenvalue", "residual")} for row in rows]
-            for rows in measured
-            if len(rows) == len(measured[0])
-        ],
-        "epochs": [
-            {
-                **{name: rows[0][name] for name in ("epoch", "seconds")},
-                "train_loss": [row["train_loss"] for row in rows],
-                "validation_accuracy": [row["validation_accuracy"] for row in rows],
-            }
-            for rows in epochs
-        ],
-    }
-    if first:
-        content["compile_seconds"] = first[0]["compile_seconds"]
-    if len(tested) == len(first) > 0:
-        content["test_correct"] = [row["correct"] for row in tested]
-        content["test_seen"] = tested[0]["seen"]
-    return content
-
-
-def eigenvalues(measured: Sequence[Rows]) -> np.ndarray:
-    """Of each time and each network [times, networks]; NaN where not finite."""
-    return np.array([[row["eigenvalue"] for row in rows] for rows in measured], float)
 
 
 def sections(
     train_images: np.ndarray, ease: dict[str, Any], control: dict[str, Any]
 ) -> Iterator[Picture | Table]:
-    """Pictures, then tables, of what is there."""
+    """Tables and pictures of what is there."""
     from experiments.control import figures  # which loads Matplotlib
 
-    gradients, descent = control.get("gradients"), control.get("descent")
-    rates, planted = control.get("rates", {}), control.get("planted")
-    if ease["data_seconds"]:
-        yield Picture(
-            "ease",
-            "Lines and seconds",
-            "Seconds are from the start of the process to the printed accuracy; pale: "
-            "the imports. Thin lines reach from the fastest to the slowest run.",
-            partial(figures.ease_bars, ease["programs"]),
-        )
+    gradients, rates = control.get("gradients"), control.get("rates", {})
+    if ease["programs"]:
+        yield from ease_tables(ease)
+    if "planted" in control:
+        yield planted_table(control["planted"])
     if gradients:
         yield Picture(
             "surprising",
             "The most surprising training images",
-            f"In the last line: how many of the {gradients['neighbours']} nearest "
-            "other training images, by their pixels, have its label.",
+            "Numbered by their place in the training set. Last: how many of the "
+            f"{gradients['neighbours']} nearest other training images, by their "
+            "pixels, have the same label.",
             partial(figures.gallery, gradients, train_images),
         )
-    if rates.get("epochs"):
+    if "sharpness" in control:
         yield Picture(
             "sharpness",
             "Sharpness of the loss",
-            "The largest eigenvalue of the Hessian, by Lanczos's method. Dashed: "
-            "2 / learning rate, above which gradient descent on a quadratic diverges "
-            "(Cohen et al., ICLR 2021).",
-            partial(figures.sharpness_curves, rates, descent),
+            "The largest eigenvalue of the Hessian, by Lanczos's method; one seed. "
+            "Dashed: 2 / learning rate, above which gradient descent on a quadratic "
+            "diverges (Cohen et al., ICLR 2021).",
+            partial(figures.sharpness_curves, control),
         )
     if "test_correct" in rates:
         yield Picture(
             "rates",
             "A learning rate of its own for every layer",
-            "Test accuracy with its 95 % interval over images; all were trained as one "
-            "program from the same weights.",
-            partial(figures.rates_chart, rates),
+            "One seed: all begin with the same weights and see the images in the same "
+            "order. The 95 % intervals are over test images, not over seeds.",
+            partial(figures.rates_chart, control),
         )
-    if ease["programs"]:
-        yield ease_table(ease)
-    if rates.get("epochs"):
-        yield rates_table(rates, planted)
-    if planted:
-        yield planted_table(planted)
-    if descent:
-        yield descent_table(descent)
-    for name, task in control.get("beside_keras", {}).items():
-        yield keras_table(name, task, control["gradients"])
+    if tasks := control.get("beside_keras"):
+        yield keras_table(tasks)
 
 
-def ease_table(ease: dict[str, Any]) -> Table:
-    """A row a program, the shortest first."""
-    loading = text(ease["data_seconds_median"], ".1f")
-    return table(
-        "Ease: the same task in each",
-        f"The task: {ease['task']}, and the accuracy on the test set. Lines without "
-        "blanks, comments and docstrings. Seconds are from the start of the process "
-        "to the printed accuracy, compilation included, medians of "
-        f"{len(ease['data_seconds'])}. All load the data through jaxnets, which "
-        f"imports JAX and takes {loading} s by itself: Keras and NumPy alone would be "
-        "spared that. For one call of jaxnets the network itself is in the library.",
-        sorted(ease["programs"].values(), key=itemgetter("lines")),
+def ease_tables(ease: dict[str, Any]) -> Iterator[Table]:
+    """Lines, and seconds: a row a program, the fewest lines first."""
+    programs = sorted(ease["programs"].values(), key=itemgetter("lines"))
+    yield table(
+        "Ease: the same task in six programs",
+        f"The task: {ease['task']}, and the accuracy on the test set. Code lines are "
+        "those on the screen, formatted alike, without blanks, comments and "
+        "docstrings; a logical line may take several of them.",
+        programs,
         {
             "": "label",
-            "lines": "lines",
+            "code lines": "lines",
             "logical lines": "logical_lines",
-            "s to the result": "seconds_median:.1f",
-            "imports, s": "import_seconds_median:.1f",
-            "accuracy": "accuracy_median:.2%",
+            "what it leaves to the reader": "left",
         },
     )
-
-
-def rates_table(rates: dict[str, Any], planted: dict[str, Any] | None) -> Table:
-    """A row a network: its rates, validation and test accuracy."""
-    validation = rates["epochs"][-1]["validation_accuracy"]
-    correct, seen = rates.get("test_correct"), rates.get("test_seen", 0)
-    caption = "One program trains all of them, from the same weights."
-    if planted:
-        many = median(epoch["seconds"] for epoch in rates["epochs"])
-        alone = planted["epoch_seconds"]
-        caption += (
-            f" Training them for an epoch takes {many:.2f} s, {many / alone:.1f} times "
-            f"the {alone:.2f} s of one network."
-        )
-    return table(
-        "Control: a learning rate of its own for every layer",
-        caption,
-        range(len(rates["rates"])),
+    yield table(
+        "Their seconds",
+        "From the start of the process to the printed accuracy, compilation included: "
+        f"median and range of {len(programs[0]['seconds'])} rounds. Imports are timed "
+        "by themselves, with the packages that they load. All read the images by "
+        "NumPy.",
+        programs,
         {
-            "rates, input to output": lambda i: ", ".join(
-                map("{:g}".format, rates["rates"][i])
-            ),
-            "validation": lambda i: text(validation[i], ".2%"),
-            "test": lambda i: text(correct and correct[i] / seen, ".2%"),
-            "95 % interval": lambda i: text(
-                correct and wilson_interval(correct[i], seen), ".2%"
-            ),
+            "": "label",
+            "accuracy": "accuracy_median:.2%",
+            "s": "seconds_median:.1f",
+            "fastest to slowest": "seconds_range:.1f",
+            "of which imports": "import_seconds_median:.1f",
+            "which imports": lambda program: ", ".join(program["packages"]),
         },
     )
 
@@ -209,10 +185,10 @@ def planted_table(planted: dict[str, Any]) -> Table:
     """How many wrong labels each ranking finds."""
     count = planted["planted"]
     return table(
-        "Wrong labels found",
+        "Control: wrong labels found",
         f"{count:,} of {planted['images']:,} labels were made wrong on purpose. Found: "
-        f"they are among the {count:,} largest. Losses need no gradient.",
-        {"norm": "gradient norm", "loss": "loss", "chance": "chance"}.items(),
+        f"they are among the {count:,} largest. Losses need no gradient. One seed.",
+        {"loss": "loss", "norm": "gradient norm", "chance": "chance"}.items(),
         {
             "ranked by": lambda kind: kind[1],
             "found": lambda kind: f"{planted[f'found_by_{kind[0]}']:,.0f}",
@@ -221,55 +197,35 @@ def planted_table(planted: dict[str, Any]) -> Table:
     )
 
 
-def descent_table(descent: dict[str, Any]) -> Table:
-    """The largest and the last sharpness along full-batch gradient descent."""
-    rates, records = descent["learning_rates"], descent["records"]
-    curves = eigenvalues([record["sharpness"] for record in records])
-    highest = np.fmax.reduce(curves)  # it passes NaN by
+def keras_table(tasks: dict[str, Any]) -> Table:
+    """A row a way of doing one of the tasks."""
+    ways = [way for task in tasks.values() for way in task["ways"].values()]
+    networks = max(way["networks"] or 0 for way in ways)
     return table(
-        "Sharpness in full-batch descent",
-        f"{records[-1]['step']} steps on {descent['images']:,} images.",
-        zip(rates, finites(highest), finites(curves[-1]), strict=True),
+        "Control beside Keras: the same numbers",
+        "Gradient norms: that of each image by itself, in chunks of "
+        f"{CHUNK} on both sides but for map_fn, which takes one at a time. H v: the "
+        "Hessian of the mean loss times a vector. Training: an epoch of "
+        f"{networks} networks with a learning rate a layer. Weights, images and "
+        "vectors are the same for all. Lines are those of the functions that run, "
+        "without the loss. Seconds and their ratio to JAX's (the first row of each "
+        "task) are medians of rounds in which all take turns, with the range; the "
+        "first call, which traces and compiles, is apart. The difference is the "
+        "largest one from JAX's numbers.",
+        ways,
         {
-            "learning rate": lambda entry: f"{entry[0]:g}",
-            "2 / rate": lambda entry: f"{2 / entry[0]:.1f}",
-            "largest sharpness": lambda entry: text(entry[1], ".1f"),
-            "last sharpness": lambda entry: text(entry[2], ".1f"),
+            "": lambda way: f"{TASKS[way['task']]}: {WAYS[way['task'], way['way']]}",
+            "images": "images:,",
+            "code lines": "lines",
+            "logical lines": "logical_lines",
+            "s": lambda way: text(way["seconds_median"], ".3f"),
+            "times JAX": lambda way: text(way.get("ratio_median"), ".2f"),
+            "lowest to highest": lambda way: text(way.get("ratio_range"), ".2f"),
+            "first call, s": "first_seconds:.1f",
+            "largest difference": lambda way: (
+                f"{way['apart']:.0e} of {way['size']:.2g}"
+                if way["way"] != "jax" and way.get("apart") is not None
+                else "-"
+            ),
         },
     )
-
-
-def keras_table(name: str, task: dict[str, Any], gradients: dict[str, Any]) -> Table:
-    """A row a way of doing the same."""
-    images = f"{task['images']:,} images"
-    title = {
-        "gradients": f"Gradient norms of {images}, each by itself",
-        "product": f"A Hessian-vector product of the mean loss of {images}",
-        "rates": f"{task['networks']} combinations of learning rates, {images}",
-    }[name]
-    caption = (
-        "The same weights, images and vectors for both. Lines are those of the "
-        "functions that ran, without the loss. The first call comes on top of the "
-        "seconds: JAX's is the compilation, Keras's a whole call with its tracing."
-    )
-    by_jax = task["ways"]["jax"]["seconds"]
-    columns: dict[str, Any] = {
-        "": lambda way: KERAS_WAYS.get((name, way["way"]), "JAX"),
-        "lines": "lines",
-        "logical lines": "logical_lines",
-        "s": "seconds:.4f",
-        "times JAX": lambda way: f"{way['seconds'] / by_jax:.1f}",
-        "first call, s": "first_seconds:.1f",
-        "largest difference": lambda way: (
-            f"{way['apart']:.0e} of {way['size']:.2g}"
-            if way.get("apart") is not None  # a finite number
-            else "-"
-        ),
-    }
-    if name == "gradients":
-        caption += " For all images JAX is measured and Keras extrapolated."
-        scale, seconds = gradients["images"] / task["images"], gradients["seconds"]
-        columns[f"s for {gradients['images']:,}"] = lambda way: (
-            f"{seconds if way['way'] == 'jax' else way['seconds'] * scale:.1f}"
-        )
-    return table(title, caption, task["ways"].values(), columns)

@@ -1,6 +1,6 @@
 """Lines and seconds: of the same task in small programs, and of functions.
 
-The task: load the data, train 784-128-10 with ReLU, softmax cross-entropy and Adam at
+The task: read the arrays, train 784-128-10 with ReLU, softmax cross-entropy and Adam at
 0.001 for one epoch in batches of 32, and print the accuracy on the test set. Each
 program runs as a user runs it, and is timed to the line that it prints.
 
@@ -19,73 +19,88 @@ import sys
 import tempfile
 import time
 import tokenize
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import jax
+import numpy as np
 from jax.experimental.compilation_cache import compilation_cache
 
 from experiments.kit.run import Row, Run
-from jaxnets.devices import compile_ahead
 from jaxnets.errors import ProcessFailed
 
 FOLDER = Path(__file__).parent / "ease"
 TASK = "784-128-10, Adam 0.001, batches of 32, one epoch"
-PROGRAMS = {  # file in the folder: what it is, and the model whose color it has
-    "keras_fit": ("tf.keras", "keras_dense"),
-    "flax_library": ("jaxnets, one call (Flax)", "flax_dense"),
-    "jaxnets_functions": ("jaxnets, its functions", "relu_softmax"),
-    "flax_nnx": ("Flax NNX alone", "flax_dense"),
-    "jax_from_scratch": ("JAX from scratch", "relu_softmax"),
-    "numpy_from_scratch": ("NumPy from scratch", "sigmoid_mse"),
+PROGRAMS = {  # file in the folder: what it is, and what it leaves to the reader
+    "keras_fit": ("tf.keras", "layers, activations; names of loss and optimizer"),
+    "flax_library": (
+        "jaxnets, one call (Flax)",
+        "sizes, number of epochs: a preset of this very network",
+    ),
+    "jaxnets_functions": (
+        "jaxnets, its functions",
+        "sizes, optimizer, batch size; the network is the library's",
+    ),
+    "flax_nnx": (
+        "Flax NNX alone",
+        "layers, forward pass, loss, update, batches; name of the optimizer",
+    ),
+    "jax_from_scratch": (
+        "JAX from scratch",
+        "weights, forward pass, loss, Adam, batches; not the gradient",
+    ),
+    "numpy_from_scratch": (
+        "NumPy from scratch",
+        "all: weights, forward pass, gradient by hand, Adam, batches",
+    ),
 }
-LOAD = "import sys\nfrom jaxnets import data\ndata.load(*sys.argv[1:])\nprint()"
-REPEATS = 5  # runs of what is timed beside Keras; the median counts
+# Of these it is said whether a program's imports have loaded them.
+PACKAGES = "numpy scipy sklearn matplotlib jax optax flax tensorflow keras"
+LOADED = f"import sys\nprint(*[p for p in {PACKAGES.split()} if p in sys.modules])"
 LAYOUT = (tokenize.COMMENT, tokenize.NL, tokenize.INDENT, tokenize.DEDENT)
 
 
 def measure(run: Run[Any]) -> Iterator[Row]:
     """Count each program's lines, then run all in turn, round after round.
 
-    Each is also timed with its imports alone, and so is loading the data, which
-    all have in common and which imports JAX. They read the data that this run reads.
+    Each is also timed with its imports alone. All read the run's images from one file
+    by NumPy, so that none loads what it does not use.
     """
-    config, dataset = run.config, run.data.name
-    folders = {"TFDS_DATA_DIR": config.data_dir, "JAXNETS_MNIST_DIR": config.mnist_dir}
-    variables = {name: str(path) for name, path in folders.items() if path}
-    paths = {name: FOLDER / f"{name}.py" for name in config.programs}
+    paths = {name: FOLDER / f"{name}.py" for name in run.config.programs}
     for name, path in paths.items():
-        lines = count(path.read_text(encoding="utf-8"))
-        yield {"part": "program", "program": name, "label": PROGRAMS[name][0], **lines}
-    for number in range(1, config.rounds + 1) if paths else ():
-        _, seconds = run_program(["-c", LOAD, dataset], variables)
-        yield {"part": "loading", "round": number, "seconds": seconds}
-        for name, path in paths.items():
-            imports = f"{imports_of(path)}\nprint()"
-            _, import_seconds = run_program(["-c", imports], variables)
-            line, seconds = run_program([str(path), dataset], variables)
-            yield {
-                "part": "ease",
-                "round": number,
-                "program": name,
-                "accuracy": accuracy_in(line, name),
-                "seconds": seconds,
-                "import_seconds": import_seconds,
-            }
+        label, left = PROGRAMS[name]
+        about = {"part": "program", "program": name, "label": label, "left": left}
+        yield {**about, **count(path.read_text(encoding="utf-8"))}
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "data.npz"
+        names = ("images", "labels", "test_images", "test_labels")
+        arrays = (*run.data.train, *run.data.test)
+        np.savez(file, allow_pickle=False, **dict(zip(names, arrays, strict=True)))
+        for number in range(1, run.config.rounds + 1):
+            for name, path in paths.items():
+                imports = f"{imports_of(path)}\n{LOADED}"
+                packages, import_seconds = run_program("-c", imports)
+                line, seconds = run_program(str(path), str(file))
+                yield {
+                    "part": "ease",
+                    "round": number,
+                    "program": name,
+                    "accuracy": accuracy_in(line, name),
+                    "seconds": seconds,
+                    "import_seconds": import_seconds,
+                    "packages": packages.split(),
+                }
 
 
-def run_program(
-    arguments: Sequence[str], variables: Mapping[str, str]
-) -> tuple[str, float]:
+def run_program(*arguments: str) -> tuple[str, float]:
     """Run Python: the first line that it prints, and the seconds from its start to it.
 
     Raises:
       ProcessFailed: it ended with an error.
     """
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", **variables}
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     # A cache of compiled programs would make the first result a second one.
     environment.pop("JAX_COMPILATION_CACHE_DIR", None)
@@ -154,30 +169,18 @@ def count_definitions(*definitions: Any) -> dict[str, int]:
     return count("".join(map(inspect.getsource, definitions)))
 
 
-def clocked(
-    function: Callable[..., Any], *args: Any, repeats: int = 1
-) -> tuple[Any, float]:
-    """What a function returns, and the median seconds of a call."""
-    seconds = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        value = function(*args)
-        seconds.append(time.perf_counter() - began)
-    return value, median(seconds)
+def clocked(function: Callable[..., Any], *args: Any) -> tuple[Any, float]:
+    """What a function returns, and its seconds."""
+    began = time.perf_counter()
+    value = function(*args)
+    return value, time.perf_counter() - began
 
 
-def timed(
-    function: Callable[..., Any], *args: Any, repeats: int = 1
-) -> tuple[Any, float, float]:
-    """Compile a function and run it on the device.
-
-    Returns:
-      Its value on the host, the median seconds of a run, and those of compiling.
-    """
-    args = jax.device_put(args)
-    program, compile_seconds = clocked(compile_ahead, function, *args)
-    value, seconds = clocked(lambda: jax.device_get(program(*args)), repeats=repeats)
-    return value, seconds, compile_seconds
+def first_call(
+    function: Callable[[], Any], definitions: Sequence[Any]
+) -> tuple[Any, float, dict[str, int]]:
+    """What a function returns, its seconds, and the lines of what does the work."""
+    return *clocked(function), count_definitions(*definitions)
 
 
 @contextlib.contextmanager

@@ -6,8 +6,6 @@ import numpy as np
 import optax
 from flax import nnx
 
-from jaxnets import data
-
 
 class DenseNet(nnx.Module):
     """784-128-10 with ReLU; gives logits."""
@@ -36,12 +34,12 @@ def train_step(model, optimizer, images, labels):
     optimizer.update(model, grads)
 
 
-dataset = data.load(*sys.argv[1:])
+images, labels, test_images, test_labels = np.load(sys.argv[1]).values()
 model = DenseNet(nnx.Rngs(0))
 optimizer = nnx.Optimizer(model, optax.adam(1e-3), wrt=nnx.Param)
-order = np.random.default_rng(0).permutation(len(dataset.train.label))
+order = np.random.default_rng(0).permutation(len(labels))
 for start in range(0, len(order), 32):
     rows = order[start : start + 32]
-    train_step(model, optimizer, dataset.train.image[rows], dataset.train.label[rows])
-accuracy = (model(dataset.test.image).argmax(axis=1) == dataset.test.label).mean()
+    train_step(model, optimizer, images[rows], labels[rows])
+accuracy = (model(test_images).argmax(axis=1) == test_labels).mean()
 print(f"test accuracy {accuracy:.4f}")

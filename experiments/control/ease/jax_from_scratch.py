@@ -7,8 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnets import data
-
 
 def init(key, layer_sizes):
     """Glorot uniform kernels, zero biases."""
@@ -53,15 +51,14 @@ def train_step(params, opt_state, images, labels):
     return params, (step, means, squares)
 
 
-dataset = data.load(*sys.argv[1:])
+images, labels, test_images, test_labels = np.load(sys.argv[1]).values()
 params = init(jax.random.key(0), (784, 128, 10))
 zeros = jax.tree.map(jnp.zeros_like, params)
 opt_state = (0, zeros, zeros)
-order = np.random.default_rng(0).permutation(len(dataset.train.label))
+order = np.random.default_rng(0).permutation(len(labels))
 for start in range(0, len(order), 32):
     rows = order[start : start + 32]
-    images, labels = dataset.train.image[rows], dataset.train.label[rows]
-    params, opt_state = train_step(params, opt_state, images, labels)
-answers = apply(params, dataset.test.image).argmax(axis=1)
-accuracy = (answers == dataset.test.label).mean()
+    params, opt_state = train_step(params, opt_state, images[rows], labels[rows])
+answers = apply(params, test_images).argmax(axis=1)
+accuracy = (answers == test_labels).mean()
 print(f"test accuracy {accuracy:.4f}")

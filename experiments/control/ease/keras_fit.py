@@ -3,10 +3,9 @@
 import sys
 
 import keras
+import numpy as np
 
-from jaxnets import data
-
-dataset = data.load(*sys.argv[1:])
+images, labels, test_images, test_labels = np.load(sys.argv[1]).values()
 model = keras.Sequential(
     [
         keras.Input((28, 28)),
@@ -18,6 +17,6 @@ model = keras.Sequential(
 model.compile(
     optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"]
 )
-model.fit(dataset.train.image / 255, dataset.train.label, epochs=1, verbose=0)
-_, accuracy = model.evaluate(dataset.test.image / 255, dataset.test.label, verbose=0)
+model.fit(images / 255, labels, epochs=1, verbose=0)
+_, accuracy = model.evaluate(test_images / 255, test_labels, verbose=0)
 print(f"test accuracy {accuracy:.4f}")
