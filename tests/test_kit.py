@@ -425,6 +425,14 @@ def test_a_figure_that_fails_costs_itself_only(tmp_path, capsys):
     assert "Numbers" in capsys.readouterr().out
 
 
+def test_a_finding_and_sections_that_cannot_be_made_cost_no_results(tmp_path):
+    run = Run.open("trial", options(tmp_path / "other"))
+    run.record(three_rows())
+    with pytest.raises(PartFailed, match=r"(?s)report\.html .*finding "):
+        run.publish({"total": 6}, title="T", lead=lambda: 1 / 0, sections=lambda: 1 / 0)
+    assert results_of(run.path)["total"] == 6
+
+
 def test_sections_that_cannot_be_made_cost_no_results(tmp_path):
     def sections():
         yield TABLE
@@ -439,7 +447,7 @@ def test_sections_that_cannot_be_made_cost_no_results(tmp_path):
 def test_what_ended_the_rows_counts_more_than_a_failed_figure(tmp_path, capsys):
     with pytest.raises(KeyboardInterrupt):
         trial(options(tmp_path), three_rows(KeyboardInterrupt()), (BROKEN,))
-    assert "broken.png could not be drawn" in capsys.readouterr().out
+    assert "broken.png could not be made" in capsys.readouterr().out
 
 
 def test_the_folder_of_a_run_is_its_own(tmp_path):

@@ -38,8 +38,8 @@ def main(config: Settings) -> dict[str, Any]:
     return run.publish(
         content,
         title="Neural networks on handwritten digits",
-        lead=page.lead(content, run.data.name),
-        sections=page.sections(run, content, answers, params),
+        lead=lambda: page.lead(content, run.data.name),
+        sections=lambda: page.sections(run, content, answers, params),
     )
 
 

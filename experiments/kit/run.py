@@ -5,7 +5,7 @@ import json
 import platform
 import threading
 import traceback
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from importlib import import_module, metadata
 from pathlib import Path
@@ -27,6 +27,7 @@ from jaxnets.errors import InputError
 from jaxnets.types import Params
 
 Config = TypeVar("Config", bound=Options)
+Sections = Iterable[Table | Picture]
 Row = Mapping[str, Any]  # numbers, text and lists of them, by name
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "tensorflow", "keras")
 RESULTS = "results.json"
@@ -176,17 +177,18 @@ class Run(Generic[Config]):
         results: Mapping[str, Any],
         *,
         title: str,
-        lead: str,
-        sections: Iterable[Table | Picture] = (),
+        lead: str | Callable[[], str],
+        sections: Sections | Callable[[], Sections] = (),
         facts: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """Write and print what was reached; `results.json` first, then what is drawn.
 
         Args:
           results: the content of `results.json` beside `head` and the status.
-          title, lead: the page's heading and first sentence.
-          sections: tables and pictures in the order of the page; none: no page. From
-            a generator they are made when `results.json` is written already.
+          title: the page's heading.
+          lead: its first sentence, the finding.
+          sections: tables and pictures in the order of the page; none: no page. Lead
+            and sections that are functions are called when `results.json` is written.
           facts: what to add to those at the end of the page.
 
         Returns:
@@ -197,12 +199,19 @@ class Run(Generic[Config]):
           BaseException: what ended the recording.
         """
         with self._until_published:
-            head = {**self.head, "status": self.status, "finding": lead}
-            content = {**head, **results}
+            content = {**self.head, "status": self.status, "finding": None, **results}
             folder.write_json(self.path / RESULTS, content)
             if self._preparation:  # Matplotlib draws in one thread at a time
                 self._preparation.join()
-            shown, failures = self._show(sections)
+            failures: list[str] = []
+            shown = self._show(sections, failures)
+            try:
+                lead = lead() if callable(lead) else lead
+            except Exception as error:
+                failures.append(self._failure("finding", error))
+                lead = ""
+            content["finding"] = lead
+            folder.write_json(self.path / RESULTS, content)
             if shown:
                 html = page.render(
                     title=title,
@@ -228,13 +237,12 @@ class Run(Generic[Config]):
         return content
 
     def _show(
-        self, sections: Iterable[Table | Picture]
-    ) -> tuple[list[Table | Drawn], list[str]]:
-        """Print tables and draw pictures; what is for the page, and what failed."""
+        self, sections: Sections | Callable[[], Sections], failures: list[str]
+    ) -> list[Table | Drawn]:
+        """Print tables, draw pictures, add what failed; what there is for the page."""
         shown: list[Table | Drawn] = []
-        failures: list[str] = []
         try:
-            for section in sections:
+            for section in sections() if callable(sections) else sections:
                 if isinstance(section, Table):
                     shown.append(section)
                     if section.on_screen:
@@ -251,13 +259,13 @@ class Run(Generic[Config]):
             raise
         except Exception as error:  # a section could not be made
             failures.append(self._failure("report.html", error))
-        return shown, failures
+        return shown
 
     def _failure(self, file: str, error: Exception) -> str:
         """Keep the traceback of a drawing that failed; returns what to say of it."""
         self._write_traceback(f"{file}.{TRACEBACK}", error)
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        return f"{file} could not be drawn ({reason})"
+        return f"{file} could not be made ({reason})"
 
     def _write_traceback(self, name: str, error: Exception) -> None:
         folder.write_text(self.path / name, "".join(traceback.format_exception(error)))
