@@ -9,9 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from experiments.bugs import judge
+from experiments.bugs.judge import amount
 from experiments.bugs.programs import HEALTHY, MISTAKES, PROGRAMS
 from experiments.bugs.results import Networks, finished_networks
-from experiments.bugs.train import UNTRAINED
+from experiments.bugs.train import SLOPES, UNTRAINED
 from experiments.kit.figures import COLORS, new_figure, whole_epochs
 from experiments.kit.numbers import text
 from experiments.kit.page import Picture, Table, table
@@ -27,15 +29,26 @@ NEARBY = 0.04  # accuracy on both sides of what was reported
 
 
 def lead(results: Results) -> str:
-    """What was asked, and the answer in numbers."""
-    reported = results["reported_accuracy"]
-    tried = f"{len(results['programs'].keys() - {'healthy'})} likely mistakes"
-    if reported is None:
-        return f"{tried} in Model 1, made one at a time."
-    return (
-        f"{reported:.2%} is what the write-up reports of Model 1. Of {tried}, made one "
-        f"at a time, {len(results['can_give_it'])} can give it."
-    )
+    """What was found, in numbers."""
+    reported, judgement = results["reported_accuracy"], results["judgement"]
+    programs = results["programs"]
+    entries = [programs[name] for name in MISTAKES if name in programs]
+    sentences = [f"{len(entries)} likely mistakes in Model 1, made one at a time."]
+    if reported is not None and entries:
+        ends = [entry["ends_within_chance"] for entry in entries]
+        most = max(range(len(ends)), key=lambda n: ends[n]["count"] / ends[n]["of"])
+        sentences = [
+            f"Of {len(entries)} likely mistakes in Model 1 none ends more often within "
+            f"chance of the reported {reported:.2%} than this one: "
+            f"{entries[most]['mistake']}, in {amount(ends[most])} seeds."
+        ]
+    if judgement:
+        sentences.append(
+            "Of networks that set none of its limits, jaxnets.diagnose misses "
+            f"{amount(judgement['missed'])} with a mistake and accuses "
+            f"{amount(judgement['false_alarms'])} without one."
+        )
+    return " ".join(sentences)
 
 
 def sections(results: Results, rows: Sequence[Row]) -> list[Table | Picture]:
@@ -45,21 +58,39 @@ def sections(results: Results, rows: Sequence[Row]) -> list[Table | Picture]:
     networks = finished_networks(rows)
     networks.pop(UNTRAINED, None)
     model_1 = {name: networks.pop(name) for name in results["programs"]}
-    reported = results["reported_accuracy"]
-    reported_3 = results["reported_accuracy_model_3"]
+    reported, reported_3 = (
+        results[name] for name in ("reported_accuracy", "reported_accuracy_model_3")
+    )
     dots = "Test accuracy of every seed: grey after each epoch, colour after the last"
-    line = "." if reported is None else f"; the line is the reported {reported:.2%}."
-    line_3 = "." if reported is None else f"; the line is {reported_3:.1%}."
+    line = line_3 = "."
+    if reported is not None:
+        band = "; the line is the reported {}, the band what is within chance of it."
+        line = f"{band.format(f'{reported:.2%}')} Nearest medians first."
+        line_3 = band.format(f"{reported_3:.1%}")
     parts: list[Table | Picture] = [
         Picture(
             "accuracies",
             "What each mistake scores",
             dots + line,
-            partial(draw_accuracies, model_1, reported),
+            partial(draw_accuracies, model_1, results),
         ),
         accuracies(results),
         signatures(results),
-        healthy(results["programs"]["healthy"]),
+    ]
+    compared = {n: model_1[n].ends for n in ("healthy", "bytes") if n in model_1}
+    if all("slopes" in end for ends in compared.values() for end in ends):
+        parts.append(
+            Picture(
+                "activations",
+                "Hidden activations, healthy and with bytes",
+                "Of all seeds, neurons and test images. Most sigmoids stand near 0 or "
+                "1 either way. What counts is the slope a (1 - a) there, on a "
+                "logarithmic axis with all smaller ones at its left end: every "
+                "gradient is multiplied by it.",
+                partial(draw_activations, compared),
+            )
+        )
+    parts += [
         Picture(
             "answers",
             "What each mistake answers",
@@ -70,19 +101,25 @@ def sections(results: Results, rows: Sequence[Row]) -> list[Table | Picture]:
         Picture(
             "losses",
             "Training loss",
-            "As each program reports it, a line a seed; grey is the healthy program. "
+            "As each program reports it, a line a seed, and in epoch 0 that of the "
+            "untrained network on the test images; grey is the healthy program. "
             "Those that train as it does, or not at all, are left out.",
             partial(draw_losses, model_1),
         ),
-        pixels(results),
-        Picture(
-            "model_3",
-            "Model 3, pixels scaled and as bytes",
-            dots + line_3,
-            partial(draw_model_3, networks, reported_3),
-        ),
     ]
-    return parts if results["model_3"] else parts[:-2]
+    if results["judgement"]:
+        parts += judge.tables(results["judgement"])
+    if results["model_3"]:
+        parts += [
+            pixels(results),
+            Picture(
+                "model_3",
+                "Model 3, pixels scaled and as bytes",
+                dots + line_3,
+                partial(draw_model_3, networks, results),
+            ),
+        ]
+    return parts
 
 
 def _percent(value: Any) -> str:
@@ -92,94 +129,106 @@ def _percent(value: Any) -> str:
     return text(value and 100 * value, ".2f")
 
 
-def _tally(entry: Results) -> str:
-    return ", ".join(f"{kind} {count}" for kind, count in entry["diagnosis"].items())
+def _diagnoses(entry: Results) -> str:
+    num_seeds = len(entry["seeds"])
+    return ", ".join(
+        f"{k} in {n} of {num_seeds}" for k, n in entry["diagnosis"].items()
+    )
 
 
-def _yes(value: bool) -> str:
-    return "yes" if value else "no"
+def _nearest_first(results: Results) -> list[str]:
+    """Programs by the distance of their median to what was reported, if it was."""
+    programs, reported = results["programs"], results["reported_accuracy"]
+    if reported is None:
+        return list(programs)
+    return sorted(programs, key=lambda name: abs(programs[name]["median"] - reported))
 
 
-SPREAD = {  # columns
-    "test, %": lambda entry: _percent(entry["test_accuracy"]),
-    "interval": lambda entry: _percent(entry["interval_95"]),
+def _median(entry: Results) -> str:
+    ends = entry["median_interval_95"]
+    return _percent(entry["median"]) + (f" ({_percent(ends)})" if ends else "")
+
+
+SEEDS = {"seeds": lambda entry: str(len(entry["by_seed"]))}  # columns
+SPREAD = {
+    "test, median, %": _median,
     "extremes": lambda entry: _percent((entry["lowest"], entry["highest"])),
 }
-SEEDS = {"seeds": lambda entry: str(len(entry["by_seed"]))}
+SPREAD_CAPTION = (
+    "Median over seeds after the last epoch, from six seeds on with its 95 % interval "
+    "by order statistics, and the extremes."
+)
+
+
+def _against(reported: float | None, form: str) -> dict[str, Any]:
+    """Columns that hold seeds against what was reported, if it was."""
+    if reported is None:
+        return {}
+    return {
+        f"ends within chance of {reported:{form}}": (
+            lambda entry: amount(entry["ends_within_chance"])
+        ),
+        "is there on its way": lambda entry: amount(entry["passes_within_chance"]),
+    }
+
+
+def _chance_caption(results: Results, suffix: str, form: str) -> str:
+    reported = results[f"reported_accuracy{suffix}"]
+    if reported is None:
+        return ""
+    low, high = results[f"within_chance{suffix}"]
+    return (
+        f" Within chance are {low:,} to {high:,} right answers: the 95 % binomial "
+        f"range of an accuracy of {reported:{form}} on these images. In brackets: "
+        "Wilson's 95 % interval of the share of seeds. On its way: after any epoch but "
+        "the last."
+    )
 
 
 def accuracies(results: Results) -> Table:
     """What each program scores, and whether it can be what was reported."""
-    reported, start = results["reported_accuracy"], results["untrained"]
-    entries = list(results["programs"].values())
-    if start:
+    entries = [results["programs"][name] for name in _nearest_first(results)]
+    if results["untrained"]:
         words = {"program": UNTRAINED, "mistake": "tested as it starts"}
-        entries.append({**words, **start, "reported_after_any_epoch": start})
-    columns: dict[str, Any] = {"program": "program", "mistake": "mistake", **SPREAD}
-    caption = (
-        "Mean over seeds after the last epoch, a 95 % bootstrap interval of that mean "
-        "(too narrow with so few seeds), and the extremes."
+        entries.append(words | results["untrained"])
+    columns = {
+        "program": "program",
+        "mistake": "mistake",
+        **SPREAD,
+        **_against(results["reported_accuracy"], ".2%"),
+    }
+    return table(
+        f"Model 1 on the test set of {results['dataset']}",
+        SPREAD_CAPTION + _chance_caption(results, "", ".2%"),
+        entries,
+        columns,
     )
-    if reported is not None:
-
-        def gives(entry: Results) -> str:
-            reached = entry["reported_after_any_epoch"]
-            return f"{_yes(reached['can_give_it'])}, {reached['near_share']:.0%}"
-
-        columns[f"gives {reported:.2%}"] = gives
-        caption += (
-            " The last column is of every seed after every epoch, or of all untrained "
-            "networks where nothing is learned: whether the extremes enclose what was "
-            "reported, and how many come within half a point of it."
-        )
-    title = f"Model 1 on the test set of {results['dataset']}"
-    return table(title, caption, entries, columns)
 
 
 def signatures(results: Results) -> Table:
     """What each program looks like from outside."""
     return table(
         "Signatures",
-        "Means over seeds after the last epoch. Loss: in training, as the program "
-        "reports it. Flat: the share of hidden activations at 0 or 1. Error slope: the "
-        "mean slope of the outputs, weighted by their errors. Change: root mean "
-        "square, of the parameters. Diagnosis: the first finding of jaxnets.diagnose, "
-        "and of how many seeds it is.",
+        "Means over seeds after the last epoch: the training loss as the program "
+        "reports it; hidden activations with a slope below a millionth; the outputs' "
+        "mean slope a (1 - a), 0.25 at most, weighted by their errors; the weights' "
+        "root mean square change. The diagnosis is the first finding of "
+        "jaxnets.diagnose, whose limits were set on seeds 0 to 19 of these programs: "
+        "it is judged apart, on other networks.",
         results["programs"].values(),
         {
             "program": "program",
             **SEEDS,
-            "loss": "train_loss:.4g",
-            "flat": "flat_hidden:.3f",
-            "error slope": "error_slope:.4f",
-            "change": "parameter_change:.3g",
-            "diagnosis": _tally,
+            "training loss": "train_loss:.4g",
+            "hidden at 0 or 1, %": (
+                lambda entry: text(
+                    entry["flat_hidden"] and 100 * entry["flat_hidden"], ".1f"
+                )
+            ),
+            "slope where wrong": "error_slope:.4f",
+            "weights moved": "parameter_change:.3g",
+            "diagnosis": _diagnoses,
         },
-    )
-
-
-def healthy(entry: Results) -> Table:
-    """The networks without a mistake of which something is found."""
-    flagged = {network["seed"]: network for network in entry["flagged"]}
-    rows = [
-        (
-            f"seed {seed}",
-            _percent(network["test_accuracy"]),
-            "; ".join(network["said"]),
-            _yes(network["is_true"]),
-        )
-        for seed, network in flagged.items()
-    ]
-    pairs = zip(entry["seeds"], entry["by_seed"], strict=True)
-    if others := [accuracy for seed, accuracy in pairs if seed not in flagged]:
-        extremes = _percent((min(others), max(others)))
-        rows.append((f"{len(others)} others", extremes, "nothing", "yes"))
-    return Table(
-        "Networks without a mistake",
-        f"What jaxnets.diagnose finds wrong with {len(flagged)} of "
-        f"{len(entry['seeds'])}, and whether it is so.",
-        ("network", "test, %", "finding", "true"),
-        rows,
     )
 
 
@@ -190,34 +239,35 @@ def pixels(results: Results) -> Table:
         for model, kinds in results["model_3"].items()
         for kind, entry in kinds.items()
     ]
-    columns: dict[str, Any] = {"model": "model", "pixels": "pixels", **SEEDS, **SPREAD}
-    columns |= {"training loss": "train_loss:.3f", "diagnosis": _tally}
-    reported = results["reported_accuracy_model_3"]
-    if reported is not None:
-        columns[f"encloses {reported:.1%}"] = lambda entry: _yes(
-            entry["reported_at_the_end"]["can_give_it"]
-        )
-    return table("Model 3", "As the tables of Model 1.", entries, columns)
+    columns: dict[str, Any] = {
+        **{"model": "model", "pixels": "pixels", **SEEDS, **SPREAD},
+        **_against(results["reported_accuracy_model_3"], ".1%"),
+        **{"training loss": "train_loss:.3f", "diagnosis": _diagnoses},
+    }
+    caption = SPREAD_CAPTION + _chance_caption(results, "_model_3", ".1%")
+    return table("Model 3", caption, entries, columns)
 
 
-def draw_accuracies(networks: Mapping[str, Networks], reported: float | None) -> Figure:
+def draw_accuracies(networks: Mapping[str, Networks], results: Results) -> Figure:
     """Every network of every program; beside it what lies near the reported value."""
+    reported = results["reported_accuracy"]
     columns = 1 if reported is None else 2
-    figure, [[left, *right]] = new_figure(1, columns, (11, 1.3 + 0.34 * len(networks)))
-    labels = [f"{name}\n{PROGRAMS[name].mistake}" for name in networks]
-    _strips(left, networks, labels, reported)
+    figure, [[left, *right]] = new_figure(1, columns, (12, 1.3 + 0.5 * len(networks)))
+    ordered = {name: networks[name] for name in _nearest_first(results)}
+    labels = [f"{PROGRAMS[name].mistake}\n{name}" for name in ordered]
+    _strips(left, ordered, labels, results)
     left.set(xlim=(0, 1), xlabel="test accuracy")
     if reported is not None:
-        _strips(right[0], networks, [""] * len(networks), reported)
+        _strips(right[0], ordered, [""] * len(labels), results)
         limits = (reported - NEARBY, reported + NEARBY)
         right[0].set(xlim=limits, xlabel=f"test accuracy near {reported:.2%}")
     return figure
 
 
-def draw_model_3(networks: Mapping[str, Networks], reported: float | None) -> Figure:
+def draw_model_3(networks: Mapping[str, Networks], results: Results) -> Figure:
     """Model 3's networks, a line a model and kind of pixels."""
-    figure, [[axes]] = new_figure(size=(8, 0.9 + 0.45 * len(networks)))
-    _strips(axes, networks, list(networks), reported)
+    figure, [[axes]] = new_figure(size=(9, 0.9 + 0.5 * len(networks)))
+    _strips(axes, networks, list(networks), results, "_model_3")
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=1))
     axes.set_xlabel("test accuracy")
     return figure
@@ -227,7 +277,8 @@ def _strips(
     axes: Axes,
     networks: Mapping[str, Networks],
     labels: list[str],
-    reported: float | None,
+    results: Results,
+    suffix: str = "",
 ) -> None:
     """A line of dots a program, seeds a little apart so that equal ones are seen."""
     for place, (name, program) in enumerate(networks.items()):
@@ -237,14 +288,43 @@ def _strips(
         ends, color = program.accuracy[-1], COLORS.get(name.split(",")[0], FINAL)
         axes.scatter(program.accuracy, heights, 7, EPOCHS, linewidths=0, zorder=2)
         axes.scatter(ends, heights[-1], 17, color, linewidths=0, zorder=3)
-    if reported is not None:
+    if (reported := results[f"reported_accuracy{suffix}"]) is not None:
+        counts = np.array(results[f"within_chance{suffix}"])
+        axes.axvspan(*(counts / results["test_examples"]), color=LINE, alpha=0.15, lw=0)
         axes.axvline(reported, color=LINE, linewidth=1.2, zorder=1)
-    axes.set_yticks(range(len(labels)), labels, fontsize=7.5)
+    axes.set_yticks(range(len(labels)), labels, fontsize=11)
     axes.set(ylim=(len(labels) - 0.5, -0.5), axisbelow=True)
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.grid(axis="x", color="#E6EAEE", linewidth=0.6)
     axes.spines[["top", "right", "left"]].set_visible(False)
+
+
+def draw_activations(programs: Mapping[str, Sequence[Row]]) -> Figure:
+    """Hidden activations and their slopes, a row of histograms a program."""
+    figure, grid = new_figure(len(programs), 2, (11, 0.6 + 2.6 * len(programs)))
+    columns = (("activations", (0, 1)), ("slopes", SLOPES))
+    for row, (name, ends) in zip(grid, programs.items(), strict=True):
+        flat = np.mean([end["flat_hidden"] for end in ends])
+        row[0].set_title(f"{name}: activations")
+        row[1].set_title(f"{name}: slopes, {flat:.0%} below a millionth when trained")
+        row[1].xaxis.set_major_formatter("$10^{{{x:.0f}}}$")
+        for axes, (kind, (low, high)) in zip(row, columns, strict=True):
+            counts, first = (
+                np.sum([end[prefix + kind] for end in ends], axis=0)
+                for prefix in ("", "first_")
+            )
+            edges = np.linspace(low, high, len(counts) + 1)
+            shares, before = counts / counts.sum(), first / first.sum()
+            axes.stairs(shares, edges, fill=True, color=FINAL, label="trained")
+            axes.stairs(before, edges, color="black", linewidth=1.2, label="untrained")
+            axes.set(xlim=(low, high), ylim=(0, 1), axisbelow=True)
+            axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+            axes.grid(axis="y", color="#E6EAEE", linewidth=0.6)
+            axes.spines[["top", "right"]].set_visible(False)
+    grid[0, 0].legend(frameon=False, loc="upper center")
+    figure.supylabel("share of the hidden activations", fontsize="medium")
+    return figure
 
 
 def draw_answers(networks: Mapping[str, Networks]) -> Figure:
@@ -271,12 +351,12 @@ def draw_answers(networks: Mapping[str, Networks]) -> Figure:
 
 def draw_losses(networks: Mapping[str, Networks]) -> Figure:
     """Training loss by epoch, a panel a program that trains in its own way."""
-    trained = {
-        name: program.train_loss
+    trained = [
+        name
         for name, program in networks.items()
         if program.ends[0]["epoch"]
         and (name == "healthy" or not MISTAKES[name].learns_as(HEALTHY))
-    }
+    ]
     rows = max(1, -(-len(trained) // COLUMNS))
     figure, grid = new_figure(rows, COLUMNS, (11, 0.5 + 2.0 * rows))
     for axes in grid.flat[len(trained) :]:
@@ -286,12 +366,16 @@ def draw_losses(networks: Mapping[str, Networks]) -> Figure:
         axes.sharey(grid[0, 0])
         for line, color in (("healthy", EPOCHS), (name, FINAL)):
             if line in trained and (line, color) != ("healthy", FINAL):
-                numbers = range(1, len(trained[line]) + 1)
-                marker = "." if len(numbers) == 1 else None
-                style = {"color": color, "linewidth": 0.9, "marker": marker}
-                axes.plot(numbers, trained[line], **style)
+                axes.plot(*_curves(networks[line]), color=color, linewidth=0.9)
         axes.set_yscale("log")
         axes.set_title(name, fontsize="medium")
         whole_epochs(axes)
     figure.supylabel("training loss", fontsize="medium")
     return figure
+
+
+def _curves(program: Networks) -> tuple[np.ndarray, np.ndarray]:
+    """Epochs [E + 1] and losses [E + 1, S]; before training NaN where it is unknown."""
+    first = np.array([end.get("first_loss") for end in program.ends], float)
+    losses = np.vstack([first, program.train_loss])
+    return np.arange(len(losses)), losses

@@ -14,10 +14,19 @@ The last row of a network holds also what it looks like in the end:
     parameter_change             root mean square
     answers                      how often each class is answered
     diagnosis                    findings of `jaxnets.diagnose`, kind and text
+    first_loss                   on the test images, before training
+    first_flat_hidden            as `flat_hidden`, before training
+    activations, slopes          how many of Model 1's hidden activations, and of the
+                                 logarithms of their slopes, fall into each of BINS
+                                 equal parts of [0, 1] and of SLOPES
+    first_activations, first_slopes      and before training
+
+Keras's last rows hold nothing of the last six, nor do those of version 0.1.
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -30,11 +39,13 @@ from experiments.kit.numbers import finite
 from experiments.kit.run import Row
 from jaxnets import ensemble, training
 from jaxnets.data import Dataset
-from jaxnets.diagnose import Run, change, diagnose, error_slope, flat_share
+from jaxnets.diagnose import Cost, Run, change, diagnose, error_slope, flat_share
 from jaxnets.types import Batch, Layers, Recipe
 
 UNTRAINED = "untrained"  # the program of networks that are tested as they start
 NUM_INPUTS = 100  # images whose inputs are looked at
+BINS = 20  # of a histogram
+SLOPES = (-8, 0)  # powers of 10; float32 knows no activation nearer to 1 than 6e-8
 
 
 def epoch_row(
@@ -64,29 +75,56 @@ def end_of(run: Run) -> dict[str, Any]:
     }
 
 
+def histograms(cost: Cost, hidden: Sequence[np.ndarray]) -> dict[str, Any]:
+    """Of sigmoid activations; the logarithm is to base 10, least ones in the first bin.
+
+    None of ReLUs, which have no upper end.
+    """
+    if cost != "quadratic" or not hidden:
+        return {"activations": None, "slopes": None}
+    values = np.concatenate([np.ravel(layer) for layer in hidden])
+    values = np.asarray(values, np.float64)
+    logs = np.log10(np.maximum(values * (1 - values), 10.0 ** SLOPES[0]))
+    return {
+        "activations": np.histogram(values, BINS, (0, 1))[0].tolist(),
+        "slopes": np.histogram(logs, BINS, SLOPES)[0].tolist(),
+    }
+
+
 def is_end(row: Row) -> bool:
     """Whether it is the last row of a network."""
     return "diagnosis" in row or row["program"] == UNTRAINED
 
 
 def train(
-    programs: Sequence[Program], recipe: Recipe, dataset: Dataset, seeds: Sequence[int]
+    programs: Sequence[Program],
+    recipe: Recipe,
+    dataset: Dataset,
+    seeds: Sequence[int],
+    *,
+    rates: Mapping[int, float] | None = None,
+    ends_only: bool = False,
 ) -> Iterator[Row]:
     """Train programs that differ in their evaluation alone, once for all of them.
 
-    Yields a row of every program and seed after each epoch; where there is no image to
-    train on, of epoch 0. The test set is evaluated then, and not chosen by.
+    Each seed has its learning rate in `rates`, or the recipe's. Yields a row of every
+    program and seed after each epoch, or after the last only; where there is no image
+    to train on, of epoch 0. The test set is evaluated then, and not chosen by.
     """
     learner, (images, labels) = programs[0], dataset.test
     data = learner.data(dataset.train)
     epochs: Iterator[training.Epoch | None] = iter([None])
     if len(data.label):
+        init, loss_fn, _ = learner.network(recipe)
+        rates = rates or dict.fromkeys(seeds, recipe.learning_rate)
         epochs = ensemble.fit_many(
-            *learner.network(recipe),
+            *(init, loss_fn),
+            lambda rate: learner.optimizer(replace(recipe, learning_rate=rate)),  # type: ignore
             data,
             seeds=seeds,
             batch_size=recipe.batch_size,
             num_epochs=recipe.num_epochs,
+            learning_rates=np.array([rates[seed] for seed in seeds]),
         )
 
     @jax.jit
@@ -95,20 +133,23 @@ def train(
         return jax.vmap(network, in_axes=(0, None))(params, images)
 
     first = last = initial_params(learner, recipe, seeds)
-    first_outputs = np.asarray(layers(first, images)[-1])
+    *first_hidden, first_outputs = jax.device_get(layers(first, images))
     inputs = np.asarray(learner.inputs(jnp.asarray(images[:NUM_INPUTS])))
     losses: list[np.ndarray] = []
     for epoch in epochs:
         if epoch is not None:
             last = jax.device_get(epoch.state.params)
             losses.append(epoch.train.mean_loss)
+        is_last = epoch is None or epoch.number == recipe.num_epochs
+        if ends_only and not is_last:
+            continue
         *hidden, outputs = jax.device_get(layers(last, images))
         for program, (index, seed) in itertools.product(programs, enumerate(seeds)):
             answers = program.answer(outputs[index])
             accuracy = program.score(answers, labels)
             loss = losses[-1][index] if losses else None
             row = epoch_row(program.name, seed, len(losses), loss, accuracy)
-            if epoch is None or epoch.number == recipe.num_epochs:
+            if is_last:
                 run = Run(
                     cost=program.right_cost,
                     labels=labels,
@@ -125,18 +166,30 @@ def train(
                     hidden=_one(hidden, index),
                     inputs=inputs,
                 )
-                row |= end_of(run)
+                start, before = _one(first_hidden, index), first_outputs[index]
+                counts = histograms(run.cost, start)
+                row |= {
+                    **end_of(run),
+                    "first_loss": finite(np.mean(program.cost(before, labels))),
+                    "first_flat_hidden": finite(flat_share(run.cost, start)),
+                    **histograms(run.cost, run.hidden),
+                    **{f"first_{name}": values for name, values in counts.items()},
+                }
             yield row
 
 
 def train_in_parts(
-    program: Program, recipe: Recipe, dataset: Dataset, seeds: Sequence[int]
+    programs: Sequence[Program],
+    recipe: Recipe,
+    dataset: Dataset,
+    seeds: Sequence[int],
+    **options: Any,
 ) -> Iterator[Row]:
     """As `train`, with as many seeds at once as suit the device."""
-    network, batch_size = program.network(recipe), recipe.batch_size
+    network, batch_size = programs[0].network(recipe), recipe.batch_size
     at_once = ensemble.num_at_once(*network, dataset.train, batch_size=batch_size)
     for part in ensemble.chunks(seeds, at_once):
-        yield from train([program], recipe, dataset, part)
+        yield from train(programs, recipe, dataset, part, **options)
 
 
 def _one(networks: Any, index: int) -> Any:
