@@ -13,16 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.kit.statistics import (
-    Welch,
-    bootstrap_interval,
+    MANN_WHITNEY,
+    Difference,
     compare_pairs,
     holm,
     mann_whitney_p_value,
     mcnemar_p_value,
     median_interval,
+    paired,
     rank_text,
     ranks,
-    t_test,
     ties,
     welch,
     wilson_interval,
@@ -102,72 +102,23 @@ def test_the_border_is_five_in_a_hundred(only_a, tie):
     assert (ties({"a": right_a, "b": right_b})["a"] == ["b"]) == tie
 
 
-SKEWED = [0.95, 0.951, 0.949, 0.95, 0.952, 0.948, 0.951, 0.95, 0.9, 0.86]
-
-
-def bca_by_hand(values, draws=40_000):
-    """Efron (1987), equations 6.15 and 6.6, with draws of its own."""
-    values, normal = np.array(values), scipy.stats.norm
-    picks = np.random.default_rng(5).integers(0, len(values), (draws, len(values)))
-    means = values[picks].mean(axis=1)
-    bias = normal.ppf(np.mean(means < values.mean()))
-    left_out = np.array([np.delete(values, i).mean() for i in range(len(values))])
-    pull = left_out.mean() - left_out
-    acceleration = np.sum(pull**3) / (6 * np.sum(pull**2) ** 1.5)
-    z = bias + normal.ppf([0.025, 0.975])
-    return np.quantile(means, normal.cdf(bias + z / (1 - acceleration * z)))
-
-
-@pytest.mark.parametrize("values", [SKEWED, range(20), [0.1, 0.4, 0.2, 0.9]])
-def test_the_bootstrap_interval_is_efrons(values):
-    # atol: 10,000 draws place a 2.5 % point within some hundredths of the spread
-    atol = 0.1 * np.std(values) / np.sqrt(len(values)) + 0.04 * np.ptp(values)
-    low, high = bootstrap_interval(values)
-    np.testing.assert_allclose((low, high), bca_by_hand(values), atol=atol)
-    assert low < np.mean(values) < high
-    assert [low, high] == bootstrap_interval(values)  # and it does not move
-
-
-def test_the_interval_leans_to_the_side_of_those_that_got_stuck():
-    low, high = bootstrap_interval(SKEWED)
-    assert np.mean(SKEWED) - low > high - np.mean(SKEWED)
-
-
-@pytest.mark.parametrize("values", [[], [0.9], [0.9, 0.8], [0.9] * 5])
-def test_too_little_spread_has_no_interval(values):
-    assert bootstrap_interval(values) is None
-
-
-@given(st.lists(st.integers(0, 10_000), min_size=3, max_size=25))
-def test_the_interval_lies_within_the_sample(correct):
-    values = np.array(correct) / 10_000
-    interval = bootstrap_interval(values)
-    if np.ptp(correct) == 0:
-        assert interval is None
-    else:
-        low, high = interval
-        # float64 means of up to 25 terms
-        assert values.min() - 1e-12 <= low <= high <= values.max() + 1e-12
-
-
 @given(st.lists(st.integers(-90, 90), min_size=3, max_size=12))
 def test_the_t_test_is_scipys(gaps):
-    measured = t_test(np.array(gaps) / 1000)
+    measured = paired(np.array(gaps) / 1000)
     if np.ptp(gaps) == 0:
         assert measured is None
     else:
         expected = scipy.stats.ttest_1samp(np.array(gaps) / 1000, 0)
-        interval, p_value = measured
         # float64; a mean may cancel to nearly 0
         np.testing.assert_allclose(
-            interval, expected.confidence_interval(0.95), rtol=1e-9, atol=1e-14
+            measured.interval, expected.confidence_interval(0.95), rtol=1e-9, atol=1e-14
         )
-        assert p_value == pytest.approx(expected.pvalue, rel=1e-9)
+        assert measured.p_value == pytest.approx(expected.pvalue, rel=1e-9)
 
 
 @pytest.mark.parametrize("values", [[], [0.1], [0.1, 0.3]])
 def test_fewer_than_three_have_no_interval_of_a_mean(values):
-    assert t_test(values) is None
+    assert paired(values) is None
     assert welch(values, [0.1, 0.2, 0.4]) is None
 
 
@@ -204,6 +155,7 @@ def test_welch_is_scipys(first, second):
     interval = expected.confidence_interval(0.95)
     # float64; a mean may cancel to nearly 0
     np.testing.assert_allclose(mean.interval, interval, rtol=1e-9, atol=1e-9)
+    assert mean.p_value == pytest.approx(expected.pvalue, rel=1e-9, abs=1e-300)
     # Oracle: two one-sided tests, each by SciPy on shifted values.
     sides = [
         scipy.stats.ttest_ind(
@@ -270,7 +222,7 @@ def covered(intervals, value):
 @pytest.mark.parametrize("size", [3, 6, 20])
 def test_students_interval_covers_the_mean(size):
     samples = normal(np.random.default_rng(size), size)
-    share = covered([t_test(sample)[0] for sample in samples], 0)
+    share = covered([paired(sample).interval for sample in samples], 0)
     assert share == pytest.approx(0.95, abs=SLACK)
 
 
@@ -320,7 +272,7 @@ def test_the_test_has_the_power_that_is_printed(spreads):
     first, second = (s * normal(rng, 20)[:400] for s in spreads)
     error = math.hypot(*spreads) / math.sqrt(20)
     freedom = 19 * sum(s**2 for s in spreads) ** 2 / sum(s**4 for s in spreads)
-    shift = Welch(0, error, freedom).detectable(num_tests)
+    shift = Difference(0, error, freedom).detectable(num_tests) * MANN_WHITNEY
     p_values = [
         mann_whitney_p_value(a + shift, b) for a, b in zip(first, second, strict=True)
     ]

@@ -13,7 +13,11 @@ SIGNIFICANCE = 0.05  # of the comparison of two models
 CONFIDENCE = 0.95  # of an accuracy's interval
 MIN_SEEDS = 3  # that an interval over seeds needs
 MARGIN = 0.001  # 0.1 points: what counts as no difference where equality is tested
+EQUAL = f"equal within {100 * MARGIN:g} points"
 POWER = 0.8  # of the difference that a design is said to detect
+# What a Mann-Whitney test needs a difference of normal values larger than Welch's for
+# the same power: by the root of how many more values (Hodges and Lehmann, 1956).
+MANN_WHITNEY = math.sqrt(math.pi / 3)
 TOO_FEW = "too few seeds"  # where even the smallest possible p-value is not below 0.05
 ROUNDING = 1e-9  # accuracies nearer than this are equal but for rounding
 
@@ -60,26 +64,6 @@ def ties(right: dict[str, np.ndarray]) -> dict[str, list[str]]:
     return tied
 
 
-def bootstrap_interval(values: ArrayLike) -> list[float] | None:
-    """A 95 % interval of the mean over seeds, low and high; None if there is none.
-
-    Efron's BCa bootstrap (1987), by SciPy, with a fixed random state. Fewer than
-    three values, or equal ones, say nothing of their spread: None. With fewer than
-    about ten the interval is too narrow, since a bootstrap sees no more than it has.
-
-    Args:
-      values: float [seeds].
-    """
-    values = np.asarray(values, np.float64)
-    if len(values) < MIN_SEEDS or np.ptp(values) <= ROUNDING:
-        return None
-    rng = np.random.default_rng(0)
-    bootstrap = scipy.stats.bootstrap(
-        (values,), np.mean, confidence_level=CONFIDENCE, method="BCa", rng=rng
-    )
-    return [float(end) for end in bootstrap.confidence_interval]
-
-
 def median_interval(values: ArrayLike) -> list[float] | None:
     """A 95 % interval of the median: two of the values themselves; None if too few.
 
@@ -99,26 +83,6 @@ def median_interval(values: ArrayLike) -> list[float] | None:
     return [float(values[left_out]), float(values[-1 - left_out])]
 
 
-def t_test(differences: ArrayLike) -> tuple[list[float], float] | None:
-    """A mean's 95 % interval and the p-value of its being zero; None if there is none.
-
-    Student's (1908) two-sided test, which takes its terms for normal. Fewer than
-    three, or equal ones, say nothing of their spread: None.
-
-    Args:
-      differences: float [seeds], of two networks that share each seed's weights and
-        order of images; unpaired ones are for `compare_pairs`.
-    """
-    differences = np.asarray(differences, np.float64)
-    if len(differences) < MIN_SEEDS or np.ptp(differences) <= ROUNDING:
-        return None
-    freedom, mean = len(differences) - 1, float(np.mean(differences))
-    error = float(np.std(differences, ddof=1)) / math.sqrt(len(differences))
-    half = float(scipy.special.stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * error
-    p_value = 2 * float(scipy.special.stdtr(freedom, -abs(mean) / error))
-    return [mean - half, mean + half], p_value
-
-
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's (1979) adjusted p-values, in the order given.
 
@@ -132,42 +96,63 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted.tolist()
 
 
-class Welch(NamedTuple):
-    """The difference of two means and what is known of it (Welch, 1947)."""
+class Difference(NamedTuple):
+    """A difference of means and what is known of it, of values taken for normal."""
 
-    difference: float
-    error: float  # standard error of the difference
-    freedom: float  # degrees of freedom, Satterthwaite's
+    mean: float
+    error: float  # standard error of the mean
+    freedom: float  # degrees of freedom of Student's t
 
     @property
     def interval(self) -> list[float]:
         """95 %, of the difference."""
         t = float(scipy.special.stdtrit(self.freedom, 0.5 + CONFIDENCE / 2))
-        return [self.difference - t * self.error, self.difference + t * self.error]
+        return [self.mean - t * self.error, self.mean + t * self.error]
+
+    @property
+    def p_value(self) -> float:
+        """Two-sided, of there being none."""
+        t = abs(self.mean) / self.error
+        return 2 * float(scipy.special.stdtr(self.freedom, -t))
 
     def equal_p_value(self, margin: float = MARGIN) -> float:
         """Of two one-sided tests (TOST; Schuirmann, 1987) of |difference| < margin.
 
         Below 0.05 the means are equal within the margin.
         """
-        t = (margin - abs(self.difference)) / self.error
+        t = (margin - abs(self.mean)) / self.error
         return float(scipy.special.stdtr(self.freedom, -t))
 
     def detectable(self, num_tests: int) -> float:
-        """The true difference that a Mann-Whitney test finds with 80 % power.
+        """The true difference that the test finds with 80 % power.
 
-        For normal values of these spreads, at Holm's first and strictest step of
-        `num_tests`. pi / 3 is what the test needs more seeds than Student's for them.
+        For these spreads, at Holm's first and strictest step of `num_tests`.
         """
         chances = 1 - SIGNIFICANCE / 2 / num_tests, POWER
-        t = scipy.special.stdtrit(self.freedom, chances)
-        return float(np.sum(t)) * self.error * math.sqrt(math.pi / 3)
+        return float(np.sum(scipy.special.stdtrit(self.freedom, chances)) * self.error)
 
 
-def welch(first: ArrayLike, second: ArrayLike) -> Welch | None:
-    """First minus second, of two independent samples; None if there is no telling.
+def paired(differences: ArrayLike) -> Difference | None:
+    """Of two networks that share each seed's weights and order of images.
 
-    That is where one has fewer than three values, or neither has any spread.
+    By Student (1908). Fewer than three, or equal ones, say nothing of their spread:
+    None. Unpaired ones are for `compare_pairs`.
+
+    Args:
+      differences: float [seeds].
+    """
+    differences = np.asarray(differences, np.float64)
+    count = len(differences)
+    if count < MIN_SEEDS or np.ptp(differences) <= ROUNDING:
+        return None
+    error = float(np.std(differences, ddof=1)) / math.sqrt(count)
+    return Difference(float(np.mean(differences)), error, count - 1)
+
+
+def welch(first: ArrayLike, second: ArrayLike) -> Difference | None:
+    """First minus second, of two independent samples (Welch, 1947).
+
+    None where one has fewer than three values, or neither has any spread.
     """
     samples = [np.asarray(values, np.float64) for values in (first, second)]
     counts = np.array([len(values) for values in samples])
@@ -175,8 +160,8 @@ def welch(first: ArrayLike, second: ArrayLike) -> Welch | None:
         return None
     squares = np.array([np.var(values, ddof=1) for values in samples]) / counts
     freedom = np.sum(squares) ** 2 / np.sum(squares**2 / (counts - 1))
-    difference = np.mean(samples[0]) - np.mean(samples[1])
-    return Welch(float(difference), math.sqrt(np.sum(squares)), float(freedom))
+    mean = np.mean(samples[0]) - np.mean(samples[1])
+    return Difference(float(mean), math.sqrt(np.sum(squares)), float(freedom))
 
 
 def win_share(first: ArrayLike, second: ArrayLike) -> float:
@@ -221,12 +206,12 @@ class Pair(NamedTuple):
     second: str
     seeds: tuple[int, int]  # of each
     difference: float  # of the means, first minus second
-    interval: list[float] | None  # of the difference, Welch's, 95 %
+    interval: list[float] | None  # of the difference, `welch`, 95 %
     wins: float  # `win_share` of the first
     p_value: float  # `mann_whitney_p_value`, after Holm's correction over all pairs
     least_p_value: float  # that so many seeds could have reached
-    equal_p_value: float | None  # of `Welch`, after Holm's correction likewise
-    detectable: float | None  # of `Welch`, at Holm's first step
+    equal_p_value: float | None  # of `Difference`, after Holm's correction likewise
+    detectable: float | None  # the true difference that is found with 80 % power
 
     @property
     def ahead(self) -> str | None:
@@ -246,7 +231,7 @@ class Pair(NamedTuple):
         if self.ahead:
             return f"{self.ahead} ahead"
         if self.equal_p_value is not None and self.equal_p_value < SIGNIFICANCE:
-            return f"equal within {100 * MARGIN:g} points"
+            return EQUAL
         return "not told apart"
 
 
@@ -269,7 +254,7 @@ def compare_pairs(scores: Mapping[str, Collection[float]]) -> list[Pair]:
             p_value=p_values[index],
             least_p_value=least[index],
             equal_p_value=mean and next(equal),
-            detectable=mean and mean.detectable(len(names)),
+            detectable=mean and mean.detectable(len(names)) * MANN_WHITNEY,
         )
         for index, ((first, second), mean) in enumerate(
             zip(samples, means, strict=True)

@@ -1,9 +1,10 @@
 """Tables and figures, from results.json."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
@@ -11,14 +12,36 @@ from experiments.kit.figures import COLORS, new_figure
 from experiments.kit.numbers import text
 from experiments.kit.page import Picture, Table, table
 from experiments.kit.run import Row
+from experiments.kit.statistics import MARGIN, POWER
 from experiments.parity.comparison import CAUSE_STEPS, EQUAL
 
-PAIR_COLORS = {
-    "tf_keras / flax": COLORS["keras_dense"],
-    "flax / scratch": COLORS["flax_dense"],
-    "tf_keras / keras_on_jax": COLORS["sigmoid_mse"],
-}
-CAUSE_COLORS = ("#E69F00", "#D55E00", "#56B4E9", "#000000")  # Okabe and Ito
+MARKERS = "osD^vP"  # of lines that may cover each other
+# From a map that no network has a colour of: lines are pairs of programs here.
+SHADES = colormaps["viridis"](np.linspace(0, 0.85, len(MARKERS)))
+
+
+def lead(content: Row) -> str:
+    """The finding: how far apart programs end, and what has a price."""
+
+    def farthest(entries: Iterable[Row]) -> str:
+        last = [entry["apart"][-1] for entry in entries if entry["apart"]]
+        return text(max(last, default=None), ".1e")
+
+    pairs = content["comparisons"]
+    steps = max((entry["steps"][-1] for entry in pairs if entry["steps"]), default=0)
+    float32, float64 = (
+        farthest(e for e in pairs if not e["cause"] and e["one"]["precision"] == name)
+        for name in ("float32", "float64")
+    )
+    timed = farthest(entry for entry in pairs if "as timed" in entry["name"])
+    priced = [entry for entry in content["prices"] if entry["verdict"]]
+    verdicts = [f"{e['name']} {e['difference']:+.2%} ({e['verdict']})" for e in priced]
+    return (
+        f"After {steps:,} updates the weights of equal programs differ by at most "
+        f"{float64} in float64 and {float32} in float32, and those of the programs as "
+        f"they are timed by {timed}. Test accuracy after {content['price_epochs']} "
+        f"epochs against tf.keras's choices: {'; '.join(verdicts) or 'not measured'}."
+    )
 
 
 def sections(content: Row) -> Iterator[Table | Picture]:
@@ -27,70 +50,70 @@ def sections(content: Row) -> Iterator[Table | Picture]:
     equals = [entry for entry in compared if entry["cause"] is None]
     causes = [entry for entry in compared if entry["cause"] is not None]
     priced = [entry for entry in content["prices"] if entry["gaps"]]
+    missing = ", ".join(content["missing"]) or "none"
     if compared:
         yield Picture(
             "parity",
             "Step by step",
-            "Largest relative difference between the weights of two programs. Left: "
-            "the same settings. Right: what keeps programs apart that should agree.",
+            "Largest |a - b| by the largest |b| in an array of weights; of all arrays "
+            "the worst. Left: made equal in weights, batches, float32 betas, pixels, "
+            "and no softmax in Keras on JAX. Flax and scratch give the compiler the "
+            "same operations: that they are identical is a check of its input, no "
+            "independent evidence. Right: what keeps programs apart that are not made "
+            f"equal. Not installed: {missing}.",
             partial(draw_differences, equals, causes),
         )
-        missing = ", ".join(content["missing"]) or "none"
-        yield difference_table(
-            "Largest relative difference between weights",
-            "In each array the largest |a - b| by the largest |b|; of all arrays the "
-            "worst. 0 is bit for bit the same. Adam's betas are the float32 numbers "
-            f"nearest to 0.9 and 0.999 on all sides. Not installed: {missing}.",
-            equals,
-            (1, 10, 100),
-        )
-        words = " ".join(f"{entry['name']}: {entry['cause']}." for entry in causes)
-        steps = (1, 10, 50, CAUSE_STEPS)
-        yield difference_table("One difference each, in float64", words, causes, steps)
+        yield cause_table(causes)
     if priced:
         yield Picture(
             "prices",
             "What each difference costs",
-            "A dot a seed, the mean, and its 95 % interval. Left of the line: less "
-            "accurate than with tf.keras's choices.",
+            f"After {content['price_epochs']} epochs: a dot a seed, the mean, and its "
+            "95 % interval. Left of the line: less accurate than with tf.keras's "
+            "choices. The axis is linear up to 1 point and logarithmic beyond.",
             partial(draw_prices, priced),
         )
     if content["prices"]:
-        yield price_table(content["prices"])
+        yield price_table(content["prices"], content["price_epochs"])
 
 
-def difference_table(
-    title: str, caption: str, entries: Sequence[Row], shown: Sequence[int]
-) -> Table:
-    """A row per pair of sides, with its difference after some steps and the last."""
+def cause_table(entries: Sequence[Row]) -> Table:
+    """A row per pair that is kept apart, with its difference after some steps."""
 
     def apart(step: int, entry: Row) -> str:
         by_step = dict(zip(entry["steps"], entry["apart"], strict=True))
         return text(by_step.get(step), ".2g")
 
-    last = max(entry["steps"][-1] for entry in entries)
-    steps = {f"step {s:,}": partial(apart, s) for s in (*shown, last) if s <= last}
-    words = {True: "yes", False: "no", None: "-"}
-    below = {f"below {EQUAL:.0e}": lambda entry: words[entry["equal"]]}
-    return table(title, caption, entries, {"pair": "name", **steps, **below})
+    last = max((entry["steps"][-1] for entry in entries), default=0)
+    shown = (s for s in (1, 10, CAUSE_STEPS, last) if s <= last)
+    steps = {f"step {s:,}": partial(apart, s) for s in dict.fromkeys(shown)}
+    return table(
+        "What keeps programs apart",
+        "Largest relative difference of weights. In float64, one difference each; as "
+        "timed: in float32, all at once.",
+        entries,
+        {"pair": "name", **steps, "what differs": "cause"},
+    )
 
 
-def price_table(entries: Sequence[Row]) -> Table:
+def price_table(entries: Sequence[Row], num_epochs: int) -> Table:
     """A row per choice: its accuracy, and its difference from tf.keras's choices."""
     choices = " ".join(f"{entry['name']}: {entry['what']}." for entry in entries)
     return table(
         "Prices: test accuracy, and the difference from tf.keras's choices",
-        "The mirror in Flax. Differences seed by seed; intervals are Student's, 95 %; "
-        f"p-values are Holm-corrected together. {choices}",
+        f"The mirror in Flax after {num_epochs} epochs. Differences seed by seed: a "
+        "seed's weights and batches are the same. Student's interval, 95 %, and p; p "
+        f"(equal): two one-sided tests of a difference below {100 * MARGIN:g} points; "
+        "each p is Holm-corrected over all choices. Detectable: the true difference "
+        f"that so many seeds of this spread find in {POWER:.0%} of cases. {choices}",
         entries,
         {
             "choice": "name",
             "seeds": lambda entry: str(len(entry["accuracy"])),
-            "accuracy": "mean:.2%",
-            "sd": "deviation:.2%",
-            "difference": "difference:+.2%",
-            "95 % interval": "interval:+.2%",
-            "p": "p_value:.2g",
+            **{"accuracy": "mean:.2%", "sd": "deviation:.2%"},
+            **{"difference": "difference:+.2%", "95 % interval": "interval:+.2%"},
+            **{"p": "p_value:.2g", "p (equal)": "equal_p_value:.2g"},
+            **{"detectable": "detectable:.2%", "verdict": "verdict:"},
         },
     )
 
@@ -98,26 +121,45 @@ def price_table(entries: Sequence[Row]) -> Table:
 def draw_differences(equals: Sequence[Row], causes: Sequence[Row]) -> Figure:
     """How far apart the weights are: as they should be, and with each cause."""
     figure, ((left, right),) = new_figure(1, 2, size=(12, 4.8))
-    lines = [(right, *line, "-") for line in zip(causes, CAUSE_COLORS, strict=False)]
+    names = list(dict.fromkeys(entry["name"].split(", ")[0] for entry in equals))
+    lines = [(right, entry, index, 1.5) for index, entry in enumerate(causes)]
     for entry in equals:
-        pair, precision = entry["name"].split(", ")
-        style = "-" if precision == "float32" else "--"
-        lines.append((left, entry, PAIR_COLORS[pair], style))
-    for axes, entry, color, style in lines:
+        # Equal programs are equally far from a third: the first line, a broad one,
+        # shows beneath the others.
+        index = names.index(entry["name"].split(", ")[0])
+        lines.append((left, entry, 2 * index, 1.5 if index else 6))
+    for axes, entry, index, width in lines:
         apart = np.array(entry["apart"], float)
         # Where the weights are bit for bit the same there is nothing to draw.
-        label = entry["name"] if apart.any() else f"{entry['name']} (identical)"
+        identical = "" if apart.any() else " (identical)"
         apart[apart == 0] = np.nan
-        axes.plot(entry["steps"], apart, style, marker=".", color=color, label=label)
-    left.set(title="the same settings", ylabel="largest relative difference of weights")
-    right.set(title="float64, with one difference each")
+        style = "-" if entry["one"]["precision"] == "float32" else "--"
+        pair, _, precision = entry["name"].partition(", ")
+        axes.plot(
+            entry["steps"],
+            apart,
+            style,
+            marker=MARKERS[index],
+            color=SHADES[index],
+            linewidth=width,
+            alpha=0.4 if width > 2 else 1,
+            label=None if precision == "float64" else pair + identical,
+        )
+    left.set(title="made equal", ylabel="largest relative difference of weights")
+    right.set(title="what keeps programs apart")
     right.tick_params(labelleft=False)  # as on the left
     last = max(step for entry in (*equals, *causes) for step in entry["steps"])
     for axes in (left, right):
         axes.axhline(EQUAL, color="gray", linewidth=0.8)
         axes.set(xscale="log", xlim=(0.8, 1.3 * last), xlabel="updates")
         axes.set(yscale="log", ylim=(1e-17, 10))
-        axes.legend(fontsize="small")
+        axes.legend(
+            fontsize="small",
+            title="solid: float32, dashed: float64",
+            title_fontsize="small",
+            loc="center left",
+            bbox_to_anchor=(0.02, 0.34),
+        )
     left.text(1, 1.5 * EQUAL, "1e-8", color="gray", fontsize="small", va="bottom")
     return figure
 
@@ -141,6 +183,8 @@ def draw_prices(entries: Sequence[Row]) -> Figure:
     axes.xaxis.set_major_formatter("{x:g}")
     axes.grid(axis="x", alpha=0.3)
     axes.set_yticks(range(len(entries)), [entry["name"] for entry in entries])
-    label = "difference in test accuracy from tf.keras's choices, points"
+    low, high = axes.get_xlim()
+    axes.set_xlim(max(low, -100), min(high, 100))
+    label = "difference in test accuracy, points (linear up to 1, logarithmic beyond)"
     axes.set(ylim=(len(entries) - 0.5, -0.5), xlabel=label)
     return figure

@@ -105,21 +105,22 @@ def train(
 def entries(rows: Iterable[Row]) -> list[dict[str, Any]]:
     """Each choice's accuracy, and its difference from `AS_KERAS`, seed by seed.
 
-    The interval and the p-value are Student's for paired samples, which takes the
-    differences for normal: five or six leave no better choice. The p-values are
-    Holm-corrected together. The rows are those of the last epoch.
+    The tests are Student's for paired samples, which takes the differences for normal:
+    five or six leave no better choice. The p-values of a difference are Holm-corrected
+    together, and so are those of equality. The rows are those of the last epoch.
     """
     accuracy: dict[str, dict[int, float]] = {}
     for row in rows:
         pairs = zip(row["seeds"], row["test_accuracy"], strict=True)
         accuracy.setdefault(row["choice"], {}).update(pairs)
     of_choices: list[dict[str, Any]] = []
+    tested: list[tuple[dict[str, Any], statistics.Difference]] = []
     base = accuracy.get(AS_KERAS, {})
     for name, by_seed in accuracy.items():
         common = sorted(by_seed.keys() & base.keys()) if name != AS_KERAS else []
         gaps = {str(seed): by_seed[seed] - base[seed] for seed in common}
         values, differences = list(by_seed.values()), list(gaps.values())
-        interval, p_value = statistics.t_test(differences) or (None, None)
+        difference = statistics.paired(differences)
         entry = {
             "name": name,
             "what": CHOICES[name].what,
@@ -128,12 +129,30 @@ def entries(rows: Iterable[Row]) -> list[dict[str, Any]]:
             "deviation": float(np.std(values, ddof=1)) if len(values) > 1 else None,
             "gaps": gaps or None,
             "difference": float(np.mean(differences)) if gaps else None,
-            "interval": interval,
-            "p_value": p_value,
+            "interval": difference and difference.interval,
+            "p_value": None,
+            "equal_p_value": None,
+            "detectable": None,
+            "verdict": None,
         }
         of_choices.append(entry)
-    tested = [entry for entry in of_choices if entry["p_value"] is not None]
-    adjusted = statistics.holm([entry["p_value"] for entry in tested])
-    for entry, p_value in zip(tested, adjusted, strict=True):
-        entry["p_value"] = p_value
+        if gaps:
+            is_few = len(gaps) < statistics.MIN_SEEDS
+            entry["verdict"] = statistics.TOO_FEW if is_few else "no spread"
+        if difference:
+            tested.append((entry, difference))
+    p_values = statistics.holm([d.p_value for _, d in tested])
+    equal = statistics.holm([d.equal_p_value() for _, d in tested])
+    for (entry, difference), p, equal_p in zip(tested, p_values, equal, strict=True):
+        entry |= {"p_value": p, "equal_p_value": equal_p}
+        entry["detectable"] = difference.detectable(len(tested))
+        entry["verdict"] = verdict(difference.mean, p, equal_p)
     return of_choices
+
+
+def verdict(difference: float, p_value: float, equal_p_value: float) -> str:
+    """What the tests say of a choice."""
+    if p_value < statistics.SIGNIFICANCE:
+        return "better" if difference > 0 else "worse"
+    is_equal = equal_p_value < statistics.SIGNIFICANCE
+    return statistics.EQUAL if is_equal else "not told apart"
