@@ -35,11 +35,13 @@ def lead(content: Row) -> str:
         for name, entry in content["models"].items()
     ]
     compared = content["pairs"].get("last", [])
-    verdicts = [f"{p['first']} and {p['second']}: {p['verdict']}" for p in compared]
+    others = [pair for pair in compared if not pair["ahead"]]
+    verdicts = [f"{p['first']} and {p['second']}, {p['verdict']}" for p in others]
     return (
         f"Mean test accuracy after the last epoch, and its range over seeds: "
-        f"{'; '.join(means) or 'no network has finished'}. "
-        f"Of {len(compared)} pairs: {'; '.join(verdicts) or 'nothing to say'}."
+        f"{'; '.join(means) or 'no network has finished'}. One is ahead in "
+        f"{len(compared) - len(others)} of {len(compared)} pairs; the others: "
+        f"{'; '.join(verdicts) or 'none'}."
     )
 
 
