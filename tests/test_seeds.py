@@ -340,6 +340,7 @@ def test_the_first_of_equal_validation_counts_is_chosen():
     numbers = {name: sample[0] for name, sample in results.scores({0: rows}).items()}
     assert numbers["chosen_epoch"] == 2
     assert numbers["optimism"] == pytest.approx(0.01)
+    assert numbers["stopping"] == pytest.approx(0.01)
     assert (numbers["last"], numbers["chosen"], numbers["best"]) == (0.92, 0.93, 0.94)
 
 

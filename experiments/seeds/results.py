@@ -18,6 +18,7 @@ NUMBERS = {  # of a network, and their names in tables
     "chosen": "chosen on validation",
     "best": "best on test (optimism)",
     "optimism": "best minus chosen",
+    "stopping": "chosen minus last",
     "second": "last epoch, second test set",
 }
 RANKED = ("last", "chosen", "best", "second")  # each a family of comparisons
@@ -105,6 +106,7 @@ def scores(by_seed: Mapping[int, Sequence[Row]]) -> dict[str, Scores]:
         chosen = tested[np.arange(len(tested)), index]
         optimism = values["best"] - chosen
         values |= {"chosen_epoch": index + 1, "chosen": chosen, "optimism": optimism}
+        values["stopping"] = chosen - values["last"]
     last = [network[-1] for network in by_seed.values()]
     if all("second_seen" in row for row in last):
         shares = [row["second_correct"] / row["second_seen"] for row in last]
