@@ -27,15 +27,15 @@ from jaxnets import relu_softmax as network
 from jaxnets.batches import epoch_order
 from jaxnets.types import Batch, Layers, Params
 
-WAYS = {  # task and way, in the order of a round; the others are measured by "jax"
-    ("gradients", "jax"): "JAX, vmap",
-    ("gradients", "vectorized"): "Keras, tf.vectorized_map",
-    ("gradients", "in_a_graph"): "Keras, tf.map_fn",
-    ("product", "jax"): "JAX, jvp of grad",
-    ("product", "keras"): "Keras, tape in a tape",
-    ("rates", "jax"): "JAX, all at once",
-    ("rates", "one_by_one"): "JAX, one network, as many epochs",
-    ("rates", "keras"): "Keras, one after another",
+WAYS = {  # task and way in the order of a round; ratios are to the "jax" of a task
+    ("gradients", "jax"): "gradient norms: JAX, vmap",
+    ("gradients", "vectorized"): "gradient norms: Keras, tf.vectorized_map",
+    ("gradients", "in_a_graph"): "gradient norms: Keras, tf.map_fn",
+    ("product", "jax"): "Hessian times vector: JAX, jvp of grad",
+    ("product", "keras"): "Hessian times vector: Keras, tape in a tape",
+    ("rates", "jax"): "training: JAX, all at once",
+    ("rates", "one_by_one"): "training: JAX, one network, as many epochs",
+    ("rates", "keras"): "training: Keras, one after another",
 }
 
 
@@ -58,7 +58,7 @@ def compare(run: Run[Any], params: Layers, key: jax.Array) -> Iterator[Row]:
     ours = by_jax(config, batch_size, params, vector, data)
     with programs.without_cache():
         first_calls = [(*key, *programs.first_call(*way)) for key, way in ours.items()]
-    reference = {name: value for name, way, value, *_ in first_calls if way == "jax"}
+    ours_of = {name: value for name, way, value, *_ in first_calls if way == "jax"}
 
     order = np.asarray(epoch_order(keys.data, 0, num_examples))
     start = jax.device_get(network.init(keys.init, config.layer_sizes))
@@ -78,7 +78,6 @@ def compare(run: Run[Any], params: Layers, key: jax.Array) -> Iterator[Row]:
             first_calls, islice(theirs, len(WAYS) - len(ours))
         ):
             origin = start if name == "rates" else None
-            apart = value is not None and differences(value, reference[name], origin)
             yield {
                 "part": "way",
                 "task": name,
@@ -87,7 +86,7 @@ def compare(run: Run[Any], params: Layers, key: jax.Array) -> Iterator[Row]:
                 "networks": len(rates) if name == "rates" else None,
                 **lines,
                 "first_seconds": seconds,
-                **(apart or {}),
+                **({} if value is None else differences(value, ours_of[name], origin)),
             }
         for number in range(1, config.rounds + 1):
             for name, way in WAYS:

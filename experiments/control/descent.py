@@ -91,9 +91,8 @@ def lanczos(
 
 
 def entries(measured: dict[str, jax.Array]) -> list[dict[str, float | None]]:
-    """Sharpness of one network, or of an axis of them: what a row holds of each."""
-    columns = (finites(np.atleast_1d(array)) for array in measured.values())
-    pairs = zip(*columns, strict=True)
+    """What a row holds of the sharpness of each of some networks."""
+    pairs = zip(*map(finites, measured.values()), strict=True)
     return [dict(zip(measured, pair, strict=True)) for pair in pairs]
 
 

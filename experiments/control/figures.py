@@ -39,7 +39,7 @@ def gallery(gradients: dict[str, Any], images: np.ndarray) -> Figure:
         for kind, entries in kinds.items()
         for first in range(0, len(gradients[entries]), COLUMNS)
     ]
-    figure, grid = new_figure(len(lines), COLUMNS, (12, 2.1 * len(lines)))
+    figure, grid = new_figure(len(lines), COLUMNS, (12, 2.2 * len(lines)))
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
@@ -50,11 +50,9 @@ def gallery(gradients: dict[str, Any], images: np.ndarray) -> Figure:
             axes.set_title(
                 f"no. {entry['record']}\n"
                 f"label {entry['label']}, read as {entry['answer']}\n"
-                f"norm {text(entry['norm'], '.0f')}, "
-                f"loss {text(entry['loss'], '.1f')}\n"
-                f"neighbours {entry['neighbours_with_label']} "
-                f"of {gradients['neighbours']}",
-                fontsize=7.5,
+                f"norm {text(entry['norm'], '.0f')}, loss {text(entry['loss'], '.1f')}\n"
+                f"{entry['neighbours_with_label']} of {gradients['neighbours']} alike",
+                fontsize=9,
             )
     return figure
 

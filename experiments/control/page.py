@@ -16,7 +16,6 @@ from experiments.kit.numbers import text
 from experiments.kit.page import Picture, Table, table
 from experiments.kit.run import Row
 
-TASKS = {"gradients": "gradient norms", "product": "H v", "rates": "training"}
 Rows = list[dict[str, Any]]
 
 
@@ -66,18 +65,13 @@ def _beside_keras(parts: dict[str, Rows]) -> dict[str, Any]:
     for row in parts["way"]:
         about = {"images": row["images"], "networks": row["networks"], "ways": {}}
         tasks.setdefault(row["task"], about)["ways"][row["way"]] = row
-    for name, way in WAYS:
-        if name in tasks and way in tasks[name]["ways"]:
-            seconds = [
-                row["seconds"]
-                for row in parts["beside_keras"]
-                if (row["task"], row["way"]) == (name, way)
-            ]
-            ways = tasks[name]["ways"]
-            ways[way] |= summary("seconds", seconds)
-            if way != "jax":
-                pairs = zip(seconds, ways["jax"]["seconds"], strict=False)
-                ways[way] |= summary("ratio", [own / jax for own, jax in pairs])
+    seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for row in parts["beside_keras"]:
+        seconds[row["task"], row["way"]].append(row["seconds"])
+    for way in parts["way"]:
+        own, by_jax = seconds[way["task"], way["way"]], seconds[way["task"], "jax"]
+        ratios = [a / b for a, b in zip(own, by_jax, strict=False)]
+        way.update(summary("seconds", own) | summary("ratio", ratios))
     return tasks
 
 
@@ -199,30 +193,25 @@ def planted_table(planted: dict[str, Any]) -> Table:
 
 def keras_table(tasks: dict[str, Any]) -> Table:
     """A row a way of doing one of the tasks."""
-    ways = [way for task in tasks.values() for way in task["ways"].values()]
-    networks = max(way["networks"] or 0 for way in ways)
     return table(
-        "Control beside Keras: the same numbers",
-        "Gradient norms: that of each image by itself, in chunks of "
-        f"{CHUNK} on both sides but for map_fn, which takes one at a time. H v: the "
-        "Hessian of the mean loss times a vector. Training: an epoch of "
-        f"{networks} networks with a learning rate a layer. Weights, images and "
-        "vectors are the same for all. Lines are those of the functions that run, "
-        "without the loss. Seconds and their ratio to JAX's (the first row of each "
-        "task) are medians of rounds in which all take turns, with the range; the "
-        "first call, which traces and compiles, is apart. The difference is the "
-        "largest one from JAX's numbers.",
-        ways,
+        "Control beside Keras",
+        f"Gradient norms: each image's own, in chunks of {CHUNK}; map_fn takes one "
+        "image at a time. Training: an epoch of each combination of learning rates. "
+        "Weights, images and vectors are the same for all. Lines are those of the "
+        "functions that run, without the loss. Seconds and times JAX, the task's first "
+        "row, are medians of rounds in which all take turns. The first call, which "
+        "traces and compiles, is apart. Difference: the largest from JAX's numbers.",
+        [way for task in tasks.values() for way in task["ways"].values()],
         {
-            "": lambda way: f"{TASKS[way['task']]}: {WAYS[way['task'], way['way']]}",
+            "": lambda way: WAYS[way["task"], way["way"]],
             "images": "images:,",
             "code lines": "lines",
             "logical lines": "logical_lines",
-            "s": lambda way: text(way["seconds_median"], ".3f"),
-            "times JAX": lambda way: text(way.get("ratio_median"), ".2f"),
-            "lowest to highest": lambda way: text(way.get("ratio_range"), ".2f"),
+            "s": "seconds_median:.3f",
+            "times JAX": "ratio_median:.2f",
+            "lowest to highest": "ratio_range:.2f",
             "first call, s": "first_seconds:.1f",
-            "largest difference": lambda way: (
+            "difference": lambda way: (
                 f"{way['apart']:.0e} of {way['size']:.2g}"
                 if way["way"] != "jax" and way.get("apart") is not None
                 else "-"

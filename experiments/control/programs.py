@@ -35,26 +35,11 @@ FOLDER = Path(__file__).parent / "ease"
 TASK = "784-128-10, Adam 0.001, batches of 32, one epoch"
 PROGRAMS = {  # file in the folder: what it is, and what it leaves to the reader
     "keras_fit": ("tf.keras", "layers, activations; names of loss and optimizer"),
-    "flax_library": (
-        "jaxnets, one call (Flax)",
-        "sizes, number of epochs: a preset of this very network",
-    ),
-    "jaxnets_functions": (
-        "jaxnets, its functions",
-        "sizes, optimizer, batch size; the network is the library's",
-    ),
-    "flax_nnx": (
-        "Flax NNX alone",
-        "layers, forward pass, loss, update, batches; name of the optimizer",
-    ),
-    "jax_from_scratch": (
-        "JAX from scratch",
-        "weights, forward pass, loss, Adam, batches; not the gradient",
-    ),
-    "numpy_from_scratch": (
-        "NumPy from scratch",
-        "all: weights, forward pass, gradient by hand, Adam, batches",
-    ),
+    "flax_library": ("jaxnets, one call (Flax)", "sizes: a preset of this network"),
+    "jaxnets_functions": ("jaxnets, its functions", "sizes, optimizer, batch size"),
+    "flax_nnx": ("Flax NNX alone", "layers, loss, update, batches"),
+    "jax_from_scratch": ("JAX from scratch", "layers, loss, Adam, batches"),
+    "numpy_from_scratch": ("NumPy from scratch", "all, the gradient by hand"),
 }
 # Of these it is said whether a program's imports have loaded them.
 PACKAGES = "numpy scipy sklearn matplotlib jax optax flax tensorflow keras"
