@@ -79,8 +79,8 @@ def spreads(content: Row) -> Table:
         "Accuracy over seeds",
         "Test accuracies of the networks that finished. The interval is that of the "
         "median, by order statistics. Best on test: the epoch was picked by the very "
-        "images it is scored on, so the figure is too high, by best minus chosen. Chosen "
-        "minus last: what stopping early gains, seed by seed.",
+        "images it is scored on, so the figure is too high, by best minus chosen. "
+        "Chosen minus last: what stopping early gains, seed by seed.",
         entries,
         {
             **{heading: heading for heading in ("model", "number", "seeds")},
