@@ -28,6 +28,7 @@ FULL = {  # the options that each is run with, beside the data's
     "compare": f"--models {' '.join(MODELS)}",  # row_rnn too
     "neurons": "",
     "seeds": "",
+    "choices": "",
     "bugs": "",
     "parity": "",
     "speed": "--points models scaling",
@@ -38,6 +39,8 @@ QUICK = {  # and what makes it a matter of seconds, beside QUICK_DATA
     "neurons": "--bits 2 --max-passes 10 --sigmoid-passes 1 --seeds 0 --epochs 1 "
     "--steps 50",
     "seeds": "--seeds 3 --keras-seeds 0 --epochs 1 --alone 1",
+    "choices": "--seeds 3 --tune-seeds 1 --grid 0.1 0.001 --patience 3 "
+    "--rate-epochs 10 --scale-epochs 2 --start-epochs 2",
     "bugs": "--seeds 2 --healthy-seeds 2 --keras-seeds 1 --epochs 1 --untrained 10",
     "parity": "--seeds 2 --epochs 1",
     "speed": "--quick --rounds 1 --widths 16 --examples-list 500 --batch-sizes 64 "

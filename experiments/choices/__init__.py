@@ -1,0 +1,1 @@
+"""The experiment on learning rates, scales of the input, and starts."""
