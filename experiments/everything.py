@@ -41,7 +41,8 @@ QUICK = {  # and what makes it a matter of seconds, beside QUICK_DATA
     "seeds": "--seeds 3 --keras-seeds 0 --epochs 1 --alone 1",
     "choices": "--seeds 3 --tune-seeds 1 --grid 0.1 0.001 --patience 3 "
     "--rate-epochs 10 --scale-epochs 2 --start-epochs 2",
-    "bugs": "--seeds 2 --healthy-seeds 2 --keras-seeds 1 --epochs 1 --untrained 10",
+    "bugs": "--seeds 2 --healthy-seeds 2 --keras-seeds 1 --epochs 1 --untrained 10 "
+    "--judged-seeds 0",
     "parity": "--seeds 2 --epochs 1",
     "speed": "--quick --rounds 1 --widths 16 --examples-list 500 --batch-sizes 64 "
     "--width 32 --num-examples 1000 "
