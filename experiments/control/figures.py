@@ -50,7 +50,8 @@ def gallery(gradients: dict[str, Any], images: np.ndarray) -> Figure:
             axes.set_title(
                 f"no. {entry['record']}\n"
                 f"label {entry['label']}, read as {entry['answer']}\n"
-                f"norm {text(entry['norm'], '.0f')}, loss {text(entry['loss'], '.1f')}\n"
+                f"norm {text(entry['norm'], '.0f')}, "
+                f"loss {text(entry['loss'], '.1f')}\n"
                 f"{entry['neighbours_with_label']} of {gradients['neighbours']} alike",
                 fontsize=9,
             )

@@ -198,18 +198,19 @@ def keras_table(tasks: dict[str, Any]) -> Table:
         f"Gradient norms: each image's own, in chunks of {CHUNK}; map_fn takes one "
         "image at a time. Training: an epoch of each combination of learning rates. "
         "Weights, images and vectors are the same for all. Lines are those of the "
-        "functions that run, without the loss. Seconds and times JAX, the task's first "
-        "row, are medians of rounds in which all take turns. The first call, which "
-        "traces and compiles, is apart. Difference: the largest from JAX's numbers.",
+        "functions that run, without the loss. Seconds, and their ratio to JAX's in "
+        "the same round, are medians, with the range, of rounds in which all take "
+        "turns; the first call, which traces and compiles, is apart. Difference: the "
+        "largest from JAX's numbers.",
         [way for task in tasks.values() for way in task["ways"].values()],
         {
             "": lambda way: WAYS[way["task"], way["way"]],
             "images": "images:,",
-            "code lines": "lines",
-            "logical lines": "logical_lines",
+            "lines (logical)": lambda way: f"{way['lines']} ({way['logical_lines']})",
             "s": "seconds_median:.3f",
-            "times JAX": "ratio_median:.2f",
-            "lowest to highest": "ratio_range:.2f",
+            "times JAX": lambda way: "{} ({})".format(
+                *(text(way[f"ratio_{part}"], ".2f") for part in ("median", "range"))
+            ),
             "first call, s": "first_seconds:.1f",
             "difference": lambda way: (
                 f"{way['apart']:.0e} of {way['size']:.2g}"
