@@ -65,11 +65,16 @@ def main(config: Config) -> dict[str, Any]:
     from experiments.choices import page  # loads Matplotlib
 
     content = results(run.rows)
+    few = first_images(run.data, run.config.images)
     return run.publish(
         content,
         title="What each choice changes",
         lead=page.lead(content),
         sections=page.sections(content, run.rows),
+        facts={
+            "training images of Model 2": f"{len(few.train.label):,}",
+            "plateau": f"{run.config.patience} epochs without a better validation",
+        },
     )
 
 
