@@ -489,7 +489,9 @@ def test_right_and_wrong_findings_are_counted():
     bytes_, uphill = content["by_mistake"]
     assert counts(bytes_["missed"]) == (3, 4)
     assert bytes_["instead"] == {"saturated": 1, "healthy": 1, "collapsed": 1}
+    assert bytes_["missed_accuracy"] == 0.5
     assert counts(uphill["missed"]) == (0, 1)
+    assert uphill["missed_accuracy"] is None
     usual = {part["finding"]: part for part in content["by_finding"]}
     assert counts(usual["never_answered"]["healthy"]) == (2, 4)
     assert counts(usual["saturated"]["mistaken"]) == (2, 5)

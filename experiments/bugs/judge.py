@@ -17,6 +17,7 @@ import numpy as np
 
 from experiments.bugs.programs import BYTES, HEALTHY, PROGRAMS, SCALED, Program
 from experiments.bugs.train import train_in_parts
+from experiments.kit.numbers import text
 from experiments.kit.page import Table, table
 from experiments.kit.run import Row
 from experiments.kit.statistics import MIN_SEEDS, wilson_interval
@@ -131,6 +132,12 @@ def share(flags: Iterable[Any]) -> dict[str, Any]:
     return {"count": count, "of": total, "interval_95": interval}
 
 
+def pooled(flags: Iterable[Any]) -> dict[str, Any]:
+    """`share` without an interval: networks of several mistakes have seeds in common,
+    and how often one is missed depends on which mistakes there are."""
+    return share(flags) | {"interval_95": None}
+
+
 def kinds(network: Row) -> list[str]:
     """What was found, in its order."""
     return [finding["kind"] for finding in network["diagnosis"]]
@@ -164,30 +171,33 @@ def results(rows: Sequence[Row]) -> dict[str, Any]:
                 "setting": setting,
                 "healthy_accuracy": np.median([row["test_accuracy"] for row in sound]),
                 "false_alarms": share(map(is_accused, sound)),
-                "missed": share(map(is_missed, broken)),
+                "missed": pooled(map(is_missed, broken)),
             }
         )
     for name, group in _by(mistaken, "program").items():
-        instead = [(*kinds(row), "healthy")[0] for row in group if is_missed(row)]
+        missed = [row for row in group if is_missed(row)]
+        instead = Counter((*kinds(row), "healthy")[0] for row in missed)
+        accuracies = [row["test_accuracy"] for row in missed]
         by_mistake.append(
             {
                 "program": name,
                 "mistake": JUDGED[name].mistake,
                 "missed": share(map(is_missed, group)),
-                "instead": dict(Counter(instead)),
+                "instead": dict(instead),
+                "missed_accuracy": np.median(accuracies) if missed else None,
             }
         )
     by_finding = [
         {
             "finding": kind,
             "healthy": share(kind in kinds(row) for row in healthy),
-            "mistaken": share(kind in kinds(row) for row in mistaken),
+            "mistaken": pooled(kind in kinds(row) for row in mistaken),
         }
         for kind in (*CHECKS, "labels", *SYMPTOMS)
     ]
     return {
         "false_alarms": share(map(is_accused, healthy)),
-        "missed": share(map(is_missed, mistaken)),
+        "missed": pooled(map(is_missed, mistaken)),
         "by_setting": by_setting,
         "by_mistake": by_mistake,
         "by_finding": by_finding,
@@ -217,19 +227,22 @@ def tables(judgement: Mapping[str, Any]) -> list[Table]:
     def instead(entry: Mapping[str, Any]) -> str:
         return ", ".join(f"{kind} {n}" for kind, n in entry["instead"].items()) or "-"
 
+    def percent(accuracy: float | None) -> str:
+        return text(accuracy and 100 * accuracy, ".2f")
+
     return [
         table(
             "Is jaxnets.diagnose right?",
             "Networks that set none of its limits: other seeds, and in all but the "
             "first setting other images or learning rates. A false alarm names a "
-            "mistake in a network without one; a mistake is missed where the first "
-            "finding is another or none. In brackets Wilson's 95 % interval.",
+            "mistake in a network without one; a mistake is "
+            "missed where the first finding is another or none. In brackets Wilson's "
+            "95 % interval; networks with different mistakes share seeds, so that "
+            "their sums have none.",
             judgement["by_setting"],
             {
                 "setting": "setting",
-                "healthy, median, %": (
-                    lambda entry: f"{100 * entry['healthy_accuracy']:.2f}"
-                ),
+                "healthy, median, %": lambda entry: percent(entry["healthy_accuracy"]),
                 "false alarms": lambda entry: amount(entry["false_alarms"]),
                 "missed mistakes": lambda entry: amount(entry["missed"]),
             },
@@ -237,13 +250,15 @@ def tables(judgement: Mapping[str, Any]) -> list[Table]:
         table(
             "Which mistakes are missed",
             "Over all settings, with Wilson's 95 % interval as if each network were "
-            "drawn from their mixture.",
+            "drawn from their mixture. The last columns are of the missed ones: their "
+            "test accuracy says whether the mistake did harm.",
             judgement["by_mistake"],
             {
                 "program": "program",
                 "mistake": "mistake",
                 "missed": lambda entry: amount(entry["missed"]),
                 "found instead": instead,
+                "their median, %": lambda entry: percent(entry["missed_accuracy"]),
             },
         ),
         table(

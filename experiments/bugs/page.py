@@ -40,7 +40,7 @@ def lead(results: Results) -> str:
         sentences = [
             f"Of {len(entries)} likely mistakes in Model 1 none ends more often within "
             f"chance of the reported {reported:.2%} than this one: "
-            f"{entries[most]['mistake']}, in {amount(ends[most])} seeds."
+            f"{entries[most]['mistake']}; of its seeds {amount(ends[most])} do."
         ]
     if judgement:
         sentences.append(
@@ -199,7 +199,8 @@ def accuracies(results: Results) -> Table:
     }
     return table(
         f"Model 1 on the test set of {results['dataset']}",
-        SPREAD_CAPTION + _chance_caption(results, "", ".2%"),
+        f"{SPREAD_CAPTION}{_chance_caption(results, '', '.2%')} What never trains, as "
+        "used_up and thrown_away, scores as untrained networks, of which there are more.",
         entries,
         columns,
     )
