@@ -7,9 +7,9 @@ both train again from those weights, each in its own order and at its own speed.
 
 Expected (seeds 1 to 3): a largest weight difference of 2e-7 to 4e-7 after 1 step and
 2e-6 after 10, when the weights themselves have moved by 1e-2. After one epoch, 96.9 to
-97.0 % of the test set for tf.keras and 96.6 to 96.8 % for Flax: the orders differ. On
-two CPU cores it takes about a minute, and an epoch of Flax a third of Keras's time or
-less. Keras's first epoch includes its compilation.
+97.0 % of the test set for tf.keras and 96.6 to 96.8 % for Flax, which three seeds
+cannot rank: `experiments.seeds` compares the two over 20. It takes about a minute on
+two CPU cores. Keras's first epoch includes its compilation.
 """
 
 from statistics import median

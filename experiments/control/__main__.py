@@ -106,8 +106,8 @@ def main(config: Config) -> dict[str, Any]:
     return run.publish(
         {"seed": config.seed, **content},
         title="Ease and control",
-        lead=page.lead(**content),
-        sections=page.sections(dataset.train.image, **content),
+        lead=lambda: page.lead(**content),
+        sections=lambda: page.sections(dataset.train.image, **content),
     )
 
 

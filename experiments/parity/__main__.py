@@ -85,8 +85,8 @@ def main(config: Config) -> dict[str, Any]:
     return run.publish(
         {"seed": run.config.seed, **content},
         title="Equal, step by step",
-        lead=page.lead(content),
-        sections=page.sections(content),
+        lead=lambda: page.lead(content),
+        sections=lambda: page.sections(content),
     )
 
 
