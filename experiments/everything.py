@@ -38,7 +38,7 @@ QUICK = {  # and what makes it a matter of seconds, beside QUICK_DATA
     "compare": "--epochs 1",
     "neurons": "--bits 2 --max-passes 10 --sigmoid-passes 1 --seeds 0 --epochs 1 "
     "--steps 50",
-    "seeds": "--seeds 3 --keras-seeds 0 --epochs 1 --alone 1",
+    "seeds": "--seeds 3 --keras-seeds 0 --epochs 1 --alone 1 --processes 0",
     "choices": "--seeds 3 --tune-seeds 1 --grid 0.1 0.001 --patience 3 "
     "--rate-epochs 10 --scale-epochs 2 --start-epochs 2",
     "bugs": "--seeds 2 --healthy-seeds 2 --keras-seeds 1 --epochs 1 --untrained 10 "

@@ -69,8 +69,8 @@ def main(config: Config) -> dict[str, Any]:
     return run.publish(
         content,
         title="What each choice changes",
-        lead=page.lead(content),
-        sections=page.sections(content, run.rows),
+        lead=lambda: page.lead(content),
+        sections=lambda: page.sections(content, run.rows),
         facts={
             "training images of Model 2": f"{len(few.train.label):,}",
             "plateau": f"{run.config.patience} epochs without a better validation",

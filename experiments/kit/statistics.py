@@ -55,15 +55,6 @@ def mcnemar_p_value(right_a: np.ndarray, right_b: np.ndarray) -> float:
     return min(1.0, 2 * float(tail))
 
 
-def ties(right: dict[str, np.ndarray]) -> dict[str, list[str]]:
-    """For each model those whose difference from it is within chance."""
-    tied: dict[str, list[str]] = {name: [] for name in right}
-    for name, other in itertools.permutations(right, 2):
-        if mcnemar_p_value(right[name], right[other]) >= SIGNIFICANCE:
-            tied[name].append(other)
-    return tied
-
-
 def median_interval(values: ArrayLike) -> list[float] | None:
     """A 95 % interval of the median: two of the values themselves; None if too few.
 

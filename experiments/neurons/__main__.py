@@ -78,8 +78,8 @@ def main(config: Config) -> dict[str, Any]:
     return run.publish(
         content,
         title="Neurons",
-        lead=page.lead(content),
-        sections=page.sections(run, content),
+        lead=lambda: page.lead(content),
+        sections=lambda: page.sections(run, content),
     )
 
 
