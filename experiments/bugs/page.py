@@ -200,7 +200,7 @@ def accuracies(results: Results) -> Table:
     return table(
         f"Model 1 on the test set of {results['dataset']}",
         f"{SPREAD_CAPTION}{_chance_caption(results, '', '.2%')} What never trains, as "
-        "used_up and thrown_away, scores as untrained networks, of which there are more.",
+        "used_up and thrown_away, scores as the untrained do, of which there are more.",
         entries,
         columns,
     )
