@@ -46,7 +46,7 @@ QUICK = {  # and what makes it a matter of seconds, beside QUICK_DATA
     "parity": "--seeds 2 --epochs 1",
     "speed": "--quick --rounds 1 --widths 16 --examples-list 500 --batch-sizes 64 "
     "--width 32 --num-examples 1000 "
-    "--contenders numpy_batched_1 jaxnets_all from_scratch",
+    "--contenders numpy_batched jaxnets from_scratch",
     "control": "--rounds 1 --epochs 1 --descent-steps 10 --sharpness-images 200 "
     "--gradient-images 50 --rate-images 500",
 }

@@ -1,4 +1,4 @@
-"""The one builder of Model 3's Keras network, and the one door to Keras.
+"""The one builder of Keras networks, Model 3's above all, and the one door to Keras.
 
 Nothing here needs JAX, so that a process that times Keras carries Keras alone.
 `keras_dense` trains the network, and reads and writes its weights.
@@ -49,19 +49,22 @@ def build(
     seed: int | None = None,
     *,
     softmax: bool = True,
+    sigmoids: bool = False,
     backend: str = "tensorflow",
 ) -> "keras.Model":
     """Flatten, Dense with ReLU, and a softmax at the end; Keras's own defaults.
 
     The seed is of the initial weights and of the order in `fit`; None is another each
-    time. Without softmax the model ends in logits.
+    time. Without softmax the model ends in logits. With sigmoids all layers have them,
+    as Model 1's.
     """
     keras = load_keras(backend)
     if seed is not None:
         keras.utils.set_random_seed(seed)
     model = keras.Sequential([keras.Input(image_shape), keras.layers.Flatten()])
     for size in layer_sizes[1:-1]:
-        model.add(keras.layers.Dense(size, activation="relu"))
-    last = "softmax" if softmax else None
+        hidden = "sigmoid" if sigmoids else "relu"
+        model.add(keras.layers.Dense(size, activation=hidden))
+    last = "sigmoid" if sigmoids else "softmax" if softmax else None
     model.add(keras.layers.Dense(layer_sizes[-1], activation=last))
     return model

@@ -2,24 +2,25 @@
 
     python -m experiments.speed                   # Models 1, 2 and 3, all contenders
     python -m experiments.speed --points scaling  # as network, data and batch grow
-    python -m experiments.speed --quick           # a try-out, in about a minute
+    python -m experiments.speed --quick           # a try-out, in about two minutes
 
-Contenders: NumPy as the book does it, batched NumPy, PyTorch (if installed: pip
-install -e '.[bench]'), scikit-learn, tf.keras, Keras on JAX, and jaxnets, each in a
-process of its own, one at work at a time, a turn each in interleaved rounds.
-`contenders.py` says who takes part in what, and why.
+Contenders: NumPy as the book does it and by batches, scikit-learn, PyTorch with and
+without torch.compile (if installed: pip install -e '.[bench]'), tf.keras with its
+defaults and tuned, Keras on JAX from probabilities and from logits, JAX from scratch in
+47 lines, and jaxnets, with and without its processor's tricks and against itself.
+`contenders.py` says who takes part in what, and why; `tune.py` is the search for the
+best settings of each, threads included.
 
 The scaling asks the write-up's claim, that Keras is far more efficient "especially
-when scaling to larger networks and datasets". tf.keras, Keras on JAX, Flax, the
-from-scratch network in JAX and batched NumPy train the write-up's Model 3, 784-1024-10
-with Adam and batches of 32, and one factor at a time changes: hidden width, training
-images (the dataset's repeated), batch size. Each contender has a fresh process at each
-point, so that compiling is cold and its peak memory is the point's own. A long epoch
-is measured in part: its first steps, 50 or more and the same for all, scaled to the
-whole. All contenders of a point live at once: 480,000 images take about 16 GiB.
+when scaling to larger networks and datasets". The write-up's Model 3, 784-1024-10 with
+Adam and batches of 32, is trained while one factor at a time changes: hidden width,
+training images (the dataset's repeated), batch size. Each contender has a fresh process
+at each point, so that its peak memory is the point's own. Level and trend are told
+apart. All contenders of a point live at once: 480,000 images take about 20 GiB, and a
+point that does not fit in memory is left out, which the run says.
 
-On two cores the models take about 8 minutes, the scaling about 12. Run it on a quiet
-machine: every figure comes with its smallest and largest value.
+On two cores the models take about 25 minutes, the scaling about 15. Run it on a quiet
+machine: rounds that others disturb are thrown away by the rule in `machine.py`.
 """
 
 from typing import Any
@@ -46,15 +47,10 @@ def main(config: Config) -> dict[str, Any]:
     run.record(measure(config, run.data, points))
     content = results(config, run.rows, points, sweeps)
     content["versions"] = run.head["versions"] | content["versions"]
-    kind = "A try-out, whose figures mean little: " if config.quick else ""
     return run.publish(
         content,
         title="How long training takes",
-        lead=(
-            f"{kind}{config.rounds} interleaved rounds a point after a first turn that "
-            "is not timed, each contender in a process of its own, one at work at a "
-            "time."
-        ),
+        lead=page.lead(content),
         sections=page.sections(content),
         facts=page.facts(content),
     )

@@ -1,148 +1,213 @@
 """Who takes part, and in what. A new contender is an entry here and a program.
 
 At a point every contender trains the same network with the same optimizer, batch size
-and data. Where one is missing from a model there is a reason:
+and data. Before the rounds a short search (`tune.py`) chooses for each between one
+thread and one per core, and for tf.keras, tuned, between Keras's own settings too.
+Where one is missing from a model there is a reason:
 
 - `numpy_per_example` is the book's program, and the book's network is Model 1.
 - `numpy_batched` leaves Model 3 to scikit-learn, which is batched NumPy with Adam.
 - `scikit_learn` offers no quadratic cost of sigmoid outputs, so no Model 1.
-- tf.keras and Keras on JAX train Model 3, the network that is Keras's here.
+- `keras_on_jax_logits`: Model 1 has no logits.
 
-The scaling varies Model 3's kind of network; `from_scratch` and `flax` are jaxnets
-with the functions of `relu_softmax` and of `flax_dense`.
+`from_scratch` is the program of 47 lines in `experiments.control`, as it stands there
+for Model 3; Models 1 and 2 take SGD's step, and Model 1 its layers and cost, in place
+of what it writes out. In the scaling all take one thread per core, and
+`jaxnets_relu_softmax` is jaxnets with the functions of `relu_softmax`.
 """
 
+import os
+import shutil
 from collections.abc import Mapping
 from importlib.util import find_spec
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from experiments.speed.worker import SCALING
-from jaxnets.devices import cpu_count
+from jaxnets.devices import CPU_OPTIONS, cpu_count
 
 MODELS = ("sigmoid_mse", "relu_softmax", "flax_dense")  # Models 1, 2 and 3
+REFERENCE = "jaxnets"  # that the others are compared with
+NOISE = "jaxnets_again"  # the same program once more: what ratios are worth
+COMPILER = "a C++ compiler"
 
 
 class Contender(NamedTuple):
     """One way to train."""
 
-    family: str  # those of one family differ in threads; the best one counts
+    label: str
     program: str  # in `experiments.speed.programs`
-    needs: tuple[str, ...]  # packages without which it is left out
+    needs: tuple[str, ...]  # without which it is left out
     kinds: tuple[str, ...]  # of points at which it is timed
-    threads: Mapping[str, str] = MappingProxyType({})  # variables that limit them
+    options: Mapping[str, Any] = MappingProxyType({})  # of its program
+    threads: tuple[str, ...] = ("1", "all")  # to choose from
+    settings_of: str = ""  # the contender whose choice it takes over; "": its own
     backend: str = ""  # of Keras
     network: str = ""  # the jaxnets model whose functions it takes; "": the point's
-    compiles_in_first_epoch: bool = False  # and does not tell how long that takes
+    is_whole: bool = False  # a model's epochs are never timed in parts
+    compiles_in_first_turn: bool = False  # and does not tell how long that takes
     bytes_per_pixel: int = 5  # of the images, held at once: uint8, and a float32 copy
     color: str = "#8DA0B3"
-    marker: str = "o-"
-
-
-def _threads(number: int) -> dict[str, str]:
-    """How many threads linear algebra uses, whichever library does it."""
-    libraries = ("OPENBLAS", "MKL", "OMP", "VECLIB_MAXIMUM")
-    return {f"{library}_NUM_THREADS": str(number) for library in libraries}
+    marker: str = "o"
 
 
 NUMPY = Contender(
-    family="NumPy, batched, float32",
+    label="NumPy, batched, float32",
     program="numpy_batched",
     needs=("numpy",),
     kinds=("sigmoid_mse", "relu_softmax", SCALING),
-    color="#E69F00",  # Okabe and Ito's palette
-    marker="^-",
+    color="#000000",
+    marker="^",
 )
-PYTORCH = Contender("PyTorch, eager", "pytorch", ("torch",), MODELS)
+PYTORCH = Contender("PyTorch, eager", "pytorch", ("torch",), MODELS, color="#E69F00")
 TF_KERAS = Contender(
-    family="tf.keras",
+    label="tf.keras, defaults",
     program="keras_fit",
     needs=("tensorflow", "keras"),
-    kinds=("flax_dense", SCALING),
+    kinds=(*MODELS, SCALING),
     backend="tensorflow",
-    compiles_in_first_epoch=True,
+    compiles_in_first_turn=True,
     bytes_per_pixel=13,  # and two copies of TensorFlow's
     color="#CC79A7",
-    marker="D-",
+    marker="D",
+)
+KERAS_ON_JAX = TF_KERAS._replace(
+    label="Keras on JAX",
+    needs=("keras", "jax"),
+    backend="jax",
+    bytes_per_pixel=5,
+    color="#0072B2",
+    marker="v",
 )
 JAXNETS = Contender(
-    family="jaxnets",
+    label="jaxnets",
     program="jaxnets_scan",
     needs=("jaxnets",),
-    kinds=MODELS,
+    kinds=(*MODELS, SCALING),
+    is_whole=True,
     bytes_per_pixel=2,  # uint8, the host's and the device's
     color="#009E73",
 )
-ON_SCALING = JAXNETS._replace(kinds=(SCALING,))
 CONTENDERS = {
-    # Products of a matrix and one column are too small for a second thread.
     "numpy_per_example": Contender(
-        family="NumPy, per example, float64",
+        label="NumPy, per example, float64",
         program="numpy_per_example",
         needs=("numpy",),
         kinds=("sigmoid_mse",),
-        threads=_threads(1),
+        threads=("1",),  # products of a matrix and one column are too small for two
     ),
-    "numpy_batched_1": NUMPY._replace(threads=_threads(1)),
-    "numpy_batched_all": NUMPY._replace(threads=_threads(cpu_count())),
-    "pytorch_1": PYTORCH._replace(threads=_threads(1)),
-    "pytorch_all": PYTORCH._replace(threads=_threads(cpu_count())),
-    "scikit_learn": Contender("scikit-learn", "sklearn_mlp", ("sklearn",), MODELS[1:]),
+    "numpy_batched": NUMPY,
+    "scikit_learn": Contender(
+        "scikit-learn", "sklearn_mlp", ("sklearn",), MODELS[1:], color="#999999"
+    ),
+    "pytorch": PYTORCH,
+    "pytorch_compiled": PYTORCH._replace(
+        label="PyTorch, torch.compile",
+        needs=("torch", COMPILER),
+        options={"compiled": True},
+        compiles_in_first_turn=True,
+        color="#8C6D1F",
+        marker="s",
+    ),
     "tf_keras": TF_KERAS,
-    "keras_on_jax": TF_KERAS._replace(
-        family="Keras on JAX",
-        needs=("keras", "jax"),
-        backend="jax",
-        bytes_per_pixel=5,
-        color="#0072B2",
-        marker="v-",
+    "tf_keras_tuned": TF_KERAS._replace(
+        label="tf.keras, tuned", options={"metric": False}, color="#882255", marker="s"
     ),
-    # XLA takes the number of its threads from NPROC; small steps wait for a second one.
-    "jaxnets_1": JAXNETS._replace(threads={"NPROC": "1"}),
-    "jaxnets_all": JAXNETS,
-    "from_scratch": ON_SCALING._replace(
-        family="from scratch", network="relu_softmax", color="#D55E00"
+    "keras_on_jax": KERAS_ON_JAX,
+    "keras_on_jax_logits": KERAS_ON_JAX._replace(
+        label="Keras on JAX, from logits",
+        kinds=MODELS[1:],
+        options={"logits": True},
+        settings_of="keras_on_jax",
+        color="#56B4E9",
     ),
-    "flax": ON_SCALING._replace(
-        family="Flax", needs=("flax",), network="flax_dense", marker="s:"
+    "from_scratch": Contender(
+        label="JAX from scratch, 47 lines",
+        program="from_scratch",
+        needs=("jax",),
+        kinds=(*MODELS, SCALING),
+        compiles_in_first_turn=True,
+        bytes_per_pixel=1,
+        color="#D55E00",
+        marker="s",
+    ),
+    "jaxnets": JAXNETS,
+    "jaxnets_plain": JAXNETS._replace(
+        label="jaxnets without its processor's tricks",
+        kinds=MODELS,
+        options={"plain": True},
+        color="#66C2A5",
+        marker="v",
+    ),
+    NOISE: JAXNETS._replace(
+        label="jaxnets against itself",
+        kinds=MODELS,
+        settings_of="jaxnets",
+        color="#B3B3B3",
+    ),
+    "jaxnets_relu_softmax": JAXNETS._replace(
+        label="jaxnets, relu_softmax functions",
+        kinds=(SCALING,),
+        network="relu_softmax",
+        color="#66C2A5",
+        marker="v",
     ),
 }
-# The family that the others are compared with, by kind of point.
-REFERENCE = {**dict.fromkeys(MODELS, "jaxnets"), SCALING: "from scratch"}
 
 
-def label(name: str) -> str:
-    """The contender's name for tables and figures."""
-    threads = {"1": ", 1 thread", "all": ", all cores"}
-    return CONTENDERS[name].family + threads.get(name.rpartition("_")[-1], "")
-
-
-def missing_packages(name: str) -> list[str]:
+def missing(name: str) -> list[str]:
     """What a contender needs and is not installed."""
-    return [need for need in CONTENDERS[name].needs if not find_spec(need)]
+    needs = CONTENDERS[name].needs
+    has_compiler = shutil.which(os.environ.get("CXX", "g++")) or shutil.which("clang++")
+    return [
+        need
+        for need in needs
+        if not (has_compiler if need == COMPILER else find_spec(need))
+    ]
 
 
 def present(names: tuple[str, ...], kind: str) -> list[str]:
     """Those that are installed and train points of a kind."""
     able = [name for name in names if kind in CONTENDERS[name].kinds]
-    return [name for name in able if not missing_packages(name)]
+    return [name for name in able if not missing(name)]
 
 
-def environment(name: str, device: str, precision: str) -> dict[str, str]:
+def environment(name: str, threads: str, device: str, precision: str) -> dict[str, str]:
     """The variables of a contender's process, read where libraries are loaded.
 
     The device "default" leaves JAX its choice, for those that are JAX alone; everything
-    else is on the processor. The precision is that of JAX's matrix products.
+    else is on the processor. The precision is that of JAX's matrix products. XLA takes
+    the number of its threads from NPROC, and in both of Keras's backends the options
+    that jaxnets compiles with from XLA_FLAGS.
     """
     contender = CONTENDERS[name]
+    number = 1 if threads == "1" else cpu_count()
+    libraries = ["OPENBLAS_NUM", "MKL_NUM", "OMP_NUM", "VECLIB_MAXIMUM"]
+    libraries += ["TF_NUM_INTRAOP", "TF_NUM_INTEROP"]
     variables = {
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "JAX_DEFAULT_MATMUL_PRECISION": precision,
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # all are alive at once
-        **contender.threads,
+        **{f"{library}_THREADS": str(number) for library in libraries},
     }
+    if threads == "1":
+        variables["NPROC"] = "1"
     if contender.backend:
         variables["KERAS_BACKEND"] = contender.backend
-    if device == "cpu" or contender.program != JAXNETS.program:
+        flags = [f"--{option}={value}" for option, value in CPU_OPTIONS.items()]
+        variables["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *flags])
+    is_jax_alone = contender.program in ("jaxnets_scan", "from_scratch")
+    if device == "cpu" or not is_jax_alone:
         variables |= {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": "-1"}
     return variables
+
+
+def in_words(settings: Mapping[str, Any]) -> str:
+    """Settings of a contender for tables: `1 thread, steps_per_execution 64`."""
+    threads = {"1": "1 thread", "all": "all cores"}[settings["threads"]]
+    others = [
+        name if value is True else f"{name} {value}"
+        for name, value in settings.items()
+        if name != "threads" and value not in (False, 1)
+    ]
+    return ", ".join([threads, *others])

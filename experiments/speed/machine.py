@@ -1,4 +1,4 @@
-"""What this machine does at best, and the floor that sets under an epoch.
+"""What this machine does at best, the floor that sets under an epoch, and its load.
 
 Every rate is the best of many trials of several programs. Neighbours, clocks and
 libraries that do not know the processor make a rate too low, and nothing makes it too
@@ -16,10 +16,12 @@ processor under these assumptions:
 """
 
 import itertools
+import os
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -35,8 +37,79 @@ STATE_ARRAYS = 3  # that Adam keeps: weights and two moments
 TRIAL_BYTES = 64 * 2**20  # moved in a trial, so that starting threads costs little
 TRIALS = 5  # at least
 TRIAL_SECONDS = 0.1  # at least, all trials of a program together
+MAX_FOREIGN = 0.05  # of the processor's time, used by others, in a round that counts
+MIN_RATE = 0.9  # of the session's best, before a round that counts
 FLOPS = ("flops_per_second_one_core", "flops_per_second_all_cores")
 ADAM = "bytes_per_second_adam"  # of arrays of one size; None where it is not needed
+
+
+class Load(NamedTuple):
+    """Seconds of the processor's cores since its start; of Linux."""
+
+    wall: float  # of all cores together
+    busy: float  # used by anybody, a virtual machine's neighbours included
+    own: float  # used by this process and what it has started
+
+    @classmethod
+    def now(cls) -> "Load | None":
+        """The state of things; None where the system does not tell."""
+        unit = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 1
+        try:
+            cores = Path("/proc/stat").read_text("utf-8").splitlines()[0].split()
+            # A process's name may hold blanks and brackets; what follows does not.
+            stats = [text.rpartition(")") for text in _process_stats()]
+        except OSError:
+            return None
+        times: dict[int, tuple[int, int]] = {}  # by process: parent, ticks
+        for head, _, tail in stats:
+            _, parent, *rest = tail.split()
+            ticks = sum(map(int, rest[9:13]))  # its own, and of children that ended
+            times[int(head.split()[0])] = int(parent), ticks
+        own, family = 0, {os.getpid()}
+        while family:
+            own += sum(times[pid][1] for pid in family if pid in times)
+            family = {pid for pid, (parent, _) in times.items() if parent in family}
+        user, nice, system, _, _, irq, softirq, steal = map(int, cores[1:9])
+        busy = user + nice + system + irq + softirq + steal
+        wall = time.monotonic() * (os.cpu_count() or 1)
+        return cls(wall, busy / unit, own / unit)
+
+
+def _process_stats() -> list[str]:
+    texts = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                texts.append((entry / "stat").read_text("utf-8", "replace"))
+            except OSError:
+                continue  # it has ended in the meantime
+    return texts
+
+
+def foreign_share(before: Load | None, after: Load | None) -> float | None:
+    """The share of the processor's time that others used; None where it is unknown."""
+    if before is None or after is None:
+        return None
+    wall, busy, own = (b - a for a, b in zip(before, after, strict=True))
+    return max(0.0, (busy - own) / wall)
+
+
+def counts(row: Row, best_rate: float) -> bool:
+    """Whether a round counts: the rule for an idle machine, stated beforehand.
+
+    Other processes used less than `MAX_FOREIGN` of the processor, and before the round
+    a core multiplied at `MIN_RATE` of the session's best rate, or faster.
+    """
+    is_alone = row["foreign_share"] is None or row["foreign_share"] < MAX_FOREIGN
+    return is_alone and row["rate"] >= MIN_RATE * best_rate
+
+
+def round_rate() -> float:
+    """Flops per second of one core, in a moment."""
+    with threadpool_limits(1, user_api="blas"):
+        size = MATRIX_SIZES[0]
+        square = np.ones((size, size), np.float32)
+        return 2 * size**3 / _best(np.matmul, square, square)
 
 
 def measure_rates(point: Task) -> Row:

@@ -5,40 +5,59 @@ one of them works at a time, so a drift of the machine's speed hits all alike.
 """
 
 import contextlib
-import itertools
 import random
 import tempfile
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from statistics import median
 from typing import Any
 
+from experiments.kit.numbers import text
 from experiments.kit.progress import console
 from experiments.kit.run import Row, processor_name
-from experiments.speed import contenders
-from experiments.speed.contenders import CONTENDERS, label
-from experiments.speed.machine import best_rates, floor, measure_rates
-from experiments.speed.results import best_of_families
-from experiments.speed.settings import Config, planned
-from experiments.speed.worker import Task, serve, write_data
+from experiments.speed import contenders, tune
+from experiments.speed.contenders import CONTENDERS, in_words
+from experiments.speed.machine import (
+    MAX_FOREIGN,
+    Load,
+    best_rates,
+    counts,
+    floor,
+    foreign_share,
+    measure_rates,
+    round_rate,
+)
+from experiments.speed.settings import Config, lack_of_memory, of_size, planned
+from experiments.speed.worker import SCALING, Task, serve, write_data
 from jaxnets import process
 from jaxnets.data import Dataset
 from jaxnets.devices import cpu_count
-from jaxnets.errors import InputError, NonFiniteLoss, ProcessFailed
 
 # Test accuracies until which contenders go on after the rounds; Model 1 ends near 95 %.
 GOALS = {"sigmoid_mse": 0.95, "relu_softmax": 0.97, "flax_dense": 0.97}
 PAUSE_SECONDS = 0.1  # between turns: threads of the last one may still spin
+IDLE_SECONDS = 2.0  # of doing nothing, to see what others do
+
+Settings = dict[str, dict[str, Any]]  # by contender
 
 
 def measure(config: Config, dataset: Dataset, points: Sequence[Task]) -> Iterator[Row]:
     """Time the contenders at all points, each in a fresh process.
 
-    Yields rows of the kinds "machine", "left_out", "rates", "turn" and "failure".
-    What happens is printed in plain lines: a live display would slow the contenders.
+    Yields rows of the kinds "machine", "left_out", "idle", "rates", "trial", "turn",
+    "round" and "failure". What happens is printed in plain lines: a live display would
+    slow the contenders.
     """
+    with tempfile.TemporaryDirectory(prefix="jaxnets-speed-") as folder:
+        write_data(Path(folder), train=dataset.train, test=dataset.test)
+        for row in _session(config, points, Path(folder)):
+            if words := _words(row):
+                console().print(words, style="bold red" if "reason" in row else None)
+            yield row
+
+
+def _session(config: Config, points: Sequence[Task], folder: Path) -> Iterator[Row]:
     versions = {}
     for package in ("torch", "scikit-learn"):  # beside those of the run's head
         with contextlib.suppress(metadata.PackageNotFoundError):
@@ -46,112 +65,190 @@ def measure(config: Config, dataset: Dataset, points: Sequence[Task]) -> Iterato
     machine = {"processor": processor_name(), "num_cores": cpu_count()}
     yield {"row": "machine", **machine, "versions": versions}
     for name in config.contenders:
-        if missing := contenders.missing_packages(name):
-            reason = f"{label(name)}: {', '.join(missing)} is not installed"
-            console().print(f"left out: {reason}", style="bold red")
-            yield {"row": "left_out", "contender": name, "reason": reason}
+        if needs := contenders.missing(name):
+            label = CONTENDERS[name].label
+            reason = f"{label}: {', '.join(needs)} is not installed"
+            yield {"row": "left_out", "name": name, "reason": reason}
+    before = Load.now()
+    time.sleep(IDLE_SECONDS)
+    yield {"row": "idle", "foreign_share": foreign_share(before, Load.now())}
     rates: list[Row] = []
-    with tempfile.TemporaryDirectory(prefix="jaxnets-speed-") as folder:
-        write_data(Path(folder), train=dataset.train, test=dataset.test)
-        for number, point in enumerate(points, start=1):
-            if all(row["num_params"] != point.num_params for row in rates):
-                rates.append(measure_rates(point))
-                yield rates[-1]
-            least = floor(point, best_rates(rates, point))["seconds"]
-            task = planned(point, least, config.part_seconds, config.rounds)
-            task = task._replace(seed=config.seed, folder=Path(folder))
-            console().print(f"[{number}/{len(points)}] {task.name}: {task.words}")
-            for row in interleaved_rounds(task, config):
-                console().print(f"  {_words(row)}")
-                yield row
-            rates.append(measure_rates(point))  # again: others may have been at work
+    round_rates: list[float] = []
+    swept: Settings = {}  # all points of the sweeps share them
+    for number, point in enumerate(points, start=1):
+        console().print(f"[{number}/{len(points)}] {point.name}")
+        if lack := lack_of_memory(config, point):
+            yield {"row": "left_out", "name": point.name, "reason": lack}
+            continue
+        if all(row["num_params"] != point.num_params for row in rates):
+            rates.append(measure_rates(point))
             yield rates[-1]
+        least = floor(point, best_rates(rates, point))["seconds"]
+        task = planned(point, least, config)._replace(seed=config.seed, folder=folder)
+        if point.kind == SCALING:
+            if not swept:
+                swept = yield from _settings_of_sweeps(task, config)
+            tasks = {name: tune.fit_to(name, task, swept[name], 0.0) for name in swept}
+            settings = swept
+        else:
+            tasks, settings = yield from _choose(task, config)
+        yield from interleaved_rounds(tasks, settings, config, round_rates)
+        rates.append(measure_rates(point))  # again: others may have been at work
+        yield rates[-1]
 
 
-def interleaved_rounds(task: Task, config: Config) -> Iterator[Row]:
+def _choose(
+    task: Task, config: Config
+) -> Generator[Row, None, tuple[dict[str, Task], Settings]]:
+    """Each contender's task at a model, with the best settings of a search."""
+    tasks: dict[str, Task] = {}
+    settings: Settings = {}
+    for name in contenders.present(config.contenders, task.kind):
+        source = CONTENDERS[name].settings_of
+        if source in settings:
+            settings[name] = settings[source]
+            tasks[name] = tasks[source].with_options(**CONTENDERS[name].options)
+            continue
+        try:
+            settings[name], seconds = yield from tune.best_settings(
+                name, task, config, CONTENDERS[name].threads
+            )
+        except tune.FAILURES as error:
+            yield _failure(task, name, error)
+            continue
+        tasks[name] = tune.fit_to(name, task, settings[name], seconds)
+    return tasks, settings
+
+
+def _settings_of_sweeps(task: Task, config: Config) -> Generator[Row, None, Settings]:
+    """One thread per core for all; tf.keras, tuned, as is best where sweeps meet."""
+    names = contenders.present(config.contenders, SCALING)
+    settings: Settings = {name: {"threads": "all"} for name in names}
+    if "tf_keras_tuned" in settings:
+        base = of_size(config.width, config.num_examples, config.batch_size)
+        base = base._replace(
+            layer_sizes=(task.layer_sizes[0], *base.layer_sizes[1:]),
+            seed=task.seed,
+            folder=task.folder,
+        )
+        try:
+            settings["tf_keras_tuned"], _ = yield from tune.best_settings(
+                "tf_keras_tuned", base, config, ["all"]
+            )
+        except tune.FAILURES as error:
+            yield _failure(task, "tf_keras_tuned", error)
+            del settings["tf_keras_tuned"]
+    return settings
+
+
+def interleaved_rounds(
+    tasks: Mapping[str, Task],
+    settings: Mapping[str, Mapping[str, Any]],
+    config: Config,
+    rates: list[float],
+) -> Iterator[Row]:
     """Train one network with all contenders: a row a turn, or a failure.
 
-    The first turn of each comes with its start, one contender after the other. Then
-    follow the rounds of a turn each, in a new order each time. Then those go on that
-    have not reached the goal, up to `task.num_epochs`, of a family the fastest member
-    only.
+    The first turn of each, round 0, comes with its start. Then follow the rounds of a
+    turn each, in a new order each time, until enough count by the rule of an idle
+    machine. Then those go on that have not reached the goal, without a round.
+
+    Args:
+      tasks, settings: by contender, of one point.
+      config: the options.
+      rates: of the session's rounds so far; added to.
     """
-    names = contenders.present(config.contenders, task.kind)
-    processes = {name: _process(name, task, config) for name in names}
-    turns: dict[str, list[Row]] = {name: [] for name in names}
-    fields = ("width", "examples", "batch_size", "part_steps", "epochs_per_turn")
-    settings = {field: getattr(task, field) for field in fields}
+    processes = {
+        name: _process(name, task, settings[name]["threads"], config)
+        for name, task in tasks.items()
+    }
+    turns: dict[str, list[Row]] = {name: [] for name in tasks}
     shuffle = random.Random(config.seed).shuffle
+
+    def turn(names: Sequence[str], round_number: int | None) -> Iterator[Row]:
+        names = list(names)
+        shuffle(names)
+        for name in names:
+            task = tasks[name]
+            try:
+                report = next(processes[name])
+            except tune.FAILURES as error:
+                del turns[name]
+                yield _failure(task, name, error)
+                continue
+            who = {"point": task.name, "contender": name, "round": round_number}
+            plan = {"settings": settings[name], "part_steps": task.part_steps}
+            turns[name].append({"row": "turn", **who, **plan, **report})
+            yield turns[name][-1]
+            time.sleep(PAUSE_SECONDS)
+
     try:
-        for round_number in itertools.count():  # 0: the start
-            names = list(turns)
-            if round_number > config.rounds:
-                names = _unfinished(turns, task, config.rounds)
-            if not names:
-                return
-            shuffle(names)
-            for name in names:
-                who = {"point": task.name, "contender": name}
-                try:
-                    report = next(processes[name])
-                except (ProcessFailed, InputError, NonFiniteLoss, OSError) as error:
-                    del turns[name]
-                    yield {"row": "failure", **who, "error": str(error)}
-                    continue
-                turn = {"turn": len(turns[name]) + 1, **settings}
-                turn["epoch_seconds"] = epoch_seconds(report, task)
-                turns[name].append({"row": "turn", **who, **turn, **report})
-                yield turns[name][-1]
-                time.sleep(PAUSE_SECONDS)
+        yield from turn(list(turns), 0)
+        counted: list[Row] = []
+        for number in range(1, 2 * config.rounds + 1):
+            point = next((tasks[name].name for name in turns), None)
+            if point is None or len(counted) == config.rounds:
+                break
+            rates.append(round_rate())
+            before = Load.now()
+            yield from turn(list(turns), number)
+            row = {"row": "round", "point": point, "round": number, "rate": rates[-1]}
+            row["foreign_share"] = foreign_share(before, Load.now())
+            yield row
+            if counts(row, max(rates)):
+                counted.append(row)
+        while names := [n for n in turns if _goes_on(turns[n], tasks[n], config)]:
+            yield from turn(names, None)
     finally:
         for worker in processes.values():
             worker.close()
 
 
 def _process(
-    name: str, task: Task, config: Config
+    name: str, task: Task, threads: str, config: Config
 ) -> Generator[dict[str, Any], None, None]:
     """A contender's process, which starts when its first report is asked for."""
     contender = CONTENDERS[name]
-    num_epochs = max(task.num_epochs, 1 + config.rounds * task.epochs_per_turn)
-    network = contender.network or task.network
-    task = task._replace(network=network, num_epochs=num_epochs)
+    task = task._replace(network=contender.network or task.network)
+    environment = contenders.environment(name, threads, config.device, config.precision)
     yield from process.iterate(
         *(serve, contender.program, task, time.time()),
-        environment=contenders.environment(name, config.device, config.precision),
+        environment=environment,
         lockstep=True,
     )
 
 
-def epoch_seconds(report: Row, task: Task) -> float:
-    """Seconds of a whole epoch; a part's steps stand for all of them."""
-    if task.part_steps is None:
-        return report["seconds"]
-    fixed = report["fixed_seconds"]
-    return fixed + (report["seconds"] - fixed) * task.steps / task.part_steps
+def _goes_on(rows: Sequence[Row], task: Task, config: Config) -> bool:
+    """Whether a contender at a model has neither reached the goal nor its time."""
+    parts = sum(len(row["seconds"]) for row in rows)
+    epochs = parts * (task.part_steps or task.steps) / task.steps
+    seconds = sum(sum(row["seconds"]) for row in rows)
+    if epochs >= task.num_epochs or seconds >= config.goal_seconds:
+        return False
+    best = max(correct / row["seen"] for row in rows for correct in row["correct"])
+    return best < GOALS[task.kind]
 
 
-def _unfinished(
-    turns: Mapping[str, Sequence[Row]], task: Task, rounds: int
-) -> list[str]:
-    """Of each family the fastest member, unless it has reached the goal."""
-    medians = {
-        name: median(row["seconds"] for row in rows[1 : rounds + 1])
-        for name, rows in turns.items()
-    }
-    return [
-        name
-        for name in best_of_families(medians).values()
-        if len(turns[name]) < task.num_epochs
-        and max(r["correct"] / r["seen"] for r in turns[name]) < GOALS[task.kind]
-    ]
+def _failure(task: Task, name: str, error: Exception) -> Row:
+    names = {"point": task.name, "contender": name}
+    return {"row": "failure", **names, "error": str(error)}
 
 
 def _words(row: Row) -> str:
-    who = f"{label(row['contender']):<36}"
+    if row["row"] == "left_out":
+        return f"left out: {row['reason']}"
+    if row["row"] in ("idle", "round"):
+        share, name = row["foreign_share"], row.get("round", "the start")
+        is_busy = share is not None and share >= MAX_FOREIGN
+        note = f", {MAX_FOREIGN:.0%} or more" if is_busy else ""
+        return f"  other processes in round {name}: {text(share, '.1%')}{note}"
+    if row["row"] not in ("trial", "turn", "failure"):
+        return ""
+    who = f"  {CONTENDERS[row['contender']].label:<38}"
     if row["row"] == "failure":
         return f"{who} failed: {row['error'].splitlines()[0]}"
-    kind = "warm-up" if row["turn"] == 1 else f"turn {row['turn']}"
-    accuracy = row["correct"] / row["seen"]
-    seconds = f"{row['epoch_seconds']:8.3f} s per epoch"
-    return f"{kind:<8} {who} {seconds}  test accuracy {accuracy:.2%}"
+    if row["row"] == "trial":
+        seconds, settings = row["epoch_seconds"], in_words(row["settings"])
+        return f"{who} {seconds:8.3f} s per epoch, {settings}"
+    accuracy = row["correct"][-1] / row["seen"]
+    return f"{who} {sum(row['seconds']):8.3f} s, test accuracy {accuracy:.2%}"

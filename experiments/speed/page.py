@@ -1,53 +1,87 @@
 """The tables and pictures of a run, from the content of its results.json."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 from experiments.kit.numbers import text
 from experiments.kit.page import Picture, Table, table
-from experiments.speed.contenders import REFERENCE
-from experiments.speed.machine import ADAM, FLOPS
-from experiments.speed.results import ACCURACIES, FACTORS, Content, of_family
-from experiments.speed.worker import SCALING
+from experiments.speed.contenders import CONTENDERS, REFERENCE, in_words
+from experiments.speed.machine import ADAM, FLOPS, MAX_FOREIGN, MIN_RATE
+from experiments.speed.results import ACCURACIES, FACTORS, Content
 
-SECONDS = (
-    "Seconds per epoch at steady state, shuffling included, compiling not; the first "
-    "epoch is left out."
+METHOD = (
+    "Contenders train the same network in processes of their own, one at work at a "
+    "time, a turn each in interleaved rounds in a new order. A turn is some epochs, or "
+    "part of one. Seconds per epoch are medians over rounds, shuffling included, "
+    "compiling and the first turn not. Ratios are taken within each round: median, and "
+    "in brackets its interval by order statistics (97.9 % for ten rounds; the smallest "
+    "and largest of fewer than six). jaxnets against itself is the same program again: "
+    "what lies within its interval is noise. A round counts if other processes used "
+    f"less than {MAX_FOREIGN:.0%} of the processor during it and a core multiplied at "
+    f"{MIN_RATE:.0%} of its best rate before it; others are repeated. "
 )
-POINT = (
-    f"{SECONDS} Ratios are taken within each round. Start is the process with imports "
-    "and data; the time to an accuracy runs from there, without testing, and the epoch "
-    "that reached it is in brackets. Keras's compile time is what its first epoch took "
-    "longer. Peak memory is of the process, libraries and data included. The floor is "
-    "the processor's, the longer of two: a step's flops at the best rate of a matrix "
-    "product, and Adam's state read and written at the best rate of an update in "
-    "place. Below 1, the machine can do more than was measured of it. "
+MODELS = (
+    "Settings are the best of the search below; where steps are named, an epoch is "
+    "timed in parts of so many. Start is the process with imports and data; the time "
+    "to an accuracy runs from there, without testing and waiting, the epochs in "
+    "brackets. The floor is the processor's: a step's flops at the best rate of a "
+    "matrix product, or Adam's state read and written, whichever takes longer."
 )
-RATIOS = (
-    "How many times as long an epoch takes: median, smallest and largest of the "
-    "rounds' ratios. With one thread or one per core, whichever is faster."
+TRIALS = (
+    "Before the rounds: the fastest of some trials, by which each contender's settings "
+    "were chosen; none is a result. Keras on JAX from logits takes those of Keras on "
+    "JAX. Both Kerases have XLA's 512-bit preference as jaxnets does."
 )
-FASTEST = (
-    "An epoch is measured whole, several times a turn where it is short, or by its "
-    "first steps. Contenders tie where the smallest of their values is no larger than "
-    "the largest of the fastest."
+DOTS = (
+    "Times jaxnets, median and interval of the rounds' ratios, and seconds per epoch. "
+    "The dashed line is the processor's floor."
 )
-STEPS = (
-    "From the lowest to the highest value of a sweep: the ratio of epochs, what a step "
-    "takes above the machine's floor, and how much of it does not grow with the factor "
-    "(the line through a step at the two lowest values, at 0)."
-)
-BARS = (
-    "Medians, with lines from the smallest to the largest value, and how many times as "
-    "long as jaxnets. The dashed line is the floor."
+CURVES = (
+    "From the start of the process, imports and compiling included, testing not. A "
+    "line begins with the first test."
 )
 LINES = (
     "One factor at a time; the others stay at those of the published Model 3. Medians, "
-    "with bands from the smallest to the largest value; the dashed line is the floor. "
-    "Of NumPy's threads the better count."
+    "with bands from the smallest to the largest value. Below, 1 is jaxnets; with "
+    "relu_softmax's functions it compiles to the same operations, so that its distance "
+    "from 1 is noise."
+)
+LEVEL = (
+    "An epoch is measured whole, or by its first steps, the same for all. Each has a "
+    "thread per core."
+)
+TREND = (
+    "The level at both ends of a sweep, and the trend: what the ratio is multiplied "
+    "with as the factor grows tenfold, by least squares over the sweep's points on log "
+    "axes, in each round. Below 1 a contender gains on jaxnets with size."
 )
 Columns = dict[str, str | Callable[[Any], str]]  # as those of `table`
+
+
+LEAD = ("tf_keras", "tf_keras_tuned", "keras_on_jax", "pytorch", "from_scratch")
+
+
+def lead(content: Content) -> str:
+    """The finding: the rivals' ratios at the last model, or at the last size."""
+    points = [*content["points"], *content["models"].values()]
+    if not points:
+        return "Nobody was timed."
+    point = points[-1]
+    ratios = [
+        f"{CONTENDERS[name].label} {point['contenders'][name]['ratio']['median']:.2f}"
+        for name in LEAD
+        if name in point["contenders"]
+    ]
+    if noise := point["noise"]:
+        ratios.append(f"itself {_spread(noise)}")
+    kind = "A try-out, whose figures mean little. " if content["quick"] else ""
+    few = "" if point["rounds_counted"] else ", none on an idle machine"
+    return (
+        f"{kind}How many times as long as {point['reference']} an epoch of "
+        f"{point['name']} takes: {'; '.join(ratios) or 'nobody else was timed'} "
+        f"({point['rounds_counted']} of {point['rounds_run']} rounds count{few})."
+    )
 
 
 def sections(content: Content) -> Iterator[Table | Picture]:
@@ -57,33 +91,54 @@ def sections(content: Content) -> Iterator[Table | Picture]:
 
     models, points = list(content["models"].values()), content["points"]
     if models:
-        draw = partial(figures.bars, models)
-        yield Picture("benchmark", "Seconds per epoch", BARS, draw)
-        yield from _point_tables(models)
-        yield from _families(models)
+        draw = partial(figures.dots, models)
+        yield Picture("benchmark", "Times jaxnets", f"{DOTS} {METHOD}", draw)
+        yield from map(_model_table, models)
+        draw = partial(figures.accuracy_by_seconds, models)
+        yield Picture("accuracy", "Accuracy by the clock", f"{CURVES} {MODELS}", draw)
     if points:
         sweeps = {
             factor: [points[place] for place in places]
             for factor, places in content["sweeps"].items()
             if places
         }
+        words = LINES if models else f"{LINES} {METHOD}"
         draw = partial(figures.speed, sweeps)
-        yield Picture("scaling", "Seconds and images per second", LINES, draw)
-        yield from _families(points)
-        columns: Columns = {
-            "": "name",
-            "measured": lambda point: point["measured"]["words"],
-            "s at the floor": lambda point: f"{point['floor']['seconds']:.3g}",
-            "fastest": lambda point: _labels(point, [point["fastest"]]),
-            "ties with it": lambda point: _labels(point, point["ties"]),
+        yield Picture("scaling", "As network, data and batch grow", words, draw)
+        trends: Columns = {
+            "": lambda line: FACTORS[line["factor"]],
+            "contender": "label",
+            "from": lambda line: "{:,} to {:,}".format(*line["values"]),
+            f"times {REFERENCE} at first": lambda line: _spread(line["ratios"][0]),
+            "and at last": lambda line: _spread(line["ratios"][1]),
+            "per tenfold": lambda line: _spread(line["per_tenfold"]),
         }
-        yield table("Who is the fastest", FASTEST, points, columns)
-        if costs := content["conclusion"]["step_costs"]:
-            yield table("What grows, and what does not", STEPS, costs, COST_COLUMNS)
+        yield table("Level and trend", TREND, content["trends"], trends)
+        levels: Columns = {
+            "": "name",
+            "measured": _measured,
+            "rounds": lambda point: f"{point['rounds_counted']}",
+            f"{REFERENCE}, s": partial(_seconds, REFERENCE),
+            "floor, s": lambda point: f"{point['floor']['seconds']:.3g}",
+            **{
+                CONTENDERS[name].label: partial(_ratio_at, name)
+                for name in CONTENDERS
+                if name != REFERENCE and any(name in p["contenders"] for p in points)
+            },
+        }
+        title = f"Seconds per epoch, times {REFERENCE}"
+        yield table(title, LEVEL, points, levels, on_screen=False)
         draw = partial(figures.memory, sweeps)
         caption = "Of each contender's process, fresh at every point."
         yield Picture("scaling_memory", "Peak memory", caption, draw)
-        yield from _point_tables(points)
+    if trials := content["search_trials"]:
+        columns: Columns = {
+            "": "point",
+            "contender": lambda row: CONTENDERS[row["contender"]].label,
+            "settings": lambda row: in_words(row["settings"]),
+            "s per epoch": "epoch_seconds:.3g",
+        }
+        yield table("The search", TRIALS, trials, columns, on_screen=False)
 
 
 def facts(content: Content) -> dict[str, str]:
@@ -91,8 +146,12 @@ def facts(content: Content) -> dict[str, str]:
     machine = content["machine"]
     one, every = (f"{machine.get(name, 0) / 1e9:.0f}" for name in FLOPS)
     adam = (f"{rate / 1e9:.0f} at width {w}" for w, rate in machine[ADAM].items())
+    shares = (machine["foreign_share_at_start"], machine["foreign_share_median"])
     return {
         "processor": f"{content['device']}, {machine['num_cores']} cores",
+        "other processes, at the start and in the median round": ", ".join(
+            text(share, ".1%") for share in shares
+        ),
         "device of JAX's contenders": content["jax_device"],
         "precision of JAX's products": content["precision"],
         "matrix product": f"{one} GFLOP/s on one core, {every} on all",
@@ -102,90 +161,60 @@ def facts(content: Content) -> dict[str, str]:
     }
 
 
-def _point_tables(results: Sequence[Content]) -> Iterator[Table]:
-    """A table a point: a row a contender, the fastest first, and the floor."""
-    words = POINT  # of all tables, above the first
-    for result in results:
-        columns: Columns = {
-            "": lambda e: f"{e['label']}, {e['device']}".removesuffix(", cpu"),
-            "s per epoch: median (min to max)": lambda e: _spread(
-                e["epoch_seconds"], ".3g"
-            ),
-            f"times {REFERENCE[result['kind']]} (min to max)": _ratio,
-            "times floor": "times_floor:.2f",
-            "ms per step": lambda e: f"{1000 * e['step_seconds']:.3f}",
-            "start, s": "start_seconds:.1f",
-            "compile, s": lambda e: text(e["compile_seconds"] or None, ".1f"),
-            "peak MiB": lambda e: text(e["peak_bytes"] and e["peak_bytes"] >> 20, ","),
-        }
-        if result["kind"] == SCALING:
-            columns["images per second"] = "images_per_second:,.0f"
-        for accuracy in ACCURACIES if result["num_epochs"] else ():
-            columns[f"s to {accuracy:.0%}"] = partial(_reached, str(accuracy))
-        entries = result["contenders"].values()
-        contenders = table(
-            f"{result['name']}, {'-'.join(map(str, result['layer_sizes']))}",
-            f"{words}Measured: {result['measured']['words']}.",
-            sorted(entries, key=lambda e: e["epoch_seconds"]["median"]),
-            columns,
-            on_screen=result["kind"] != SCALING,
-        )
-        seconds = result["floor"]["seconds"]
-        floor = [f"floor, {result['floor']['cores']}", f"{seconds:.3g}", "-", "1"]
-        floor.append(f"{1000 * seconds / result['steps']:.3f}")
-        floor += ["-"] * (len(columns) - len(floor))
-        yield contenders._replace(rows=[*contenders.rows, floor])
-        words = ""
+def _model_table(model: Content) -> Table:
+    """A row a contender, the fastest first, and the floor."""
+    columns: Columns = {
+        "": lambda e: f"{e['label']}, {e['device']}".removesuffix(", cpu"),
+        "settings": _settings,
+        "s per epoch": lambda e: f"{e['epoch_seconds']['median']:.3g}",
+        f"times {model['reference']}": _ratio,
+        "start, s": "start_seconds:.1f",
+        "compile, s": lambda e: text(e["compile_seconds"] or None, ".1f"),
+        **{f"s to {a:.0%}": partial(_reached, str(a)) for a in ACCURACIES},
+        "peak MiB": lambda e: text(e["peak_bytes"] and e["peak_bytes"] >> 20, ","),
+    }
+    sizes = "-".join(map(str, model["layer_sizes"]))
+    rounds = f"{model['rounds_counted']} of {model['rounds_run']} rounds count"
+    caption = f"{model['steps']:,} steps an epoch; {rounds}."
+    title = f"{model['name']}, {sizes}"
+    contenders = table(title, caption, model["contenders"].values(), columns)
+    least, cores = model["floor"]["seconds"], model["floor"]["cores"]
+    floor = [f"floor, {cores}", "-", f"{least:.3g}"]
+    floor += ["-"] * (len(columns) - len(floor))
+    return contenders._replace(rows=[*contenders.rows, floor])
 
 
-def _families(results: Sequence[Content]) -> Iterator[Table]:
-    """A row a point, a column a family, whose best member counts."""
-    ours = REFERENCE[results[0]["kind"]]
-    families = list(dict.fromkeys(family for r in results for family in r["best"]))
-    tables = []
-    if results[0]["kind"] == SCALING:
-        tables.append(("Seconds per epoch", SECONDS, _median, families))
-    if ours in families:
-        others = [family for family in families if family != ours]
-        tables.append((f"Times {ours}", RATIOS, _ratio, others))
-    for title, caption, cell, header in tables:
-        rows = [[r["name"], *(cell(of_family(r, f)) for f in header)] for r in results]
-        yield Table(title, caption, ["", *header], rows)
+def _settings(entry: Content) -> str:
+    part = f", {entry['part_steps']} steps" if entry["part_steps"] else ""
+    return in_words(entry["settings"]) + part
 
 
-def _labels(result: Content, names: Sequence[str]) -> str:
-    return ", ".join(result["contenders"][name]["label"] for name in names) or "-"
-
-
-def _spread(values: Content | None, form: str) -> str:
+def _spread(values: Content | None) -> str:
+    """The median, with its interval, or the smallest and largest value."""
     if not values:
         return "-"
-    low, middle, high = (format(values[k], form) for k in ("min", "median", "max"))
-    return f"{middle} ({low} to {high})"
+    ends = values["interval"] or (values["min"], values["max"])
+    return f"{values['median']:.2f} ({text(ends, '.2f')})"
 
 
 def _ratio(entry: Content | None) -> str:
-    return _spread(entry and entry["ratio"], ".2f")
+    return _spread(entry and entry["ratio"])
 
 
-def _median(entry: Content | None) -> str:
+def _ratio_at(name: str, point: Content) -> str:
+    return _ratio(point["contenders"].get(name))
+
+
+def _seconds(name: str, point: Content) -> str:
+    entry = point["contenders"].get(name)
     return text(entry and entry["epoch_seconds"]["median"], ".3g")
+
+
+def _measured(point: Content) -> str:
+    part = next(iter(point["contenders"].values()))["part_steps"]
+    return f"{part or point['steps']:,} of {point['steps']:,} steps"
 
 
 def _reached(accuracy: str, entry: Content) -> str:
     reached = entry["to_accuracy"][accuracy]
-    return f"{reached['seconds']:.1f} ({reached['epoch']})" if reached else "-"
-
-
-COST_COLUMNS: Columns = {
-    "": lambda cost: "{} {:,} to {:,}, {}".format(
-        FACTORS[cost["factor"]], *cost["values"], cost["family"]
-    ),
-    f"times {REFERENCE[SCALING]}": "ratios:.2f",
-    "ms of a step above the floor": lambda cost: text(
-        [1000 * seconds for seconds in cost["above_floor"]], ".2f"
-    ),
-    "constant ms of a step": lambda cost: text(
-        cost["constant"] and 1000 * cost["constant"], ".2f"
-    ),
-}
+    return f"{reached['seconds']:.1f} ({reached['epoch']:.1f})" if reached else "-"

@@ -1,12 +1,15 @@
 """The content of results.json, from the rows: what each took, and who is ahead."""
 
 from collections.abc import Mapping, Sequence
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
+import numpy as np
+
 from experiments.kit.run import Row
-from experiments.speed.contenders import CONTENDERS, REFERENCE, label
-from experiments.speed.machine import ADAM, best_rates, floor
+from experiments.kit.statistics import median_interval
+from experiments.speed.contenders import CONTENDERS, NOISE, REFERENCE
+from experiments.speed.machine import ADAM, best_rates, counts, floor
 from experiments.speed.settings import Config
 from experiments.speed.worker import SCALING, Task
 
@@ -30,176 +33,221 @@ def results(
 
     Of all the points, and of those of each factor, what anybody was timed at.
     """
-    results = {point: _point(point, rows, config.rounds) for point in points}
-    timed = {point: result for point, result in results.items() if result}
-    rates = {point: best_rates(rows, point) for point in timed}
+    kinds: dict[str, list[Row]] = {}
+    for row in rows:
+        kinds.setdefault(row["row"], []).append(row)
+    rounds = kinds.get("round", [])
+    best_rate = max((row["rate"] for row in rounds), default=0.0)
+    timed: dict[Task, Content] = {}
+    for point in points:
+        names = {
+            row["round"]: counts(row, best_rate) for row in rounds if _at(row, point)
+        }
+        turns = [row for row in kinds.get("turn", []) if _at(row, point)]
+        rates = best_rates(rows, point) if turns else {}
+        if result := _point(point, turns, names, rates):
+            timed[point] = result
+    rates_at = {point: best_rates(rows, point) for point in timed}
     scaling = [point for point in timed if point.kind == SCALING]
     swept = {
         factor: [scaling.index(point) for point in sweep if point in timed]
         for factor, sweep in sweeps.items()
     }
     unknown: Row = {"processor": "unknown", "num_cores": None, "versions": {}}
-    machine = next((row for row in rows if row["row"] == "machine"), unknown)
-    left_out = [row for row in rows if row["row"] == "left_out"]
-    failures = [row for row in rows if row["row"] == "failure"]
-    settings = ("seed", "rounds", "part_seconds", "precision", "quick")
+    machine = kinds.get("machine", [unknown])[0]
+    failures = kinds.get("failure", [])
+    settings = ("seed", "rounds", "turn_seconds", "part_seconds", "search", "precision")
     return {
         **{name: getattr(config, name) for name in settings},
+        "quick": config.quick,
         "jax_device": config.device,
         "versions": machine["versions"],
         "device": machine["processor"],
         "machine": {
-            **next(iter(rates.values()), {}),
-            ADAM: {str(p.width): rate[ADAM] for p, rate in rates.items() if rate[ADAM]},
+            **next(iter(rates_at.values()), {}),
+            ADAM: {str(p.width): r[ADAM] for p, r in rates_at.items() if r[ADAM]},
             "num_cores": machine["num_cores"],
+            "foreign_share_at_start": next(
+                (row["foreign_share"] for row in kinds.get("idle", [])), None
+            ),
+            "foreign_share_median": median(
+                [row["foreign_share"] or 0.0 for row in rounds] or [0.0]
+            ),
         },
-        "left_out": {row["contender"]: row["reason"] for row in left_out},
+        "left_out": {row["name"]: row["reason"] for row in kinds.get("left_out", [])},
         "errors": {f"{r['point']}, {r['contender']}": r["error"] for r in failures},
+        "search_trials": [
+            {key: value for key, value in row.items() if key != "row"}
+            for row in kinds.get("trial", [])
+        ],
         "models": {p.kind: timed[p] for p in timed if p.kind != SCALING},
         "sweeps": swept,
         "points": [timed[point] for point in scaling],
-        "conclusion": {
-            "step_costs": [
-                cost
-                for factor, places in swept.items()
-                for cost in step_costs(factor, [timed[scaling[i]] for i in places])
-            ],
-            "below_floor": [
-                {"point": p.name, "contender": name, "times": entry["times_floor"]}
-                for p, result in timed.items()
-                for name, entry in result["contenders"].items()
-                if entry["times_floor"] is not None and entry["times_floor"] < 1
-            ],
-        },
+        "trends": [
+            line
+            for factor, places in swept.items()
+            for line in trends(factor, [timed[scaling[place]] for place in places])
+        ],
     }
 
 
-def best_of_families(seconds: Mapping[str, float]) -> dict[str, str]:
-    """The fastest member of each family, the fastest family first."""
-    best: dict[str, str] = {}
-    for name in sorted(seconds, key=seconds.__getitem__):
-        best.setdefault(CONTENDERS[name].family, name)
-    return best
+def epoch_seconds(turn: Row, steps: int, part_steps: int | None) -> float:
+    """Seconds of a whole epoch of `steps`; a part's steps stand for all of them."""
+    seconds, fixed = fmean(turn["seconds"]), turn["fixed_seconds"]
+    return fixed + (seconds - fixed) * steps / (part_steps or steps)
 
 
-def of_family(result: Content, family: str) -> Content | None:
-    """The entry of a family's best member at a point; None where it has none."""
-    return result["contenders"].get(result["best"].get(family))
+def _at(row: Row, point: Task) -> bool:
+    return row["point"] == point.name
 
 
-def _point(point: Task, rows: Sequence[Row], rounds: int) -> Content | None:
-    """All contenders at one point; None where nobody was timed."""
+def _point(
+    point: Task,
+    rows: Sequence[Row],
+    rounds: Mapping[int, bool],
+    rates: Mapping[str, Any],
+) -> Content | None:
+    """All contenders at one point; None where nobody was timed.
+
+    Args:
+      point: the task.
+      rows: its turns.
+      rounds: by number, whether a round counts. Where none does, all do.
+      rates: the machine's best ones.
+    """
     turns: dict[str, list[Row]] = {}
     for row in rows:
-        if row["row"] == "turn" and row["point"] == point.name:
-            turns.setdefault(row["contender"], []).append(row)
-    turns = {name: found for name, found in turns.items() if len(found) > 1}
-    if not turns:  # the first turn is warm-up
-        return None
+        turns.setdefault(row["contender"], []).append(row)
+    used = {number for number, is_good in rounds.items() if is_good} or {*rounds}
     seconds = {
-        name: [row["epoch_seconds"] for row in found[1 : rounds + 1]]
-        for name, found in turns.items()
+        name: {
+            row["round"]: epoch_seconds(row, point.steps, row["part_steps"])
+            for row in own
+            if row["round"] in used
+        }
+        for name, own in turns.items()
     }
-    best = best_of_families({name: median(seconds[name]) for name in seconds})
-    fastest, *others = best.values()
-    plan = {key: turns[fastest][0][key] for key in ("part_steps", "epochs_per_turn")}
-    least = floor(point, best_rates(rows, point))
-    reference = seconds.get(best.get(REFERENCE[point.kind], ""), [])
+    names = sorted(
+        (name for name in seconds if seconds[name]),
+        key=lambda name: median(seconds[name].values()),
+    )
+    if not names:
+        return None
+    reference = REFERENCE if REFERENCE in names else names[0]
     fields = ("name", "kind", "width", "examples", "batch_size", "steps", "num_epochs")
+    least = floor(point, rates)
+    contenders = {
+        name: _entry(point, turns[name], seconds[name], seconds[reference], least)
+        for name in names
+    }
     return {
         **{field: getattr(point, field) for field in fields},
         "layer_sizes": list(point.layer_sizes),
-        "measured": {**plan, "words": point._replace(**plan).words},
         "floor": least,
-        "contenders": {
-            name: _entry(point, turns[name], seconds[name], reference, least)
-            for name in turns
-        },
-        "best": best,
-        "ties": [n for n in others if min(seconds[n]) <= max(seconds[fastest])],
-        "fastest": fastest,
-        "not_contending": [name for name in CONTENDERS if name not in turns],
+        "rounds_run": len(rounds),
+        "rounds_counted": sum(rounds.values()),
+        "reference": reference,
+        "contenders": contenders,
+        "noise": contenders[NOISE]["ratio"] if NOISE in names else None,
+        "fastest": names[0],
+        "not_contending": [name for name in CONTENDERS if name not in names],
     }
 
 
 def _entry(
     point: Task,
     turns: Sequence[Row],
-    timed: Sequence[float],
-    reference: Sequence[float],
+    timed: Mapping[int, float],
+    reference: Mapping[int, float],
     least: Content,
 ) -> Content:
-    """One contender at one point; `timed` are the epochs that count, in seconds."""
-    first, middle = turns[0], median(timed)
-    epochs = [row["seconds"] for row in turns]
-    measured = epochs[1 : len(timed) + 1]
+    """One contender at one point; `timed` are an epoch's seconds, by round."""
+    first, contender = turns[0], CONTENDERS[turns[0]["contender"]]
+    middle = median(timed.values())
     compile_seconds = first["compile_seconds"]
-    if CONTENDERS[first["contender"]].compiles_in_first_epoch:
-        compile_seconds = max(0.0, epochs[0] - median(measured))
-    accuracies = [row["correct"] / row["seen"] for row in turns]
+    if contender.compiles_in_first_turn:
+        parts = [seconds for turn in turns[1:] for seconds in turn["seconds"]]
+        compile_seconds = max(0.0, first["seconds"][0] - median(parts or [0.0]))
+    # From the process's start: what came before the second turn as the clock showed
+    # it, and then the training alone, without waiting and testing.
+    parts = [seconds for turn in turns for seconds in turn["seconds"]]
+    parts[0] = first["since_start"]
+    correct = [number for turn in turns for number in turn["correct"]]
+    ends, accuracies = np.cumsum(parts), np.array(correct) / first["seen"]
+    epochs = np.arange(1, len(parts) + 1)
+    epochs = epochs * ((first["part_steps"] or point.steps) / point.steps)
     to_accuracy: dict[str, Content | None] = {}
     for goal in ACCURACIES:
-        right = enumerate(accuracies[: point.num_epochs], start=1)
-        epoch = next((number for number, share in right if share >= goal), None)
-        # From the process's start: what came before the second epoch as the clock
-        # showed it, and then the epochs alone, without waiting and testing.
-        seconds = sum(epochs[1:epoch], first["since_start"])
-        to_accuracy[str(goal)] = {"epoch": epoch, "seconds": seconds} if epoch else None
+        place = int(np.argmax(accuracies >= goal))
+        is_reached = accuracies[place] >= goal and epochs[place] <= point.num_epochs
+        to_accuracy[str(goal)] = (
+            {"epoch": float(epochs[place]), "seconds": float(ends[place])}
+            if is_reached
+            else None
+        )
     # Round by round: both of a pair met the machine in the same state. A round that
     # was broken off may lack one of them.
-    ratios = [a / b for a, b in zip(timed, reference, strict=False)]
+    ratios = {n: timed[n] / reference[n] for n in timed if n in reference}
     return {
-        "label": label(first["contender"]),
+        "label": contender.label,
+        "settings": first["settings"],
+        "part_steps": first["part_steps"],
+        "parts_per_turn": len(turns[min(1, len(turns) - 1)]["seconds"]),
         "device": first["device"],
-        "epoch_seconds": spread(timed),
+        "epoch_seconds": spread(list(timed.values())),
         "images_per_second": point.examples / middle,
-        "step_seconds": middle / point.steps,
-        "epochs": epochs,
-        "measured_seconds": measured,
-        "test_accuracy": accuracies,
-        "start_seconds": first["since_start"] - epochs[0] - first["compile_seconds"],
+        "ratio": spread(list(ratios.values())) if ratios else None,
+        "ratios": {str(number): ratio for number, ratio in ratios.items()},
+        "times_floor": middle / least["seconds"] if first["device"] == "cpu" else None,
+        "start_seconds": first["since_start"]
+        - first["seconds"][0]
+        - first["compile_seconds"],
         "compile_seconds": compile_seconds,
         "to_accuracy": to_accuracy,
+        "curve": {
+            "seconds": ends.tolist(),
+            "epochs": epochs.tolist(),
+            "test_accuracy": accuracies.tolist(),
+        },
         "peak_bytes": turns[-1]["peak_bytes"],
-        "ratio": spread(ratios) if ratios else None,
-        "times_floor": middle / least["seconds"] if first["device"] == "cpu" else None,
     }
 
 
-def spread(values: Sequence[float]) -> dict[str, float]:
-    """Of one value or more."""
-    return {"min": min(values), "median": median(values), "max": max(values)}
+def spread(values: Sequence[float]) -> Content:
+    """Of one value or more; the interval is the median's, None of fewer than six."""
+    return {
+        "min": min(values),
+        "median": median(values),
+        "max": max(values),
+        "interval": median_interval(values),
+    }
 
 
-def step_costs(factor: str, results: Sequence[Content]) -> list[Content]:
-    """What each family's step takes at both ends of a sweep of two points or more.
+def trends(factor: str, points: Sequence[Content]) -> list[Content]:
+    """How each contender's ratio to the reference changes along a sweep.
 
-    "constant" are the seconds that do not grow with the factor: the line through the
-    two lowest values, at 0, between 0 and the lowest's step. Larger points would hide
-    it: there caches overflow, and products get efficient. It is None where one of the
-    two was not measured, or where the factor does not change a step.
+    The slope of log ratio by log factor, by least squares over the points, in each
+    round; "per_tenfold" is what the ratio is multiplied with as the factor grows
+    tenfold. Beside it the level: the ratio at both ends.
     """
-    costs: list[Content] = []
-    for family in results[0]["best"] if len(results) > 1 else ():
-        low, second, high = (of_family(results[i], family) for i in (0, 1, -1))
-        if not low or not high:
+    lines: list[Content] = []
+    for name in CONTENDERS:
+        own = [p for p in points if (p["contenders"].get(name) or {}).get("ratio")]
+        if len(own) < 2 or name in {p["reference"] for p in own}:
             continue
-        constant = None
-        if second and factor != "examples":
-            values = [result[factor] for result in results[:2]]
-            rise = max(0.0, second["step_seconds"] - low["step_seconds"])
-            constant = low["step_seconds"] - values[0] * rise / (values[1] - values[0])
-        ends = ((results[0], low), (results[-1], high))
-        cost = {
+        entries = [p["contenders"][name] for p in own]
+        logs = [np.log(list(entry["ratios"].values())) for entry in entries]
+        num_rounds = min(map(len, logs))
+        heights = np.array([log[:num_rounds] for log in logs])  # [points, rounds]
+        values = [point[factor] for point in own]
+        slopes, _ = np.polyfit(np.log10(values), heights, 1)
+        line = {
             "factor": factor,
-            "family": family,
-            "values": [result[factor] for result, _ in ends],
-            "ratios": [e["ratio"] and e["ratio"]["median"] for _, e in ends],
-            "above_floor": [
-                entry["step_seconds"] - result["floor"]["seconds"] / result["steps"]
-                for result, entry in ends
-            ],
-            "constant": None if constant is None else max(0.0, constant),
+            "contender": name,
+            "label": entries[0]["label"],
+            "values": [values[0], values[-1]],
+            "ratios": [entries[0]["ratio"], entries[-1]["ratio"]],
+            "per_tenfold": spread(np.exp(slopes).tolist()),
         }
-        costs.append(cost)
-    return costs
+        lines.append(line)
+    return lines

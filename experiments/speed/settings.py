@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from experiments.kit.options import Options, require_at_least, require_names
-from experiments.speed.contenders import CONTENDERS, MODELS, missing_packages, present
+from experiments.speed.contenders import CONTENDERS, MODELS, missing, present
 from experiments.speed.worker import SCALING, Task, linux_bytes
 from jaxnets import models, training
 from jaxnets.data import NUM_CLASSES, Dataset
 from jaxnets.errors import InputError
 
 PUBLISHED = models.KERAS_DENSE.recipe  # Model 3's, in which the sweeps meet
-MIN_STEPS = 50  # of a part
+WHOLE = 3  # turns that a model's epoch may take and still be timed whole
+STEPS = 16  # a sweep's part is a multiple of so many steps
 PARAM_COPIES = 8  # weight, gradient, two moments, and as many in passing
 PROCESS_BYTES = 700 * 2**20  # of a framework loaded, roughly
 QUICK: dict[str, Any] = {  # what --quick sets where nothing else was asked for
@@ -24,7 +25,10 @@ QUICK: dict[str, Any] = {  # what --quick sets where nothing else was asked for
     "width": 256,
     "num_examples": 5000,
     "rounds": 2,
-    "part_seconds": 0.01,
+    "turn_seconds": 0.01,
+    "part_seconds": 0.001,
+    "goal_seconds": 0.0,
+    "search": "none",
 }
 
 
@@ -36,7 +40,7 @@ class Config(Options):
     """The published models, the sweeps of Model 3's kind of network, or both."""
     models: tuple[str, ...] = MODELS
     """Which networks, by the names of compare; flax_dense stands for Model 3."""
-    widths: tuple[int, ...] = (64, 256, 1024, 4096)
+    widths: tuple[int, ...] = (64, 256, 1024, 4096, 16_384)
     """Sweep: neurons of the hidden layer."""
     examples_list: tuple[int, ...] = (1000, 8000, 60_000, 480_000)
     """Sweep: training images of an epoch, the dataset's repeated as it takes."""
@@ -51,12 +55,21 @@ class Config(Options):
     contenders: tuple[str, ...] = tuple(CONTENDERS)
     """Who takes part, at points of their kind; who is not installed is left out, and
     the run says so."""
-    rounds: int = 5
-    """Timed turns of each contender at each point, after one that is not timed."""
+    rounds: int = 10
+    """Rounds that count, a timed turn of each contender; as many more at most stand in
+    for those that the rule of an idle machine throws away."""
+    turn_seconds: float = 1.0
+    """What a turn of a model takes: several epochs, or part of one where it takes
+    longer than three turns."""
     part_seconds: float = 0.1
-    """Of each epoch of a sweep measure what takes so long at the machine's floor, 50
-    steps at least; epochs that are shorter are repeated. Contenders take several times
-    as long."""
+    """Of each epoch of a sweep measure the first steps, the same for all, that take so
+    long at the machine's floor, 16 at least. Contenders take several times as long."""
+    goal_seconds: float = 30.0
+    """Who has not reached the accuracy that a model is timed to goes on after the
+    rounds, until all its turns together took so long."""
+    search: Literal["short", "all", "none"] = "short"
+    """For the settings of each contender at a model: option by option, every
+    combination, or the last of each option without a search."""
     seed: int = 3
     """Decides initial weights, the order of images, and the order in a round."""
     device: Literal["cpu", "default"] = "cpu"
@@ -66,7 +79,7 @@ class Config(Options):
     """Of JAX's matrix products, where its device has several."""
     quick: bool = False
     """A try-out: smaller sweeps and fewer rounds and images in place of the defaults,
-    and no epochs beyond the rounds. Its figures mean little."""
+    no search and no turns beyond the rounds. Its figures mean little."""
 
 
 def settled(config: Config) -> Config:
@@ -77,20 +90,20 @@ def settled(config: Config) -> Config:
     return dataclasses.replace(config, **{**QUICK, **asked})
 
 
-def of_model(name: str, examples: int, *, to_goal: bool = True) -> Task:
-    """A model's published settings; with `to_goal` it may take all the epochs."""
+def of_model(name: str, examples: int) -> Task:
+    """A model's published settings."""
     recipe = models.get(name).recipe
     how = (recipe.layer_sizes, recipe.optimizer, recipe.learning_rate)
-    num_epochs = recipe.num_epochs if to_goal else 0
-    return Task(name, name, *how, examples, recipe.batch_size, num_epochs)
+    return Task(name, name, *how, examples, recipe.batch_size, recipe.num_epochs)
 
 
 def of_size(width: int, examples: int, batch_size: int, num_pixels: int = 784) -> Task:
     """Model 3's kind of network: at the published settings it is Model 3."""
-    return of_model(MODELS[-1], examples, to_goal=False)._replace(
+    return of_model(MODELS[-1], examples)._replace(
         kind=SCALING,
         layer_sizes=(num_pixels, width, NUM_CLASSES),
         batch_size=batch_size,
+        num_epochs=0,
     )
 
 
@@ -98,7 +111,7 @@ def plan_models(config: Config, dataset: Dataset) -> list[Task]:
     """A point for each model; none without "models"."""
     examples = min(len(dataset.train.label), 5000 if config.quick else math.inf)
     names = config.models if "models" in config.points else ()
-    return [of_model(name, int(examples), to_goal=not config.quick) for name in names]
+    return [of_model(name, int(examples)) for name in names]
 
 
 def plan_sweeps(config: Config, dataset: Dataset) -> dict[str, list[Task]]:
@@ -121,21 +134,13 @@ def plan_sweeps(config: Config, dataset: Dataset) -> dict[str, list[Task]]:
     }
 
 
-def planned(
-    point: Task, floor_seconds: float, part_seconds: float, rounds: int
-) -> Task:
-    """A part of the epoch where it is long, several epochs a turn where it is short.
-
-    A part takes `part_seconds` at the machine's floor, and `MIN_STEPS` at least. All
-    turns together use no example twice: Keras's `fit` ends where its data does. Where
-    that leaves too few steps, epochs are measured whole. A model's always are.
-    """
+def planned(point: Task, floor_seconds: float, config: Config) -> Task:
+    """How long a turn takes; a sweep's epoch is timed in part where it is long."""
     if point.kind != SCALING:
-        return point
-    wanted = max(MIN_STEPS, math.ceil(part_seconds / (floor_seconds / point.steps)))
-    if wanted * (rounds + 1) <= point.examples // point.batch_size:
-        return point._replace(part_steps=wanted)
-    return point._replace(epochs_per_turn=max(1, round(part_seconds / floor_seconds)))
+        return point._replace(turn_seconds=config.turn_seconds)
+    wanted = config.part_seconds / (floor_seconds / point.steps)
+    steps = max(1, math.ceil(wanted / STEPS)) * STEPS
+    return point._replace(part_steps=steps if 2 * steps < point.steps else None)
 
 
 def validate(config: Config) -> None:
@@ -145,16 +150,18 @@ def validate(config: Config) -> None:
     require_names(config, "models", MODELS)
     require_names(config, "contenders", CONTENDERS)
     require_at_least(config, width=1, num_examples=1, batch_size=1, rounds=1)
+    require_at_least(config, goal_seconds=0)
     for option in ("widths", "examples_list", "batch_sizes"):
         require_at_least(config, **{option: 1})
         if not getattr(config, option):
             raise InputError(f"{option}=() must be one or more numbers")
-    if not 0 < config.part_seconds < float("inf"):
-        raise InputError(f"part_seconds={config.part_seconds} must be greater than 0")
+    for option in ("part_seconds", "turn_seconds"):
+        if not 0 < (value := getattr(config, option)) < float("inf"):
+            raise InputError(f"{option}={value} must be greater than 0")
 
 
 def validate_points(config: Config, points: Iterable[Task], dataset: Dataset) -> None:
-    """Raise InputError where a point cannot be measured with this data, or here."""
+    """Raise InputError where a point cannot be measured with this data."""
     for point in points:
         if point.kind != SCALING:
             models.validate_fits(point.kind, models.get(point.kind).recipe, dataset)
@@ -164,22 +171,26 @@ def validate_points(config: Config, points: Iterable[Task], dataset: Dataset) ->
                 "training images of its point; change --batch-sizes, --batch-size, "
                 "--examples-list or --num-examples"
             )
-        names = present(config.contenders, point.kind)
-        if not names:
-            missing = {p for name in config.contenders for p in missing_packages(name)}
+        if not present(config.contenders, point.kind):
+            needs = {need for name in config.contenders for need in missing(name)}
             able = [n for n, entry in CONTENDERS.items() if point.kind in entry.kinds]
             raise InputError(
                 f"contenders={config.contenders}: none trains {point.kind} and is "
-                f"installed (missing: {', '.join(sorted(missing)) or 'nothing'})"
+                f"installed (missing: {', '.join(sorted(needs)) or 'nothing'})"
                 f"; those that train it: {', '.join(able)}"
             )
-        pixels = point.examples * point.layer_sizes[0]
-        needed = len(names) * (PROCESS_BYTES + PARAM_COPIES * 4 * point.num_params)
-        needed += pixels * sum(CONTENDERS[name].bytes_per_pixel for name in names)
-        free = linux_bytes("/proc/meminfo", "MemAvailable")
-        if point.kind == SCALING and free is not None and needed > free:
-            raise InputError(
-                f"{point.name} takes about {needed / 2**30:.0f} GiB, all contenders "
-                f"together, and {free / 2**30:.0f} GiB are free; give smaller "
-                "--examples-list or --widths, or fewer --contenders"
-            )
+
+
+def lack_of_memory(config: Config, point: Task) -> str | None:
+    """Why a sweep's point is left out; None where it is not."""
+    names = present(config.contenders, point.kind)
+    pixels = point.examples * point.layer_sizes[0]
+    needed = len(names) * (PROCESS_BYTES + PARAM_COPIES * 4 * point.num_params)
+    needed += pixels * sum(CONTENDERS[name].bytes_per_pixel for name in names)
+    free = linux_bytes("/proc/meminfo", "MemAvailable")
+    if point.kind != SCALING or free is None or needed <= free:
+        return None
+    return (
+        f"{point.name} takes about {needed / 2**30:.0f} GiB, all contenders together, "
+        f"and {free / 2**30:.0f} GiB are free; fewer --contenders take less"
+    )

@@ -9,9 +9,8 @@ import math
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from statistics import fmean
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -19,6 +18,7 @@ import numpy as np
 WHITE = 255  # the largest value of an 8-bit pixel
 SCALING = "scaling"  # the kind of the sweeps' points
 EVALUATION_BATCH = 1000  # test images at a time, so that testing adds little memory
+SCALING_TEST = 1000  # test images of a sweep's points, where accuracy is no result
 
 
 class Task(NamedTuple):
@@ -31,9 +31,10 @@ class Task(NamedTuple):
     learning_rate: float
     examples: int  # training images of an epoch, repeated where there are fewer
     batch_size: int
-    num_epochs: int  # the most that are trained; 0: as many as the rounds take
-    part_steps: int | None = None  # of each epoch, so many first steps; None: all
-    epochs_per_turn: int = 1  # that a report is the mean of, after a first single one
+    num_epochs: int  # the recipe's; 0: as many as the rounds take
+    part_steps: int | None = None  # an epoch is timed in parts of so many; None: whole
+    turn_seconds: float = 0.0  # a turn after the first is parts until these have passed
+    choices: tuple[tuple[str, Any], ...] = ()  # options of the contender's program
     seed: int = 0
     folder: Path = Path()  # with the arrays that `write_data` left
 
@@ -59,12 +60,19 @@ class Task(NamedTuple):
         return sum((a + 1) * b for a, b in itertools.pairwise(self.layer_sizes))
 
     @property
-    def words(self) -> str:
-        """What is timed of an epoch."""
-        if self.part_steps is not None:
-            return f"{self.part_steps:,} of {self.steps:,} steps"
-        times = f", {self.epochs_per_turn} times" if self.epochs_per_turn > 1 else ""
-        return f"{self.steps:,} steps{times}"
+    def options(self) -> dict[str, Any]:
+        """Of the contender's program."""
+        return dict(self.choices)
+
+    def with_options(self, **options: Any) -> "Task":
+        """The task with these options too."""
+        return self._replace(choices=(*(self.options | options).items(),))
+
+    def parts(self, order: np.ndarray) -> Iterator[np.ndarray]:
+        """An epoch's order in the parts that are timed, without a rest."""
+        size = self.part_steps * self.batch_size if self.part_steps else len(order)
+        for end in range(size, len(order) + 1, size):
+            yield order[end - size : end]
 
 
 class Data(NamedTuple):
@@ -74,60 +82,68 @@ class Data(NamedTuple):
     label: np.ndarray
 
 
-class Epoch(NamedTuple):
-    """What a program hands over after each epoch."""
+class Part(NamedTuple):
+    """What a program hands over after each epoch, or part of one."""
 
-    seconds: float  # the epoch alone, shuffling included
+    seconds: float  # of the training alone, shuffling included
     predict: Callable[[np.ndarray], np.ndarray]  # images uint8 to classes
-    compile_seconds: float = 0.0  # where it is told apart from the epoch
-    fixed_seconds: float = 0.0  # of a part's `seconds`, what a whole takes once too
+    compile_seconds: float = 0.0  # where it is told apart from the training
+    fixed_seconds: float = 0.0  # of `seconds`, what a whole epoch takes once too
     device: str = "cpu"  # that it trains on
 
 
-OnEpoch = Callable[[Epoch], None]  # returns when the next epoch is to begin
+OnPart = Callable[[Part], None]  # returns when the next part is to begin
 
 
 def serve(
     send: Callable[[dict[str, Any]], None], program: str, task: Task, started: float
 ) -> None:
-    """Train, and send a report after each turn; for `process.iterate` in lockstep.
+    """Train on and on, and send a report after each turn; for `process.iterate`.
 
-    The first turn is one epoch, each later one `task.epochs_per_turn`. `program` is a
-    module of `experiments.speed.programs`, and `started` is this process's beginning.
+    The first turn is one part, each later one as many as fill `task.turn_seconds`.
+    `program` is a module of `experiments.speed.programs`, and `started` is this
+    process's beginning.
     """
-    turn: list[Epoch] = []
-    turn_size = 1
+    test = read_data(task.folder, "test")
+    if task.kind == SCALING:
+        test = Data(*(array[:SCALING_TEST] for array in test))
+    seconds: list[float] = []
+    correct: list[int] = []
+    fixed_seconds = 0.0
+    wanted = 0.0  # seconds of the turn
 
-    def on_epoch(epoch: Epoch) -> None:
-        nonlocal turn_size
-        turn.append(epoch)
-        if len(turn) == turn_size:
-            send(_report(turn, task, time.time() - started))
-            turn.clear()
-            turn_size = task.epochs_per_turn
+    def on_part(part: Part) -> None:
+        nonlocal fixed_seconds, wanted
+        since_start, peak = time.time() - started, peak_bytes()
+        seconds.append(part.seconds)
+        correct.append(_correct(part.predict, test))
+        fixed_seconds += part.fixed_seconds
+        if sum(seconds) < wanted:
+            return
+        send(
+            {
+                "seconds": list(seconds),  # of the turn's parts
+                "correct": list(correct),  # of the test images, after each part
+                "seen": len(test.label),
+                "compile_seconds": part.compile_seconds,
+                "since_start": since_start,  # at the turn's end
+                "peak_bytes": peak,
+                "fixed_seconds": fixed_seconds / len(seconds),
+                "device": part.device,
+            }
+        )
+        seconds.clear()
+        correct.clear()
+        fixed_seconds, wanted = 0.0, task.turn_seconds
 
     module = importlib.import_module(f"experiments.speed.programs.{program}")
-    module.run(task, read_data(task.folder, "train", task.examples), on_epoch)
+    module.run(task, read_data(task.folder, "train", task.examples), on_part)
 
 
-def _report(turn: list[Epoch], task: Task, since_start: float) -> dict[str, Any]:
-    """The mean of a turn's epochs, and the state after the last one."""
-    peak, last = peak_bytes(), turn[-1]
-    test = read_data(task.folder, "test")
-    correct = 0
-    for first in range(0, len(test.label), EVALUATION_BATCH):
-        part = slice(first, first + EVALUATION_BATCH)
-        correct += int((last.predict(test.image[part]) == test.label[part]).sum())
-    return {
-        "seconds": fmean(epoch.seconds for epoch in turn),
-        "compile_seconds": last.compile_seconds,
-        "since_start": since_start,  # at the turn's end
-        "correct": correct,  # of the test images
-        "seen": len(test.label),
-        "peak_bytes": peak,  # before testing
-        "fixed_seconds": fmean(epoch.fixed_seconds for epoch in turn),
-        "device": last.device,
-    }
+def _correct(predict: Callable[[np.ndarray], np.ndarray], test: Data) -> int:
+    starts = range(0, len(test.label), EVALUATION_BATCH)
+    slices = [slice(start, start + EVALUATION_BATCH) for start in starts]
+    return sum(int((predict(test.image[s]) == test.label[s]).sum()) for s in slices)
 
 
 def write_data(folder: Path, **parts: tuple[np.ndarray, np.ndarray]) -> None:

@@ -1,11 +1,15 @@
-"""jaxnets: `training.fit` itself, an epoch per turn of its generator.
+"""jaxnets: `training.fit` itself, an epoch per part.
 
 Where an epoch is too long to time whole, its first steps are timed. The order of the
 whole epoch is made on the device, as `fit` does, and its first batches are trained on.
 What an epoch takes once, however many its steps (the shuffling, the layout of the
 weights), is told by a second, shorter part.
+
+With the option "plain" the processor's tricks are off: kernels stay [out, in] as they
+are, batches are gathered one by one, and XLA gets no option. Pixels remain bytes.
 """
 
+import itertools
 import time
 from collections.abc import Iterator
 
@@ -13,21 +17,26 @@ import jax
 import numpy as np
 import optax
 
-from experiments.speed.worker import Data, Epoch, OnEpoch, Task
-from jaxnets import batches, models, optimizers, processor, training
+from experiments.speed.worker import Data, OnPart, Part, Task
+from jaxnets import batches, devices, models, optimizers, processor, training
 from jaxnets.devices import compile_ahead
 from jaxnets.types import Batch, LossFn, Params, TrainState
 
 SHORT = 10  # the second part has so many times fewer steps
 
 
-# The parameters after an epoch, and `Epoch`'s seconds, compile_seconds, fixed_seconds.
+EPOCHS = 10**6  # more than anybody waits for
+
+# The parameters after an epoch, and `Part`'s seconds, compile_seconds, fixed_seconds.
 Trained = tuple[Params, float, float, float]
 
 
-def run(task: Task, data: Data, on_epoch: OnEpoch) -> None:
-    """Train, calling `on_epoch` after each epoch."""
+def run(task: Task, data: Data, on_part: OnPart) -> None:
+    """Train on and on, calling `on_part` after each part."""
     jax.config.update("jax_enable_compilation_cache", False)  # a cold start
+    if task.options.get("plain"):
+        devices.CPU_OPTIONS.clear()
+        processor.suits = lambda tx, state: False
     network, train = models.get(task.network).network, Batch(*data)
     tx = optimizers.make(task)  # type: ignore[arg-type]  # it has a recipe's fields
     keys = training.run_keys(task.seed)
@@ -39,7 +48,7 @@ def run(task: Task, data: Data, on_epoch: OnEpoch) -> None:
                 *(network.loss_fn, tx, state, train),
                 key=keys.data,
                 batch_size=task.batch_size,
-                num_epochs=task.num_epochs,
+                num_epochs=EPOCHS,
             )
         )
     else:
@@ -52,7 +61,7 @@ def run(task: Task, data: Data, on_epoch: OnEpoch) -> None:
         def classes(images: np.ndarray, params: Params = params) -> np.ndarray:
             return np.asarray(predict(params, images).label)
 
-        on_epoch(Epoch(seconds, classes, compile_seconds, fixed_seconds, device))
+        on_part(Part(seconds, classes, compile_seconds, fixed_seconds, device))
 
 
 def part_epochs(
@@ -85,7 +94,7 @@ def part_epochs(
     run_part = compile_ahead(train_epoch, state, train, order)
     compile_seconds = time.perf_counter() - began
     run_short = compile_ahead(train_epoch, state, train, short_order)
-    for epoch in range(task.num_epochs):
+    for epoch in itertools.count():
         began = time.perf_counter()
         order, short_order = jax.block_until_ready(shuffle(key, epoch))
         shuffled = time.perf_counter()

@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 
-from experiments.speed.worker import Data, Epoch, OnEpoch, Task, to_vectors
+from experiments.speed.worker import Data, OnPart, Part, Task, to_vectors
 
 Layers = list[tuple[np.ndarray, np.ndarray]]  # kernel [in, out], bias [out]
 
@@ -145,8 +145,8 @@ def adam(
         weights[piece] -= grad
 
 
-def run(task: Task, data: Data, on_epoch: OnEpoch) -> None:
-    """Train, calling `on_epoch` after each epoch."""
+def run(task: Task, data: Data, on_part: OnPart) -> None:
+    """Train on and on, calling `on_part` after each part."""
     rng = np.random.default_rng(task.seed)
     network = Network(init(rng, task), task)
     vectors = to_vectors(data.image)
@@ -155,11 +155,9 @@ def run(task: Task, data: Data, on_epoch: OnEpoch) -> None:
     def predict(images: np.ndarray) -> np.ndarray:
         return network.forward(to_vectors(images))[-1].argmax(axis=1)
 
-    last = task.part_steps and task.part_steps * task.batch_size  # None: all
-    for _ in range(task.num_epochs):
+    while True:
         began = time.perf_counter()
-        order = rng.permutation(len(vectors))[:last]
-        shuffled = time.perf_counter()
-        network.train_epoch(vectors, targets, order)
-        seconds = time.perf_counter() - began
-        on_epoch(Epoch(seconds, predict, fixed_seconds=shuffled - began))
+        for rows in task.parts(rng.permutation(len(vectors))):
+            network.train_epoch(vectors, targets, rows)
+            on_part(Part(time.perf_counter() - began, predict))
+            began = time.perf_counter()

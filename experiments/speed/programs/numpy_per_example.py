@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 
-from experiments.speed.worker import Data, Epoch, OnEpoch, Task, to_vectors
+from experiments.speed.worker import Data, OnPart, Part, Task, to_vectors
 
 Arrays = list[np.ndarray]  # one a layer: weights [out, in], biases [out, 1]
 Examples = list[tuple[np.ndarray, np.ndarray]]  # x [in, 1], y [out, 1]
@@ -75,8 +75,8 @@ def to_examples(data: Data, num_classes: int) -> Examples:
     return list(zip(columns, np.eye(num_classes)[data.label][:, :, None], strict=True))
 
 
-def run(task: Task, data: Data, on_epoch: OnEpoch) -> None:
-    """Train, calling `on_epoch` after each epoch."""
+def run(task: Task, data: Data, on_part: OnPart) -> None:
+    """Train on and on, calling `on_part` after each part."""
     rng, sizes = np.random.default_rng(task.seed), task.layer_sizes
     weights = [rng.standard_normal((y, x)) for x, y in itertools.pairwise(sizes)]
     biases = [rng.standard_normal((y, 1)) for y in sizes[1:]]
@@ -88,8 +88,9 @@ def run(task: Task, data: Data, on_epoch: OnEpoch) -> None:
             a = sigmoid(w @ a + b)
         return a.argmax(axis=0)
 
-    for _ in range(task.num_epochs):
+    while True:
         began = time.perf_counter()
-        order = rng.permutation(len(examples))
-        weights, biases = train_epoch(weights, biases, examples, order, task)
-        on_epoch(Epoch(time.perf_counter() - began, predict))
+        for rows in task.parts(rng.permutation(len(examples))):
+            weights, biases = train_epoch(weights, biases, examples, rows, task)
+            on_part(Part(time.perf_counter() - began, predict))
+            began = time.perf_counter()

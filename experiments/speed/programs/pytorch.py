@@ -1,13 +1,15 @@
-"""PyTorch, eager: zero_grad, forward, backward, step, on tensors in memory.
+"""PyTorch: zero_grad, forward, backward, step, on tensors in memory.
 
 The images are float32 from the start, the order is a fresh permutation of
 indices each epoch, and no DataLoader stands between. Adam is PyTorch's fused
 one, with Keras's epsilon in the place where the paper puts it. The number of
-threads comes from OMP_NUM_THREADS.
+threads comes from OMP_NUM_THREADS. With the option "compiled" torch.compile makes
+one program of the network and its loss, for each size of batch.
 """
 
 import itertools
 import os
+import tempfile
 import time
 
 import numpy as np
@@ -15,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from experiments.speed.worker import Data, Epoch, OnEpoch, Task, to_vectors
+from experiments.speed.worker import Data, OnPart, Part, Task, to_vectors
 
 
 def build(task: Task) -> nn.Sequential:
@@ -51,27 +53,37 @@ def optimizer(network: nn.Module, task: Task) -> torch.optim.Optimizer:
     return torch.optim.SGD(params, lr=rate)
 
 
-def run(task: Task, data: Data, on_epoch: OnEpoch) -> None:
-    """Train, calling `on_epoch` after each epoch."""
+def run(task: Task, data: Data, on_part: OnPart) -> None:
+    """Train on and on, calling `on_part` after each part."""
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     torch.manual_seed(task.seed)
     network = build(task)
     update = optimizer(network, task)
     images = torch.from_numpy(to_vectors(data.image))
     targets = torch.from_numpy(data.label.astype(np.int64))
-    loss_fn = functional.cross_entropy
+    cost = functional.cross_entropy
     if task.network == "sigmoid_mse":
         targets = functional.one_hot(targets, task.layer_sizes[-1]).float()
-        loss_fn = quadratic_cost
+        cost = quadratic_cost
+
+    def loss_fn(images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return cost(network(images), targets)
+
+    if task.options.get("compiled"):
+        cache = tempfile.mkdtemp(dir=task.folder)  # a new one: a cold start
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
+        loss_fn = torch.compile(loss_fn, dynamic=False)
 
     @torch.no_grad()
     def predict(test: np.ndarray) -> np.ndarray:
         return network(torch.from_numpy(to_vectors(test))).argmax(dim=1).numpy()
 
-    for _ in range(task.num_epochs):
+    while True:
         began = time.perf_counter()
-        for rows in torch.randperm(len(images)).split(task.batch_size):
-            update.zero_grad()
-            loss_fn(network(images[rows]), targets[rows]).backward()
-            update.step()
-        on_epoch(Epoch(time.perf_counter() - began, predict))
+        for part in task.parts(torch.randperm(len(images)).numpy()):
+            for rows in torch.from_numpy(part).split(task.batch_size):
+                update.zero_grad()
+                loss_fn(images[rows], targets[rows]).backward()
+                update.step()
+            on_part(Part(time.perf_counter() - began, predict))
+            began = time.perf_counter()

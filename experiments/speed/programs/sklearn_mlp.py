@@ -1,4 +1,4 @@
-"""scikit-learn's MLPClassifier, one `partial_fit` over all the data per epoch.
+"""scikit-learn's MLPClassifier, a `partial_fit` an epoch, or a part of one.
 
 The same layers, softmax cross-entropy, batch size, shuffling and update rule
 (Adam in Keras's form, epsilon 1e-7) in float32. Two things differ: biases start
@@ -11,7 +11,7 @@ import time
 import numpy as np
 from sklearn.neural_network import MLPClassifier
 
-from experiments.speed.worker import Data, Epoch, OnEpoch, Task, to_vectors
+from experiments.speed.worker import Data, OnPart, Part, Task, to_vectors
 
 
 def build(task: Task) -> MLPClassifier:
@@ -32,13 +32,21 @@ def build(task: Task) -> MLPClassifier:
     )
 
 
-def run(task: Task, data: Data, on_epoch: OnEpoch) -> None:
-    """Train, calling `on_epoch` after each epoch."""
+def run(task: Task, data: Data, on_part: OnPart) -> None:
+    """Train on and on, calling `on_part` after each part."""
     network = build(task)
-    vectors = to_vectors(data.image)
-    classes = np.arange(task.layer_sizes[-1])
-    for _ in range(task.num_epochs):
-        began = time.perf_counter()
-        network.partial_fit(vectors, data.label, classes=classes)
-        seconds = time.perf_counter() - began
-        on_epoch(Epoch(seconds, lambda images: network.predict(to_vectors(images))))
+    vectors, classes = to_vectors(data.image), np.arange(task.layer_sizes[-1])
+    rng = np.random.default_rng(task.seed)
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        return network.predict(to_vectors(images))
+
+    while True:
+        # `partial_fit` shuffles what it is given; only a part needs to be drawn first.
+        for rows in task.parts(rng.permutation(len(vectors))):
+            batch = vectors, data.label
+            if task.part_steps:
+                batch = vectors[rows], data.label[rows]
+            began = time.perf_counter()
+            network.partial_fit(*batch, classes=classes)
+            on_part(Part(time.perf_counter() - began, predict))
