@@ -87,8 +87,8 @@ def main(config: Config) -> dict[str, Any]:
     return run.publish(
         content,
         title="Why 10.41 %?" if is_reported else "What mistakes look like",
-        lead=page.lead(content),
-        sections=page.sections({**run.head, **content}, run.rows),
+        lead=lambda: page.lead(content),
+        sections=lambda: page.sections({**run.head, **content}, run.rows),
     )
 
 
