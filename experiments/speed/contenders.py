@@ -208,6 +208,6 @@ def in_words(settings: Mapping[str, Any]) -> str:
     others = [
         name if value is True else f"{name} {value}"
         for name, value in settings.items()
-        if name != "threads" and value not in (False, 1)
+        if name != "threads" and (value is True or value not in (False, 1))
     ]
     return ", ".join([threads, *others])

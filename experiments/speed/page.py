@@ -48,8 +48,8 @@ LINES = (
     "from 1 is noise."
 )
 LEVEL = (
-    "An epoch is measured whole, or by its first steps, the same for all. Each has a "
-    "thread per core."
+    "An epoch is measured whole, or by its first steps, the same for all; each "
+    "contender has a thread per core. Rounds are those that count."
 )
 TREND = (
     "The level at both ends of a sweep, and the trend: what the ratio is multiplied "
@@ -63,25 +63,39 @@ LEAD = ("tf_keras", "tf_keras_tuned", "keras_on_jax", "pytorch", "from_scratch")
 
 
 def lead(content: Content) -> str:
-    """The finding: the rivals' ratios at the last model, or at the last size."""
-    points = [*content["points"], *content["models"].values()]
-    if not points:
-        return "Nobody was timed."
-    point = points[-1]
-    ratios = [
-        f"{CONTENDERS[name].label} {point['contenders'][name]['ratio']['median']:.2f}"
-        for name in LEAD
-        if name in point["contenders"]
+    """The finding: the rivals at the last model, and tf.keras as things grow."""
+    sentences = ["A try-out, whose figures mean little."] if content["quick"] else []
+    models = list(content["models"].values())
+    for model in models[-1:]:
+        ratios = [
+            f"{CONTENDERS[name].label} {entry['ratio']['median']:.2f}"
+            for name, entry in model["contenders"].items()
+            if name in LEAD
+        ]
+        noise = f" (itself {_spread(model['noise'])})" if model["noise"] else ""
+        sentences.append(
+            f"How many times as long as {model['reference']}{noise} an epoch of "
+            f"{model['name']} takes: {'; '.join(ratios) or 'nobody else was timed'}."
+        )
+    growth = [
+        "{} {:,} to {:,}: {:.2f} to {:.2f}".format(
+            FACTORS[line["factor"]],
+            *line["values"],
+            *(ratio["median"] for ratio in line["ratios"]),
+        )
+        for line in content["trends"]
+        if line["contender"] == "tf_keras_tuned"
     ]
-    if noise := point["noise"]:
-        ratios.append(f"itself {_spread(noise)}")
-    kind = "A try-out, whose figures mean little. " if content["quick"] else ""
-    few = "" if point["rounds_counted"] else ", none on an idle machine"
-    return (
-        f"{kind}How many times as long as {point['reference']} an epoch of "
-        f"{point['name']} takes: {'; '.join(ratios) or 'nobody else was timed'} "
-        f"({point['rounds_counted']} of {point['rounds_run']} rounds count{few})."
+    if growth:
+        sentences.append(
+            f"As things grow, an epoch of tf.keras, tuned, takes times {REFERENCE}: "
+            f"{'; '.join(growth)}."
+        )
+    points = [*models, *content["points"]]
+    counted, run = (
+        sum(point[key] for point in points) for key in ("rounds_counted", "rounds_run")
     )
+    return " ".join([*sentences, f"{counted} of {run} rounds were on an idle machine."])
 
 
 def sections(content: Content) -> Iterator[Table | Picture]:
@@ -106,18 +120,21 @@ def sections(content: Content) -> Iterator[Table | Picture]:
         draw = partial(figures.speed, sweeps)
         yield Picture("scaling", "As network, data and batch grow", words, draw)
         trends: Columns = {
-            "": lambda line: FACTORS[line["factor"]],
+            "": lambda line: "{} {:,} to {:,}".format(
+                FACTORS[line["factor"]], *line["values"]
+            ),
             "contender": "label",
-            "from": lambda line: "{:,} to {:,}".format(*line["values"]),
             f"times {REFERENCE} at first": lambda line: _spread(line["ratios"][0]),
             "and at last": lambda line: _spread(line["ratios"][1]),
             "per tenfold": lambda line: _spread(line["per_tenfold"]),
         }
         yield table("Level and trend", TREND, content["trends"], trends)
         levels: Columns = {
-            "": "name",
-            "measured": _measured,
-            "rounds": lambda point: f"{point['rounds_counted']}",
+            "width": "width:,",
+            "images": "examples:,",
+            "batch": "batch_size:,",
+            "steps": _measured,
+            "rounds": "rounds_counted:",
             f"{REFERENCE}, s": partial(_seconds, REFERENCE),
             "floor, s": lambda point: f"{point['floor']['seconds']:.3g}",
             **{
@@ -167,7 +184,9 @@ def _model_table(model: Content) -> Table:
         "": lambda e: f"{e['label']}, {e['device']}".removesuffix(", cpu"),
         "settings": _settings,
         "s per epoch": lambda e: f"{e['epoch_seconds']['median']:.3g}",
-        f"times {model['reference']}": _ratio,
+        f"times {model['reference']}": lambda e: (
+            "1" if e is model["contenders"][model["reference"]] else _ratio(e)
+        ),
         "start, s": "start_seconds:.1f",
         "compile, s": lambda e: text(e["compile_seconds"] or None, ".1f"),
         **{f"s to {a:.0%}": partial(_reached, str(a)) for a in ACCURACIES},
@@ -212,7 +231,7 @@ def _seconds(name: str, point: Content) -> str:
 
 def _measured(point: Content) -> str:
     part = next(iter(point["contenders"].values()))["part_steps"]
-    return f"{part or point['steps']:,} of {point['steps']:,} steps"
+    return f"{part or point['steps']:,} of {point['steps']:,}"
 
 
 def _reached(accuracy: str, entry: Content) -> str:
