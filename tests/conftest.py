@@ -181,6 +181,13 @@ def digits() -> Dataset:
     return data.load("digits")
 
 
+@pytest.fixture(scope="session")
+def thousand_digits() -> Dataset:
+    """As many as leave no short batch of 25, which would compile apart."""
+    digits = data.load("digits")
+    return digits._replace(train=digits.train.split(1000)[0])
+
+
 def _mounted(folder: Path, options: str):
     """A file system in memory, mounted for one test where the user may mount."""
     folder.mkdir()

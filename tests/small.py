@@ -3,7 +3,9 @@
 With the same shapes everywhere, what one test compiles the others find in the cache.
 """
 
+import functools
 import itertools
+from collections import Counter
 
 import jax
 import numpy as np
@@ -19,6 +21,7 @@ NETWORKS = {
 }
 HEIGHT, WIDTH = 4, 5  # of images
 SIZES = (20, 6, 10)
+HIDDEN = (3, 4)  # of `everything_of`
 BATCH_SIZE = 5
 
 
@@ -41,6 +44,7 @@ def random_layers(layer_sizes, seed=7):
     )
 
 
+FEW = random_batch(5, seed=1)  # for `everything_of`
 TRAIN, VALIDATION = random_batch(23), random_batch(11, seed=1)  # 23: a short batch
 
 
@@ -53,17 +57,38 @@ def sizes_for(network, *later, height=HEIGHT, width=WIDTH):
     return (width if network is row_rnn else height * width, *later)
 
 
+TRACES: Counter[str] = Counter()  # of `everything_of`, by the network's module
+
+
+@functools.cache
+def everything_of(network):
+    """Outputs, loss with totals, its gradient and a prediction, as one program.
+
+    For networks with the layers HIDDEN and batches of 5, which many tests share.
+    """
+
+    def everything(params, batch):
+        TRACES[network.__name__] += 1
+        grad_fn = jax.value_and_grad(network.loss_fn, has_aux=True)
+        outputs = network.apply(params, batch.image)
+        return outputs, *grad_fn(params, batch), network.predict(params, batch.image)
+
+    return jax.jit(everything)
+
+
+def order_of(key, epoch, num_examples):
+    """The order that `fit` documents: it sorts the random bits of `fold_in`."""
+    bits = jax.random.bits(jax.random.fold_in(key, epoch), (num_examples,))
+    return np.argsort(bits, kind="stable")
+
+
 def loop_of_steps(
     train_step, state, key, *, data=TRAIN, batch_size=BATCH_SIZE, num_epochs=1
 ):
-    """The state after plain steps in a Python loop, in the orders that `fit` documents.
-
-    An epoch's order sorts the random bits of `fold_in(key, epoch)`.
-    """
+    """The state after plain steps in a Python loop, in the orders of `order_of`."""
     num_examples = len(data.label)
     for epoch in range(num_epochs):
-        bits = jax.random.bits(jax.random.fold_in(key, epoch), (num_examples,))
-        order = np.argsort(bits, kind="stable")
+        order = order_of(key, epoch, num_examples)
         for start in range(0, num_examples, batch_size):
             batch = rows_of(data, order[start : start + batch_size])
             state, _ = train_step(state, batch)

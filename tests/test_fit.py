@@ -23,7 +23,7 @@ from small import (
 
 from jaxnets import relu_softmax, training
 from jaxnets.errors import InputError, NonFiniteLoss
-from jaxnets.types import Batch, Prediction, Totals, count
+from jaxnets.types import Batch, Totals, count
 
 CACHE_OPTIONS = (
     "jax_compilation_cache_dir",
@@ -346,16 +346,12 @@ def test_parameters_may_be_any_pytree():
         losses = jnp.sum(errors**2, axis=-1)
         return jnp.mean(losses), count(outputs, losses, batch.label)
 
-    def predict(params, images):
-        outputs = outputs_of(params, images)
-        return Prediction(jnp.argmax(outputs, axis=-1), jax.nn.softmax(outputs))
-
     tx = optax.adam(0.01)
     (layer,) = random_layers((20, 10))
     params = {"layers": {"first": 0.1 * layer.kernel}, "gain": np.ones(10, np.float32)}
     state, train = training.start(params, tx), rows_of(TRAIN, slice(20))
-    *_, epoch = fit(state, loss_fn=loss_fn, tx=tx, train=train, num_epochs=30)
+    *_, epoch = fit(
+        state, loss_fn=loss_fn, tx=tx, train=train, held_out=(), num_epochs=30
+    )
     chex.assert_trees_all_equal_structs(epoch.state.params, params)
-    predict_all = jax.jit(training.make_predict(predict, batch_size=4))
-    prediction = predict_all(epoch.state.params, TRAIN.image)
-    assert np.mean(prediction.label == TRAIN.label) > 0.5  # a guess: 0.1
+    assert epoch.train.accuracy > 0.5  # a guess: 0.1

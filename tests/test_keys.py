@@ -1,12 +1,15 @@
 """Every random number of a run comes from a key that nothing else uses."""
 
 import functools
+import math
 from collections import Counter
 
+import chex
 import jax
 import numpy as np
 import optax
 import pytest
+from jax import lax
 from jax.extend import random as prng
 from small import BATCH_SIZE, NETWORKS, TRAIN, rows_of, sizes_for
 
@@ -29,8 +32,11 @@ def split(key, shape):
 
 
 def random_bits(key, bit_width, shape):
+    """Of this key and each place alone, as is needed here; soon compiled."""
     note("bits", key)
-    return THREEFRY.random_bits(key, bit_width, shape)
+    assert bit_width == 32
+    places = lax.iota(np.uint32, math.prod(shape)).reshape(shape)
+    return (places + key[0]) * np.uint32(2654435761) ^ key[1]
 
 
 def fold_in(key, data):
@@ -83,19 +89,24 @@ def test_the_check_sees_what_it_is_for(uses):
 
 @pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
 def test_a_whole_run_uses_every_key_once(network, uses, monkeypatch):
+    # And the weights depend on the key alone, in layers of the same shape as well.
     tx = optax.sgd(0.1)
     noted_key = functools.partial(jax.random.key, impl=NOTED)
-    with monkeypatch.context() as patch:
-        patch.setattr(jax.random, "key", noted_key)
-        keys = training.run_keys(5)
-    init = jax.jit(network.init, static_argnums=1)
-    params = init(keys.init, sizes_for(network, 6, 10))
+
+    def run_keys(seed):
+        with monkeypatch.context() as patch:
+            patch.setattr(jax.random, "key", noted_key)
+            return training.run_keys(seed)
+
+    keys, num_in = run_keys(5), sizes_for(network)[0]
+    init = jax.jit(lambda key: network.init(key, (num_in,) * 3))
+    params = init(keys.init)
     num_epochs = 3 if network is NETWORKS["relu_softmax"] else 0  # the same for all
     if num_epochs:
         for _ in training.fit(
             network.loss_fn,
             tx,
-            training.start(params, tx),
+            training.start(params[:1], tx),
             rows_of(TRAIN, slice(20)),
             batch_size=BATCH_SIZE,
             num_epochs=num_epochs,
@@ -105,6 +116,15 @@ def test_a_whole_run_uses_every_key_once(network, uses, monkeypatch):
     jax.random.split(keys.extra, 4)
     require_hygiene(uses)
     assert sum(use == "bits" for use, *_ in uses) >= 2 + num_epochs
+    chex.assert_trees_all_equal(params, init(run_keys(5).init))
+    # The weights on the inputs: those on row_rnn's state begin as the identity.
+    kernels, others = (
+        [np.asarray(layer.kernel[:num_in]) for layer in layers]
+        for layers in (params, init(run_keys(6).init))
+    )
+    for kernel, changed in zip(kernels, others, strict=True):
+        assert not np.any(kernel == changed)
+    assert not np.any(kernels[0] == kernels[1])
 
 
 def test_all_keys_of_a_run_differ():

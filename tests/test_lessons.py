@@ -9,13 +9,12 @@ import jax
 import numpy as np
 import processes
 import pytest
-import small
+from small import random_layers
 
-from jaxnets import data, models, sigmoid_mse, training
-from jaxnets.data import Dataset
+from jaxnets import data, keras_dense, models, sigmoid_mse, training
 from jaxnets.errors import InputError, NonFiniteLoss
 from jaxnets.models import MODELS
-from jaxnets.types import Prediction
+from jaxnets.types import Prediction, Totals
 from lessons import keras_vs_flax, relu_softmax, row_rnn
 from lessons import sigmoid_mse as sigmoid_lesson
 
@@ -26,6 +25,13 @@ LESSONS = {
     "relu_softmax": relu_softmax,
     "row_rnn": row_rnn,
 }
+
+
+@pytest.fixture
+def digits(thousand_digits, monkeypatch):
+    """What lessons load. Other tests compile for as many."""
+    monkeypatch.setattr(data, "load", lambda *args, **kwargs: thousand_digits)
+    return thousand_digits
 
 
 def by_models(name, digits, **settings):
@@ -39,11 +45,13 @@ def by_models(name, digits, **settings):
 def test_sigmoid_mse_learns_and_prints_nielsens_lines(digits, capsys):
     # Oracle: `models.train_and_test`.
     lesson = sigmoid_lesson
-    results = lesson.main(lesson.Config(dataset="digits", epochs=10, seed=1))
-    epochs, answers = by_models("sigmoid_mse", digits, num_epochs=10)
+    settings = {"layer_sizes": (784, 10), "batch_size": 25}
+    config = lesson.Config(dataset="digits", epochs=10, seed=1, **settings)
+    results = lesson.main(config)
+    epochs, answers = by_models("sigmoid_mse", digits, num_epochs=10, **settings)
     right = int(np.sum(answers == digits.test.label))
     assert results["test_seen"] == TEST_IMAGES
-    assert results["test_correct"] == right > 5 * CHANCE
+    assert results["test_correct"] == right > 2 * CHANCE
     expected = [epoch.held_out[0].correct for epoch in epochs]
     assert results["validation_correct"] == expected
     # Oracle: the form of the line that Nielsen's program prints.
@@ -54,18 +62,35 @@ def test_sigmoid_mse_learns_and_prints_nielsens_lines(digits, capsys):
     assert f"{right} / 360" in printed
 
 
-def test_sigmoid_mse_names_the_digits_that_it_never_answers(digits, capsys):
-    # Oracle: the forward pass in float64 NumPy. At this rate nothing is learned.
-    config = sigmoid_lesson.Config(dataset="digits", epochs=1, learning_rate=1e-12)
-    results = sigmoid_lesson.main(config)
+@pytest.fixture
+def untrained(monkeypatch):
+    """`fit` yields the state that it is given; here is what it was asked for."""
+    calls = []
+
+    def fit(loss_fn, tx, state, train, held_out, **options):
+        calls.append((loss_fn, train, held_out, options))
+        none = Totals(0, 0.0, 1)
+        yield training.Epoch(1, state, none, (none,) * len(held_out), seconds=1.0)
+
+    monkeypatch.setattr(training, "fit", fit)
+    return calls
+
+
+@pytest.mark.usefixtures("untrained")
+def test_sigmoid_mse_names_the_digits_that_it_never_answers(
+    digits, capsys, monkeypatch
+):
+    # Oracle: the forward pass in float64 NumPy, of weights that nothing trains.
+    params = random_layers((784, 30, 10))
+    monkeypatch.setattr(sigmoid_mse, "init", lambda key, layer_sizes: params)
+    results = sigmoid_lesson.main(sigmoid_lesson.Config(dataset="digits", epochs=1))
     activations = digits.test.image.reshape(TEST_IMAGES, -1) / 255
-    key = training.run_keys(config.seed).init
-    for kernel, bias in sigmoid_mse.init(key, config.layer_sizes):
+    for kernel, bias in params:
         weighted = activations @ np.float64(kernel) + np.float64(bias)[None, :]
         activations = 1 / (1 + np.exp(-weighted))
     answers = activations.argmax(axis=1)
     never = [digit for digit in range(10) if digit not in answers]
-    assert never  # else this seed shows nothing; take another
+    assert never  # else these weights show nothing; take others
     assert results["never_answered"] == never
     assert results["test_correct"] == np.sum(answers == digits.test.label)
     assert f"It never answers {', '.join(map(str, never))}." in capsys.readouterr().out
@@ -73,13 +98,13 @@ def test_sigmoid_mse_names_the_digits_that_it_never_answers(digits, capsys):
 
 def test_relu_softmax_writes_out_what_fit_does(digits, capsys):
     # Oracle: `models.train_and_test`, which goes through `training.fit`.
-    sizes = (784, 30, 10)
-    config = relu_softmax.Config(dataset="digits", layer_sizes=sizes, epochs=4, seed=1)
+    settings = {"layer_sizes": (784, 10), "batch_size": 25}
+    config = relu_softmax.Config(dataset="digits", epochs=4, seed=1, **settings)
     results = relu_softmax.main(config)
-    epochs, answers = by_models("relu_softmax", digits, layer_sizes=sizes, num_epochs=4)
+    epochs, answers = by_models("relu_softmax", digits, num_epochs=4, **settings)
     right = int(np.sum(answers == digits.test.label))
     assert results["test_seen"] == TEST_IMAGES
-    assert results["test_correct"] == right > 5 * CHANCE
+    assert results["test_correct"] == right > 2 * CHANCE
     # rtol: the same float32 sums, ordered otherwise by another program
     expected = [epoch.train.mean_loss for epoch in epochs]
     np.testing.assert_allclose(results["losses"], expected, rtol=1e-5)
@@ -90,38 +115,33 @@ def test_relu_softmax_writes_out_what_fit_does(digits, capsys):
         assert f"A {label} is read as {answer}, with probability" in printed
 
 
-def test_row_rnn_is_asked_after_each_row(digits):
+def test_row_rnn_is_asked_after_each_row(digits, untrained):
     # Oracle: the network's own answers to images that end after that row.
-    config = row_rnn.Config(
-        dataset="digits", layer_sizes=(28, 16, 10), epochs=1, seed=1
-    )
+    config = row_rnn.Config(dataset="digits", seed=1)
     results = row_rnn.main(config)
-    epochs, answers = by_models(
-        "row_rnn", digits, layer_sizes=(28, 16, 10), num_epochs=1
-    )
-    right = np.sum(answers == digits.test.label)
-    assert results["test_correct"] == results["after_each_row"][27] == right
-    params = epochs[-1].state.params
-    short = MODELS["row_rnn"].network.predict(params, digits.test.image[:, :20]).label
-    assert results["after_each_row"][19] == np.sum(short == digits.test.label)
-
-
-@pytest.mark.parametrize("name", LESSONS)
-def test_a_lesson_without_compiling_and_in_64_bits(name, monkeypatch):
-    # With few and small images, since without compiling every step is slow.
-    few = Dataset("few", small.TRAIN, small.VALIDATION, small.VALIDATION, None)
-    monkeypatch.setattr(data, "load", lambda *args, **kwargs: few)
-    lesson = LESSONS[name]
-    sizes = small.sizes_for(MODELS[name].network, 10)
-    config = lesson.Config(layer_sizes=sizes, batch_size=len(few.train.label), epochs=1)
-    with jax.disable_jit(), jax.enable_x64(True):
-        assert lesson.main(config)["test_seen"] == len(few.test.label)
+    [(loss_fn, train, (held_out,), options)] = untrained
+    network, keys = MODELS["row_rnn"].network, training.run_keys(1)
+    assert loss_fn is network.loss_fn
+    assert (train, held_out) == (digits.train, digits.validation)
+    assert options.pop("key") == keys.data
+    assert options == {"batch_size": 64, "num_epochs": 15}
+    params, predict = network.init(keys.init, (28, 128, 10)), jax.jit(network.predict)
+    for rows in (28, 20):
+        answers = predict(params, digits.test.image[:, :rows]).label
+        right = np.sum(answers == digits.test.label)
+        assert results["after_each_row"][rows - 1] == right
+    assert results["test_correct"] == results["after_each_row"][27]
 
 
 @pytest.mark.keras
+@pytest.mark.usefixtures("digits")
 def test_keras_and_flax_take_the_same_steps(capsys):
     config = keras_vs_flax.Config(
-        dataset="digits", layer_sizes=(784, 64, 10), learning_rate=0.002, epochs=4
+        dataset="digits",
+        layer_sizes=(784, 10),
+        learning_rate=0.002,
+        batch_size=25,
+        epochs=4,
     )
     results = keras_vs_flax.main(config)
     steps = results["steps"]
@@ -144,21 +164,39 @@ def test_keras_and_flax_take_the_same_steps(capsys):
 DIVERGED = "^{}: .* epoch 1 at learning rate {}. Try a smaller learning rate.$"
 
 
-@pytest.mark.filterwarnings("ignore:overflow encountered in cast")  # of 1e300
+@pytest.mark.usefixtures("digits")
+def test_relu_softmax_says_that_it_diverged():
+    config = relu_softmax.Config(
+        layer_sizes=(784, 10), batch_size=25, epochs=2, learning_rate=1e38
+    )
+    message = DIVERGED.format("relu_softmax", re.escape("1e+38"))
+    with pytest.raises(NonFiniteLoss, match=message):
+        relu_softmax.main(config)
+
+
+def diverging_fit(*_, **__):
+    raise NonFiniteLoss("the loss is nan in epoch 1")
+
+
+def diverging_epochs(*_, **__):
+    yield diverging_fit()
+
+
+@pytest.mark.usefixtures("digits")
 @pytest.mark.parametrize(
-    ("name", "rate"),
+    ("name", "lesson", "sizes"),
     [
-        ("relu_softmax", 1e38),
-        ("sigmoid_mse", 1e300),  # infinite in float32; 1e38 only saturates a sigmoid
-        pytest.param("tf.keras", 1e38, marks=pytest.mark.keras),
+        ("sigmoid_mse", sigmoid_lesson, (784, 10)),
+        ("row_rnn", row_rnn, (28, 128, 10)),
+        pytest.param("tf.keras", keras_vs_flax, (784, 10), marks=pytest.mark.keras),
     ],
 )
-def test_a_lesson_says_that_it_diverged(name, rate):
-    lesson = LESSONS.get(name, keras_vs_flax)
-    config = lesson.Config(
-        dataset="digits", layer_sizes=(784, 10), epochs=2, learning_rate=rate
-    )
-    message = DIVERGED.format(re.escape(name), re.escape(f"{rate:g}"))
+def test_a_lesson_says_that_fit_diverged(name, lesson, sizes, monkeypatch):
+    monkeypatch.setattr(training, "fit", diverging_epochs)
+    monkeypatch.setattr(keras_dense, "fit", diverging_fit)
+    monkeypatch.setattr(keras_vs_flax, "STEPS", 0)
+    config = lesson.Config(layer_sizes=sizes)
+    message = DIVERGED.format(re.escape(name), f"{config.learning_rate:g}")
     with pytest.raises(NonFiniteLoss, match=message):
         lesson.main(config)
 

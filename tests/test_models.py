@@ -17,7 +17,7 @@ from jaxnets.types import Batch, Prediction, num_params
 
 RECIPE = replace(
     MODELS["relu_softmax"].recipe,
-    layer_sizes=(784, 20, 10),
+    layer_sizes=(784, 10),
     batch_size=25,
     num_epochs=3,
 )
@@ -25,9 +25,8 @@ WHOLE_IMAGE = ("sigmoid_mse", "relu_softmax", "keras_dense", "flax_dense")
 
 
 @pytest.fixture(scope="module")
-def digits(digits):
-    """As many as leave no short batch, which would compile apart."""
-    return digits._replace(train=Batch(*(rows[:1000] for rows in digits.train)))
+def digits(thousand_digits):
+    return thousand_digits
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +55,7 @@ def test_the_numbers_are_those_of_the_weights(events, digits):
         correct = accuracy_score(digits.validation.label, labels, normalize=False)
         assert held_out.correct == correct
         assert held_out.accuracy == correct / 239
-    loss, _ = relu_softmax.loss_fn(params, digits.validation)
+    loss, _ = jax.jit(relu_softmax.loss_fn)(params, digits.validation)
     np.testing.assert_allclose(held_out.mean_loss, loss, rtol=1e-5)  # float32
     tested = predict(params, digits.test.image)
     np.testing.assert_array_equal(prediction.label, tested.label)
@@ -81,13 +80,13 @@ def test_the_run_is_that_of_the_recipe_and_the_seeds_keys(events, digits):
 
 
 def test_the_test_set_does_not_influence_training(events, digits):
-    other = Batch(255 - digits.test.image[:7], (digits.test.label[:7] + 1) % 10)
+    other = Batch(255 - digits.test.image, (digits.test.label + 1) % 10)
     *epochs, prediction = train_and_test(
         "relu_softmax", RECIPE, digits._replace(test=other), seed=1
     )
     for one, two in zip(events[:-1], epochs, strict=True):
         chex.assert_trees_all_equal(one[:4], two[:4])  # all but the seconds
-    assert len(prediction.label) == 7
+    assert np.any(prediction.label != events[-1].label)
 
 
 def test_the_seed_decides_weights_and_order(events, digits):
@@ -112,8 +111,8 @@ def test_a_new_network_is_one_record(digits, monkeypatch):
 
         @staticmethod
         def init(key, layer_sizes):
-            shape = (layer_sizes[0], layer_sizes[-1])
-            return {"prototypes": 0.01 * jax.random.normal(key, shape)}
+            del key
+            return {"prototypes": jnp.zeros((layer_sizes[0], layer_sizes[-1]))}
 
         @staticmethod
         def apply(params, images):
@@ -131,7 +130,7 @@ def test_a_new_network_is_one_record(digits, monkeypatch):
             label = jnp.argmax(outputs, axis=-1).astype(jnp.int32)
             return Prediction(label, jax.nn.softmax(outputs))
 
-    recipe = replace(RECIPE, layer_sizes=(784, 10), num_epochs=2)
+    recipe = replace(RECIPE, num_epochs=2)
     record = Model(name="prototypes", network=MeanBrightness, recipe=recipe)
     monkeypatch.setitem(MODELS, "prototypes", record)
     assert models.get("prototypes") is record
@@ -195,7 +194,12 @@ def test_bad_seeds_and_unknown_models_are_refused_when_called(digits):
         models.get("cnn")
 
 
-def test_divergence_names_model_epoch_rate_and_remedy(digits):
+def test_divergence_names_model_epoch_rate_and_remedy(digits, monkeypatch):
+    # That `fit` notices is in `test_fit`; the lessons diverge in earnest.
+    def fit(*_, **__):
+        raise NonFiniteLoss("the loss is nan in epoch 1")
+
+    monkeypatch.setattr(training, "fit", fit)
     recipe = replace(RECIPE, learning_rate=1e30)
     message = r"relu_softmax: .*epoch 1 at learning rate 1e\+30.*smaller learning rate"
     with pytest.raises(NonFiniteLoss, match=message):
@@ -259,7 +263,10 @@ def test_bad_settings_give_one_clear_error(change, message):
 def test_a_row_of_pixels_at_a_time_is_enough_for_mnist(mnist):
     # Measured: 0.753, 0.686 and 0.712, from the seeds 0, 1 and 2.
     recipe = replace(MODELS["row_rnn"].recipe, num_epochs=1)
-    part = mnist._replace(train=Batch(*(rows[:6_400] for rows in mnist.train)))
+    part = mnist._replace(
+        train=mnist.train.split(6_400)[0],
+        validation=mnist.validation.split(100)[0],
+        test=mnist.test.split(2_000)[0],
+    )
     *_, prediction = train_and_test("row_rnn", recipe, part, seed=0)
-    assert prediction.label.shape == (10_000,)
-    assert np.mean(prediction.label == mnist.test.label) > 0.65
+    assert np.mean(prediction.label == part.test.label) > 0.65

@@ -1,15 +1,15 @@
 """Neurons against truth tables, Python's integers, NumPy in float64 and SciPy."""
 
 import itertools
+from functools import partial
 
 import chex
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import expit
+from small import order_of
 
-from jaxnets.batches import epoch_order
 from jaxnets.data import first_examples
 from jaxnets.errors import InputError
 from jaxnets.neurons import cascade, gates, sigmoid, ten_class
@@ -51,10 +51,10 @@ def test_a_perceptron_fires_above_its_threshold_and_not_at_it(threshold):
         int(sum(w * x for w, x in zip(weights, row, strict=True)) > threshold)
         for row in inputs.tolist()
     ]
-    assert fire(neuron, inputs).tolist() == expected
     assert jax.jit(fire)(neuron, inputs).tolist() == expected
     assert int(fire(neuron, inputs[3])) == expected[3]
-    assert fire(neuron, inputs.reshape(2, 4, 3).astype(bool)).shape == (2, 4)
+    many = jax.ShapeDtypeStruct((2, 4, 3), bool)
+    assert jax.eval_shape(fire, neuron, many).shape == (2, 4)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_perceptron_refuses_other_inputs(inputs, message):
 
 def test_a_wrong_length_is_refused_under_jit_too():
     with pytest.raises(InputError, match="2 values"):
-        jax.jit(fire)(gates.NAND, jnp.zeros((5, 3)))
+        jax.jit(fire)(gates.NAND, np.zeros((5, 3)))
 
 
 # Logic
@@ -95,7 +95,7 @@ def test_gates_have_their_truth_tables(gate, truth):
     first, second = BITS.T
     assert gate(first, second).tolist() == truth
     assert jax.jit(gate)(first, second).tolist() == truth
-    assert gates.not_gate(np.array([0, 1])).tolist() == [1, 0]
+    assert gates.not_gate(first).tolist() == [1, 1, 0, 0]
 
 
 def test_gates_refuse_what_is_no_bit():
@@ -110,13 +110,13 @@ def test_gates_refuse_what_is_no_bit():
 def test_circuits_hold_nothing_but_so_many_nands(circuit, num_inputs, num_perceptrons):
     # Oracle: the traced program. A perceptron is one product, and no other operation
     # makes bits: without NAND the sum cannot be had.
-    program = str(jax.make_jaxpr(circuit)(*[jnp.int32(0)] * num_inputs))
+    program = str(jax.make_jaxpr(circuit)(*[np.int32(0)] * num_inputs))
     assert program.count("dot_general") == num_perceptrons
     for operation in (" xor ", " and ", " or ", " not "):
         assert operation not in program
 
 
-@pytest.mark.parametrize("num_bits", [1, 3, 5])
+@pytest.mark.parametrize("num_bits", [1, 5])
 def test_the_adder_adds_all_numbers(num_bits):
     # Oracle: Python's integers.
     pairs = np.array(list(itertools.product(range(2**num_bits), repeat=2)))
@@ -139,8 +139,9 @@ def test_a_pass_is_the_rule_weight_for_weight():
     weights, bias, mistakes = slow_rule(inputs, targets, 2)
     filled = np.insert(inputs, [0, 20], 1, axis=0)  # rows that are no examples
     marked = np.insert(targets, [0, 20], NO_EXAMPLE)
-    neuron, first = learn_pass(silent(6), filled, marked)
-    neuron, second = jax.jit(learn_pass)(neuron, filled, marked)
+    one_pass = jax.jit(learn_pass)
+    neuron, first = one_pass(jax.device_get(silent(6)), filled, marked)
+    neuron, second = one_pass(neuron, filled, marked)
     assert [int(first), int(second)] == mistakes
     assert (neuron.weights.tolist(), float(neuron.bias)) == (weights, bias)
 
@@ -154,9 +155,8 @@ def test_with_a_sigmoid_the_rule_descends_on_the_cross_entropy():
     for row, target in zip(inputs, targets, strict=True):
         error = target - expit(row @ weights + bias)
         weights, bias = weights + 0.3 * error * row, bias + 0.3 * error
-    neuron, _ = learn_pass(
-        silent(5), inputs, targets, activation=jax.nn.sigmoid, rate=0.3
-    )
+    descend = partial(learn_pass, activation=jax.nn.sigmoid, rate=0.3)
+    neuron, _ = jax.jit(descend)(silent(5), inputs, targets)
     # float32 rounding of 40 steps
     np.testing.assert_allclose(neuron.weights, weights, atol=1e-6)
     np.testing.assert_allclose(neuron.bias, bias, atol=1e-6)
@@ -216,29 +216,39 @@ def slow_ten_classes(pixels, labels, orders):
     return mistakes, layer, mean
 
 
-@pytest.mark.parametrize("encode", [ten_class.ink, to_vectors])
-def test_ten_classes_learn_as_if_image_came_after_image(digits, encode):
+LEARN_EPOCH = jax.jit(ten_class.make_learn_epoch(to_vectors))
+COUNT_CORRECT = jax.jit(ten_class.count_correct, static_argnums=2)
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_ten_classes_learn_as_if_image_came_after_image(digits, binary):
     # Oracle: NumPy in float64. Binary sums are whole numbers, so equal; grey ones are
     # float32 sums of some tens of changes. 150 images are two blocks and a rest.
     order = np.random.default_rng(0).permutation(150).astype(np.int32)
-    pixels = digits.train.image.reshape(-1, 784) / 255
-    binary = encode is ten_class.ink
-    pixels = (pixels > 0.5).astype(float) if binary else pixels
-    mistakes, layer, mean = slow_ten_classes(pixels, digits.train.label, [order] * 2)
-    learn_epoch = jax.jit(ten_class.make_learn_epoch(encode))
+    data = digits.train
+    if binary:
+        data = data._replace(image=np.where(data.image > 127, 255, 0).astype(np.uint8))
+    pixels = data.image.reshape(-1, 784) / 255
+    mistakes, layer, mean = slow_ten_classes(pixels, data.label, [order] * 2)
     filled = np.append(order, [1198, 5000]).astype(np.int32)  # those are no examples
     learner, counts = ten_class.start(784, 10), []
     for _ in range(2):
-        learner, count = learn_epoch(learner, digits.train, filled)
+        learner, count = LEARN_EPOCH(learner, data, filled)
         counts.append(int(count))
     assert counts == mistakes
     tolerance = 0 if binary else 1e-4
     chex.assert_trees_all_close(learner.layer, layer, atol=tolerance, rtol=0)
     chex.assert_trees_all_close(learner.average, mean, atol=1e-4, rtol=0)
-    right = np.argmax(pixels @ layer.kernel + layer.bias, axis=1) == digits.train.label
-    assert int(ten_class.count_correct(learner.layer, digits.train, encode)) == (
+    right = np.argmax(pixels @ layer.kernel + layer.bias, axis=1) == data.label
+    assert int(COUNT_CORRECT(learner.layer, data, to_vectors)) == (
         pytest.approx(right.sum(), abs=0 if binary else 1)
     )
+
+
+def test_ink_is_darker_than_half(digits):
+    images = digits.train.image[:50]
+    expected = images.reshape(50, 784) > 127
+    np.testing.assert_array_equal(jax.jit(ten_class.ink)(images), expected)
 
 
 def test_two_classes_are_the_perceptron_learning_rule():
@@ -256,7 +266,7 @@ def test_two_classes_are_the_perceptron_learning_rule():
     assert counts == mistakes
     assert learner.layer.kernel[:, 1].tolist() == weights
     assert float(learner.layer.bias[1]) == bias
-    np.testing.assert_array_equal(learner.layer.kernel @ np.ones(2), 0)
+    np.testing.assert_array_equal(np.asarray(learner.layer.kernel).sum(axis=1), 0)
 
 
 def test_baselines_are_counted(digits):
@@ -270,7 +280,7 @@ def test_baselines_are_counted(digits):
     assert found.most_frequent_accuracy == np.mean(digits.test.label == frequent)
     pixels = digits.train.image.reshape(-1, 784) / 255
     key = run_keys(3).data
-    orders = [np.asarray(epoch_order(key, epoch, len(labels))) for epoch in range(3)]
+    orders = [order_of(key, epoch, len(labels)) for epoch in range(3)]
     average = slow_ten_classes(pixels, labels, orders)[2]
     sums = digits.test.image.reshape(-1, 784) / 255 @ average.kernel + average.bias
     right = np.mean(sums.argmax(axis=1) == digits.test.label)
@@ -293,15 +303,16 @@ def test_neurons_are_float32_whatever_the_defaults(digits, setting):
     try:
         learned = jax.eval_shape(
             ten_class.make_learn_epoch(to_vectors),
-            ten_class.start(784, 10),
+            jax.eval_shape(lambda: ten_class.start(784, 10)),
             digits.train,
             np.arange(70, dtype=np.int32),
         )
-        learned += jax.eval_shape(learn_pass, silent(2), BITS, BITS[:, 0])
+        neuron = jax.eval_shape(lambda: silent(2))
+        learned += jax.eval_shape(learn_pass, neuron, BITS, BITS[:, 0])
         jax.eval_shape(gates.add_bits, BITS, BITS.astype(np.uint8))
-        net = cascade.ring(3)
         jax.eval_shape(
-            lambda fires: spread(net, fires, Timing()), np.ones((4, 3), bool)
+            lambda fires: spread(cascade.ring(3), fires, Timing()),
+            np.ones((4, 3), bool),
         )
     finally:
         jax.config.update(name, before)
@@ -330,7 +341,10 @@ def slow_cascade(kernel, bias, stimulus, timing):
     return fires
 
 
-@pytest.mark.parametrize("timing", [Timing(1, 1, 1), Timing(3, 2, 1), Timing(2, 5, 4)])
+SPREAD = jax.jit(spread, static_argnums=2)  # of 9 neurons in 40 steps
+
+
+@pytest.mark.parametrize("timing", [Timing(1, 1, 1), Timing(2, 5, 4)])
 def test_a_cascade_is_what_slow_neurons_do(timing):
     # Oracle: Python, neuron by neuron; whole weights, so equal.
     rng = np.random.default_rng(timing.duration)
@@ -340,23 +354,22 @@ def test_a_cascade_is_what_slow_neurons_do(timing):
     stimulus[0, 0] = True
     expected = slow_cascade(kernel, bias, stimulus, timing)
     assert expected.sum() > stimulus.sum()
-    fires = jax.jit(spread, static_argnums=2)(Dense(kernel, bias), stimulus, timing)
+    fires = SPREAD(Dense(kernel, bias), stimulus, timing)
     np.testing.assert_array_equal(fires, expected)
-    assert not spread(cascade.ring(5), np.zeros((9, 5), bool), timing).any()
+    still = SPREAD(Dense(kernel, bias), np.zeros_like(stimulus), timing)
+    assert not np.any(still)
 
 
 @pytest.mark.parametrize("timing", [Timing(1, 1, 1), Timing(2, 3, 2)])
 def test_a_pulse_goes_round_a_ring(timing):
     # Oracle: arithmetic. Neuron i fires first at i * delay; round after round.
-    size, rounds = 7, 3
-    steps = rounds * size * timing.delay
+    size, steps = 9, 40
     stimulus = np.zeros((steps, size), bool)
     stimulus[0, 0] = True
-    fires = np.asarray(spread(cascade.ring(size), stimulus, timing))
+    fires = np.asarray(SPREAD(cascade.ring(size), stimulus, timing))
     for neuron in range(size):
-        begins = [(lap * size + neuron) * timing.delay for lap in range(rounds)]
         expected = np.zeros(steps, bool)
-        for begin in begins:
+        for begin in range(neuron * timing.delay, steps, size * timing.delay):
             expected[begin : begin + timing.duration] = True
         np.testing.assert_array_equal(fires[:, neuron], expected)
 
@@ -366,12 +379,12 @@ def test_an_output_acts_after_the_delay_and_not_in_the_same_step():
     net = Dense(np.array([[1, 1], [0, 0]], np.float32), np.full(2, -0.5, np.float32))
     stimulus = np.zeros((8, 2), bool)
     stimulus[1, 0] = True
-    fires = np.asarray(spread(net, stimulus, Timing(duration=2, delay=3, rest=1)))
+    fires = np.asarray(SPREAD(net, stimulus, Timing(duration=2, delay=3, rest=1)))
     assert fires[:, 0].tolist() == [0, 1, 1, 0, 1, 1, 0, 1]
     assert fires[:, 1].tolist() == [0, 0, 0, 0, 1, 1, 0, 1]
     changed = stimulus.copy()
     changed[5, 1] = True  # what comes later changes nothing before
-    later = np.asarray(spread(net, changed, Timing(2, 3, 1)))
+    later = np.asarray(SPREAD(net, changed, Timing(2, 3, 1)))
     np.testing.assert_array_equal(later[:5], fires[:5])
 
 
@@ -387,7 +400,8 @@ def test_an_output_acts_after_the_delay_and_not_in_the_same_step():
     ],
 )
 def test_impossible_cascades_are_refused(timing, shape, message):
+    four = Dense(np.zeros((4, 4), np.float32), np.zeros(4, np.float32))
     with pytest.raises(InputError, match=message):
-        spread(cascade.ring(4), np.zeros(shape, bool), timing)
+        spread(four, np.zeros(shape, bool), timing)
     with pytest.raises(InputError, match=r"\[3, 4\]"):
         spread(Dense(np.zeros((3, 4)), np.zeros(4)), np.zeros((5, 4)), Timing())

@@ -8,13 +8,20 @@ import optax
 import optax.contrib
 import pytest
 from jax import lax
-from small import BATCH_SIZE, TRAIN, loop_of_steps, make_plain_step, rows_of
+from small import (
+    BATCH_SIZE,
+    TRAIN,
+    loop_of_steps,
+    make_plain_step,
+    random_layers,
+    rows_of,
+)
 
 from jaxnets import optimizers, processor, relu_softmax, training
 
 KEY = jax.random.key(9)
 SIZES = (20, 10)  # one kernel to transpose
-PARAMS = relu_softmax.init(jax.random.key(0), SIZES)
+PARAMS = random_layers(SIZES)
 
 
 def by_shape(grads, _):
@@ -91,10 +98,10 @@ def test_it_is_for_processors_alone(monkeypatch):
     assert not processor.suits(tx, training.start(PARAMS, tx))
 
 
-@pytest.mark.parametrize("name", ["sgd", "momentum", "adam", "keras_adam"])
-def test_it_computes_what_the_plain_epoch_does(name):
+@pytest.mark.parametrize(("name", "size"), [("momentum", 23), ("keras_adam", 20)])
+def test_it_computes_what_the_plain_epoch_does(name, size):
     tx = ALIKE[name]
-    order = np.random.default_rng(1).permutation(23)  # the last of 5 batches is short
+    order = np.random.default_rng(1).permutation(size)  # of 23, the last batch is short
     plain_step = training.make_train_step(relu_softmax.loss_fn, tx)
     plain_epoch = training.make_train_epoch(plain_step, BATCH_SIZE)
     stored_loss = processor.on_transposed(relu_softmax.loss_fn)
@@ -112,15 +119,14 @@ def test_it_computes_what_the_plain_epoch_does(name):
     chex.assert_trees_all_close(plain, stored, rtol=2e-5, atol=2e-6)
 
 
-@pytest.mark.parametrize("name", ["muon", "by shape", "by constant, compiled"])
-def test_fit_is_a_loop_of_steps_for_every_other_optimizer(name):
-    tx, data = NOT_ALIKE[name], rows_of(TRAIN, slice(20))
+def test_fit_is_a_loop_of_steps_for_every_other_optimizer():
+    tx, data = NOT_ALIKE["by shape"], rows_of(TRAIN, slice(20))
     state = training.start(PARAMS, tx)
     options = {"batch_size": BATCH_SIZE, "num_epochs": 1, "key": KEY}
     (epoch,) = training.fit(relu_softmax.loss_fn, tx, state, data, **options)
     step = make_plain_step(relu_softmax.loss_fn, tx)
     expected = loop_of_steps(step, state, KEY, data=data)
-    # The same float32 operations, compiled apart. Transposed they were 7e-3 off.
+    # The same float32 operations, compiled apart. Transposed, rates are halved.
     chex.assert_trees_all_close(epoch.state, expected, rtol=1e-5, atol=1e-6)
 
 

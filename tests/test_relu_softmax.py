@@ -8,17 +8,17 @@ import oracles
 import pytest
 import scipy.special
 import scipy.stats
-from small import SIZES, TRAIN, random_layers
+from small import FEW, HIDDEN, SIZES, TRAIN, everything_of, random_layers
 
 from jaxnets import relu_softmax
-from jaxnets.training import epoch_order, fit, make_train_epoch, make_train_step, start
+from jaxnets.training import make_train_epoch, make_train_step, start
 
 RATE = 0.1  # of the recipe
 
 
-@pytest.fixture(scope="module", params=[(20, 10), (20, 6, 8, 10)], ids=str)
-def params(request):
-    return random_layers(request.param)
+@pytest.fixture(scope="module")
+def params():
+    return random_layers((20, *HIDDEN, 10))
 
 
 def assert_close(params, network, rtol, atol):
@@ -41,54 +41,48 @@ def test_the_oracle_agrees_with_finite_differences():
 def test_logits_and_probabilities(params):
     network = oracles.network_of(params)
     logits = np.array(
-        [oracles.relu_backprop(network, image, 0)[1] for image in TRAIN.image]
+        [oracles.relu_backprop(network, image, 0)[1] for image in FEW.image]
     )
-    outputs = jax.jit(relu_softmax.apply)(params, TRAIN.image)
+    outputs, _, _, prediction = everything_of(relu_softmax)(params, FEW)
     # float32, three layers of 20-term sums of about 1
     np.testing.assert_allclose(outputs, logits, rtol=1e-5, atol=2e-6)
-    prediction = jax.jit(relu_softmax.predict)(params, TRAIN.image)
     np.testing.assert_allclose(
         prediction.probability, scipy.special.softmax(logits, axis=-1), rtol=1e-5
     )
 
 
 def test_loss_and_gradient_of_every_parameter(params):
-    grad_fn = jax.value_and_grad(relu_softmax.loss_fn, has_aux=True)
-    (loss, _), grads = jax.jit(grad_fn)(params, TRAIN)
+    _, (loss, _), grads, _ = everything_of(relu_softmax)(params, FEW)
     expected_loss, gradients = oracles.batch_gradients(
-        oracles.relu_backprop, oracles.network_of(params), *TRAIN
+        oracles.relu_backprop, oracles.network_of(params), *FEW
     )
-    np.testing.assert_allclose(loss, expected_loss, rtol=1e-6)  # float32, 23-term mean
+    np.testing.assert_allclose(loss, expected_loss, rtol=1e-6)  # float32, 5-term mean
     assert_close(grads, gradients, rtol=1e-4, atol=1e-6)  # float32, sums that cancel
 
 
 def test_one_epoch_in_a_given_order_with_a_short_last_batch():
     params = random_layers(SIZES)
-    # Both the plain epoch and what `fit` makes of it on this device.
-    tx, batch_size, key = optax.sgd(RATE), 5, jax.random.key(2)  # 23: the last has 3
-    order = epoch_order(key, 0, 23)
+    tx, batch_size = optax.sgd(RATE), 5  # 23: the last has 3
+    order = np.random.default_rng(2).permutation(23)
     network, correct, loss = oracles.sgd_epoch(
         oracles.relu_backprop,
         oracles.network_of(params),
         *TRAIN,
-        np.asarray(order),
+        order,
         batch_size=batch_size,
         rate=RATE,
     )
     state, step = start(params, tx), make_train_step(relu_softmax.loss_fn, tx)
-    plain = jax.jit(make_train_epoch(step, batch_size))(state, TRAIN, order)
-    options = {"batch_size": batch_size, "num_epochs": 1, "key": key}
-    (epoch,) = fit(relu_softmax.loss_fn, tx, state, TRAIN, **options)
-    for after, totals in (plain, (epoch.state, epoch.train)):
-        assert_close(after.params, network, rtol=1e-4, atol=1e-5)  # 5 float32 steps
-        assert (after.step, totals.correct, totals.seen) == (5, correct, 23)
-        np.testing.assert_allclose(totals.loss, loss, rtol=1e-5)  # float32, 23 terms
+    train_epoch = jax.jit(make_train_epoch(step, batch_size))
+    after, totals = train_epoch(state, TRAIN, order)
+    assert_close(after.params, network, rtol=1e-4, atol=1e-5)  # 5 float32 steps
+    assert (after.step, totals.correct, totals.seen) == (5, correct, 23)
+    np.testing.assert_allclose(totals.loss, loss, rtol=1e-5)  # float32, 23 terms
 
 
 def test_kernels_start_from_glorots_normal_distribution_and_biases_from_0():
-    num_in, num_out = 784, 60
-    init = jax.jit(relu_softmax.init, static_argnums=1)
-    (layer,) = init(jax.random.key(0), (num_in, num_out))
+    num_in, num_out = 784, 10  # more tests compile for these sizes
+    (layer,) = relu_softmax.init(jax.random.key(0), (num_in, num_out))
     # Glorot and Bengio 2010, equation 12. Oracle: Kolmogorov and Smirnov's test by
     # SciPy; the key is fixed, so the result is too.
     normal = scipy.stats.norm(scale=np.sqrt(2 / (num_in + num_out)))

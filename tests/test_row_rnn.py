@@ -9,12 +9,10 @@ import numpy as np
 import oracles
 import pytest
 import scipy.stats
-from small import random_batch
+from small import FEW, HIDDEN, everything_of
 
 from jaxnets import row_rnn
 from jaxnets.types import Dense
-
-DATA = random_batch(6, seed=1)
 
 
 def forward(network, image, label):
@@ -37,7 +35,7 @@ def forward(network, image, label):
     return math.log(sum(math.exp(z) for z in logits)) - logits[label], logits
 
 
-@pytest.fixture(scope="module", params=[(5, 3, 4, 10)], ids=str)
+@pytest.fixture(scope="module", params=[(5, *HIDDEN, 10)], ids=str)
 def params(request):
     """Weights with biases that are not 0, and a state that mixes its neurons."""
     rng = np.random.default_rng(7)
@@ -51,15 +49,13 @@ def params(request):
 
 def test_logits_and_loss(params):
     network = oracles.network_of(params)
-    outputs = [forward(network, *pair) for pair in zip(*DATA, strict=True)]
+    outputs = [forward(network, *pair) for pair in zip(*FEW, strict=True)]
     losses, logits = (np.array(values) for values in zip(*outputs, strict=True))
+    ours, (loss, totals), _, _ = everything_of(row_rnn)(params, FEW)
     # float32, four rows of sums of up to 11 terms
-    np.testing.assert_allclose(
-        jax.jit(row_rnn.apply)(params, DATA.image), logits, rtol=1e-5, atol=2e-6
-    )
-    loss, totals = jax.jit(row_rnn.loss_fn)(params, DATA)
+    np.testing.assert_allclose(ours, logits, rtol=1e-5, atol=2e-6)
     np.testing.assert_allclose(loss, losses.mean(), rtol=1e-5)  # float32, likewise
-    assert totals.correct == np.sum(logits.argmax(axis=-1) == DATA.label)
+    assert totals.correct == np.sum(logits.argmax(axis=-1) == FEW.label)
 
 
 def test_gradient_through_all_rows(params):
@@ -68,7 +64,7 @@ def test_gradient_through_all_rows(params):
     def loss_of(network, image, label):
         return forward(network, image, label)[:1]
 
-    grads = jax.jit(jax.grad(row_rnn.loss_fn, has_aux=True))(params, DATA)[0]
+    grads = everything_of(row_rnn)(params, FEW)[2]
     means = [
         np.mean(parts, axis=0)
         for parts in zip(
@@ -76,7 +72,7 @@ def test_gradient_through_all_rows(params):
                 [a for pair in gradients for a in pair]
                 for gradients in (
                     oracles.finite_differences(loss_of, network, *pair)
-                    for pair in zip(*DATA, strict=True)
+                    for pair in zip(*FEW, strict=True)
                 )
             ),
             strict=True,
@@ -89,30 +85,33 @@ def test_gradient_through_all_rows(params):
 
 
 def test_the_order_of_the_rows_counts(params):
-    apply, image = jax.jit(row_rnn.apply), DATA.image
-    assert np.abs(apply(params, image) - apply(params, image[:, ::-1])).max() > 1e-3
+    upside_down = FEW._replace(image=FEW.image[:, ::-1])
+    one, other = (
+        everything_of(row_rnn)(params, data)[0] for data in (FEW, upside_down)
+    )
+    assert np.abs(np.subtract(one, other)).max() > 1e-3
 
 
 def test_the_states_after_each_row_are_those_of_shorter_images(params):
     # Oracle: the loops in NumPy, which see the first rows only.
     network = oracles.network_of(params)
-    rows = np.swapaxes(DATA.image / np.float32(255), 0, 1)
+    rows = np.swapaxes(FEW.image / np.float32(255), 0, 1)
     for layer in params[:-1]:
-        rows = row_rnn.states(layer, rows)
-    logits = rows @ params[-1].kernel + params[-1].bias[None, None, :]
+        rows = jax.jit(row_rnn.states)(layer, rows)
+    logits = np.asarray(rows) @ params[-1].kernel + params[-1].bias
     for height in (1, 3):
-        for image, label, outputs in zip(*DATA, logits[height - 1], strict=True):
+        for image, label, outputs in zip(*FEW, logits[height - 1], strict=True):
             _, expected = forward(network, image[:height], label)
             # float32, rows of sums of up to 11 terms
             np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_weights_begin_from_glorots_normal_distribution_and_the_identity():
-    init = jax.jit(row_rnn.init, static_argnums=1)
-    params = init(jax.random.key(0), (28, 40, 10))
-    shapes = [(28 + 40, 40), (40, 10)]
+    # The sizes are the recipe's, for which more tests compile.
+    params = row_rnn.init(jax.random.key(0), (28, 128, 10))
+    shapes = [(28 + 128, 128), (128, 10)]
     chex.assert_shape([layer.kernel for layer in params], shapes)
-    for layer, num_in in zip(params, (28, 40), strict=True):
+    for layer, num_in in zip(params, (28, 128), strict=True):
         num_out = len(layer.bias)
         from_input, from_state = np.split(np.asarray(layer.kernel), [num_in])
         # Oracle: Kolmogorov and Smirnov's test by SciPy, on Glorot and Bengio 2010,
