@@ -125,10 +125,10 @@ def test_a_network_may_have_several_rates():
 
         return optax.chain(optax.trace(0.9), optax.stateless(update))
 
-    rates = np.array([[0.1, 0.1], [0.1, 0.0], [0.0, 0.1]], np.float32)
+    rates = np.float32([[0.1, 0.1], [0.1, 0.0], [0.0, 0.1], [0.0, 0.0]])
     (epoch,) = fit_many(
         tx=sgd_of_parts,
-        seeds=(5, 5, 5),
+        seeds=(5, 5, 5, 5),
         learning_rates=rates,
         num_epochs=1,
         held_out=(),
