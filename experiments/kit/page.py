@@ -33,11 +33,13 @@ class Table(NamedTuple):
 
     @property
     def kinds(self) -> list[str]:
-        """Of each column "number", or "text": to the left, and wrapped."""
+        """Of each column "number", or "text": to the left, and wrapped.
+
+        One cell in four may be text among numbers.
+        """
         columns = zip(*self.rows, strict=True) if self.rows else [()] * len(self.header)
-        return [
-            "number" if all(map(NUMBER.match, column)) else "text" for column in columns
-        ]
+        shares = [len(list(filter(NUMBER.match, c))) / max(len(c), 1) for c in columns]
+        return ["number" if share >= 0.75 else "text" for share in shares]
 
 
 def table(
