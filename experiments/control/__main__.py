@@ -17,7 +17,7 @@ by their losses and 57 % by their gradient norms. Full-batch descent at 0.2 brin
 sharpness to 2 / learning rate, where it stays until the loss is small; 0.05 is too
 small to get there in 300 steps. A rate of 0.1 or 0.01 for each of three layers: 92.5 to
 97.1 % of the test set. All of one seed, 3. Keras's numbers agree but for
-rounding, which can turn a ReLU on or off. About 6 minutes on two CPU cores.
+rounding, which can turn a ReLU on or off. About 8 minutes on two CPU cores.
 """
 
 import contextlib
