@@ -10,7 +10,7 @@ Where one is missing from a model there is a reason:
 - `scikit_learn` offers no quadratic cost of sigmoid outputs, so no Model 1.
 - `keras_on_jax_logits`: Model 1 has no logits.
 
-`from_scratch` is the program of 47 lines in `experiments.control`, as it stands there
+`from_scratch` is the program of 45 lines in `experiments.control`, as it stands there
 for Model 3; Models 1 and 2 take SGD's step, and Model 1 its layers and cost, in place
 of what it writes out. In the scaling all take one thread per core, and
 `jaxnets_relu_softmax` is jaxnets with the functions of `relu_softmax`.
@@ -122,7 +122,7 @@ CONTENDERS = {
         color="#56B4E9",
     ),
     "from_scratch": Contender(
-        label="JAX from scratch, 47 lines",
+        label="JAX from scratch, 45 lines",
         program="from_scratch",
         needs=("jax",),
         kinds=(*MODELS, SCALING),

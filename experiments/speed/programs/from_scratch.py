@@ -1,4 +1,4 @@
-"""The 47-line program of `experiments.control`, in JAX and nothing else, timed.
+"""The 45-line program of `experiments.control`, in JAX and nothing else, timed.
 
 Its functions and its loop over the batches run as they stand in that file, with the
 task's layer sizes and batch size. Its loss, its Adam and its rate are Model 3's:
