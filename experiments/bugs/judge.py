@@ -17,7 +17,7 @@ import numpy as np
 
 from experiments.bugs.programs import BYTES, HEALTHY, PROGRAMS, SCALED, Program
 from experiments.bugs.train import train_in_parts
-from experiments.kit.numbers import text
+from experiments.kit.numbers import percent
 from experiments.kit.page import Table, table
 from experiments.kit.run import Row
 from experiments.kit.statistics import MIN_SEEDS, wilson_interval
@@ -226,9 +226,6 @@ def tables(judgement: Mapping[str, Any]) -> list[Table]:
 
     def instead(entry: Mapping[str, Any]) -> str:
         return ", ".join(f"{kind} {n}" for kind, n in entry["instead"].items()) or "-"
-
-    def percent(accuracy: float | None) -> str:
-        return text(accuracy and 100 * accuracy, ".2f")
 
     return [
         table(

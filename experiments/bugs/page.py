@@ -15,7 +15,7 @@ from experiments.bugs.programs import HEALTHY, MISTAKES, PROGRAMS
 from experiments.bugs.results import Networks, finished_networks
 from experiments.bugs.train import SLOPES, UNTRAINED
 from experiments.kit.figures import COLORS, new_figure, whole_epochs
-from experiments.kit.numbers import text
+from experiments.kit.numbers import percent, text
 from experiments.kit.page import Picture, Table, table
 from experiments.kit.run import Row
 
@@ -122,13 +122,6 @@ def sections(results: Results, rows: Sequence[Row]) -> list[Table | Picture]:
     return parts
 
 
-def _percent(value: Any) -> str:
-    """An accuracy in per cent, or a pair of them, or none."""
-    if isinstance(value, list | tuple):
-        return " to ".join(map(_percent, value))
-    return text(value and 100 * value, ".2f")
-
-
 def _diagnoses(entry: Results) -> str:
     num_seeds = len(entry["seeds"])
     return ", ".join(
@@ -146,13 +139,13 @@ def _nearest_first(results: Results) -> list[str]:
 
 def _median(entry: Results) -> str:
     ends = entry["median_interval_95"]
-    return _percent(entry["median"]) + (f" ({_percent(ends)})" if ends else "")
+    return percent(entry["median"]) + (f" ({percent(ends)})" if ends else "")
 
 
 SEEDS = {"seeds": lambda entry: str(len(entry["by_seed"]))}  # columns
 SPREAD = {
     "test, median, %": _median,
-    "extremes": lambda entry: _percent((entry["lowest"], entry["highest"])),
+    "extremes": lambda entry: percent((entry["lowest"], entry["highest"])),
 }
 SPREAD_CAPTION = (
     "Median over seeds after the last epoch, from six seeds on with its 95 % interval "

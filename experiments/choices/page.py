@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from experiments.kit.figures import new_figure, whole_epochs
+from experiments.kit.numbers import percent
 from experiments.kit.page import Picture, Table, table
 from experiments.kit.run import Row
 
@@ -74,10 +73,6 @@ def arm_table(content: Row) -> Table:
 def pair_table(content: Row) -> Table:
     """A row a pair of arms of one choice."""
 
-    def points(value: Any) -> str:
-        ends = [f"{100 * end:+.2f}" for end in np.atleast_1d(value) if end is not None]
-        return " to ".join(ends) or "-"
-
     return table(
         "Compared",
         "Points of test accuracy, first minus second, with Welch's interval; p of Mann "
@@ -90,8 +85,8 @@ def pair_table(content: Row) -> Table:
         {
             "choice": "choice",
             "first, second": lambda pair: f"{pair['first']}; {pair['second']}",
-            "difference": lambda pair: points(pair["difference"]),
-            "95 % interval": lambda pair: points(pair["interval"]),
+            "difference": lambda pair: percent(pair["difference"], "+"),
+            "95 % interval": lambda pair: percent(pair["interval"], "+"),
             "p": "p_value:.2g",
             "verdict": "verdict",
         },

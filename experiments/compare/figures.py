@@ -2,14 +2,18 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-import jax
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
-from experiments.compare.results import Answers, confused_pairs, confusion_matrix
+from experiments.compare.results import (
+    Answers,
+    confused_pairs,
+    confusion_matrix,
+    first_kernel,
+)
 from experiments.kit.figures import COLORS, new_figure, whole_epochs
 from experiments.kit.run import Row
 from experiments.kit.statistics import wilson_interval
@@ -30,15 +34,15 @@ def curves(rows: Mapping[str, Sequence[Row]]) -> Figure:
     figure, grid = new_figure(2, 2, size=(11, 8))
     for axes in grid.flat[2 + len(costs) :]:
         axes.remove()
-    by_epoch, by_seconds, *losses = grid.flat
+    by_epoch, by_seconds, *losses = grid.flat[: 2 + len(costs)]
+    held_out = all(row["validation_seen"] for epochs in rows.values() for row in epochs)
+    key, shown = ("validation",) * 2 if held_out else ("train", "training")
     for name, epochs in rows.items():
         numbers = [row["epoch"] for row in epochs]
         seconds = np.cumsum([row["seconds"] for row in epochs])
         loss_axes = losses[costs.index(MODELS[name].cost)]
         style = {"color": COLORS[name], "marker": ".", "label": name}
         dotted = {"color": COLORS[name], "linestyle": ":"}
-        held_out = epochs[0]["validation_loss"] is not None
-        key, shown = ("validation",) * 2 if held_out else ("train", "training")
         known = [row[f"{key}_accuracy"] for row in epochs]
         by_epoch.plot(numbers, known, **style)
         by_seconds.plot(seconds, known, **style)
@@ -50,11 +54,11 @@ def curves(rows: Mapping[str, Sequence[Row]]) -> Figure:
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
         axes.set_ylabel(f"accuracy on the {shown} images")
     by_seconds.set(xlabel="seconds of training, compiling not counted", xscale="log")
-    for axes, cost in zip(losses, costs, strict=False):
+    for axes, cost in zip(losses, costs, strict=True):
         axes.set(ylabel=COSTS[cost], yscale="log")
-    for axes in (by_epoch, *losses[: len(costs)]):
+    for axes in (by_epoch, *losses):
         whole_epochs(axes)
-    for axes in (by_epoch, by_seconds, *losses[: len(costs)]):
+    for axes in (by_epoch, by_seconds, *losses):
         axes.grid(alpha=0.3)
     by_epoch.legend()
     return figure
@@ -209,11 +213,9 @@ def first_layer(params: Mapping[str, Params], image_shape: tuple[int, ...]) -> F
     """
     figure, grid = new_figure(len(params), 1, size=(12, 1.95 * len(params)))
     for axes, (name, weights) in zip(grid.flat, params.items(), strict=True):
-        matrices = (leaf for leaf in jax.tree.leaves(weights) if np.ndim(leaf) == 2)
-        kernel = np.asarray(next(matrices))
+        kernel = first_kernel(weights)
         count, width = kernel.shape[1], image_shape[1]
-        # The few weights of row_rnn's neurons on themselves would hide the rest.
-        limit = max(float(np.percentile(np.abs(kernel), 99.5)), 1e-9)
+        limit = _full_colour(kernel)
         if len(kernel) == np.prod(image_shape):
             strongest = np.argsort(-np.linalg.norm(kernel, axis=0), kind="stable")
             tiles = kernel[:, strongest[:TILES]].T.reshape(-1, *image_shape)
@@ -247,7 +249,7 @@ def first_layer_by_epoch(
     for axes, (name, by_epoch) in zip(grid.flat, kernels.items(), strict=True):
         images = np.concatenate([kernel.T for kernel in by_epoch.values()])
         columns = next(iter(by_epoch.values())).shape[1]
-        limit = max(float(np.percentile(np.abs(images), 99.5)), 1e-9)
+        limit = _full_colour(images)
         drawn = mosaic(images.reshape(-1, *image_shape), columns)
         axes.imshow(drawn, cmap="RdBu", vmin=-limit, vmax=limit)
         middles = (np.arange(len(by_epoch)) + 0.5) * len(drawn) / len(by_epoch)
@@ -255,6 +257,11 @@ def first_layer_by_epoch(
         axes.spines[:].set_visible(False)
         axes.set_title(f"{name}, full colour at ±{limit:.2g}", fontsize="medium")
     return figure
+
+
+def _full_colour(weights: np.ndarray) -> float:
+    """A size that few weights exceed: row_rnn's largest would hide the rest."""
+    return max(float(np.percentile(np.abs(weights), 99.5)), 1e-9)
 
 
 def mosaic(tiles: np.ndarray, columns: int) -> np.ndarray:

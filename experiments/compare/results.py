@@ -74,12 +74,16 @@ def rows_of(run: Run[Settings], name: str) -> list[Row]:
     return [row for row in run.rows if row["model"] == name]
 
 
+def first_kernel(params: Params) -> np.ndarray:
+    """The first layer's weights: the first matrix among the parameters."""
+    return next(np.asarray(leaf) for leaf in jax.tree.leaves(params) if leaf.ndim == 2)
+
+
 def keep_first_layer(
     run: Run[Settings], name: str, number: int, params: Params
 ) -> None:
     """Some first-layer neurons' weights in a file of epoch `number`, 0 at the start."""
-    matrices = (leaf for leaf in jax.tree.leaves(params) if np.ndim(leaf) == 2)
-    some = np.asarray(next(matrices))[:, :NEURONS]
+    some = first_kernel(params)[:, :NEURONS]
     if len(some) == run.data.train.image[0].size:
         file = FIRST_LAYER.format(name=name, number=number)
         run.write_weights(file, {"kernel": some})
@@ -130,9 +134,11 @@ def read_predictions(run: Run[Settings]) -> dict[str, Answers]:
     }
 
 
-def confusion_matrix(labels: np.ndarray, answers: np.ndarray) -> np.ndarray:
-    """Counts int [classes, classes]: a row a label, a column an answer."""
-    size = 1 + max(labels.max(), answers.max())
+def confusion_matrix(
+    labels: np.ndarray, answers: np.ndarray, size: int | None = None
+) -> np.ndarray:
+    """Counts int [size, size], by default of the classes that occur: a row a label."""
+    size = size or 1 + max(labels.max(), answers.max())
     return np.bincount(labels * size + answers, minlength=size**2).reshape(size, size)
 
 
@@ -141,10 +147,8 @@ def confused_pairs(
 ) -> list[tuple[int, int, dict[str, int]]]:
     """Label, wrong answer and each model's count, the most frequent first."""
     size = 1 + max(labels.max(), *(answer.label.max() for answer in answers.values()))
-    counts = np.zeros((len(answers), size, size), int)
-    for matrix, answer in zip(counts, answers.values(), strict=True):
-        np.add.at(matrix, (labels, answer.label), 1)
-        np.fill_diagonal(matrix, 0)
+    matrices = [confusion_matrix(labels, a.label, size) for a in answers.values()]
+    counts = np.where(np.eye(size, dtype=bool), 0, matrices)
     total = counts.sum(axis=0)
     largest = np.argsort(-total, axis=None, kind="stable")[:CONFUSIONS].tolist()
     pairs = [divmod(index, size) for index in largest if total.flat[index]]

@@ -22,3 +22,10 @@ def text(value: Any, form: str) -> str:
     if isinstance(value, list | tuple):
         return " to ".join(text(end, form) for end in value)
     return format(value, form)
+
+
+def percent(value: Any, sign: str = "") -> str:
+    """A share, or a pair of them, in per cent without the sign %; None as "-"."""
+    if isinstance(value, list | tuple):
+        return " to ".join(percent(end, sign) for end in value)
+    return text(None if value is None else 100 * value, f"{sign}.2f")
