@@ -68,7 +68,7 @@ def median_interval(values: ArrayLike) -> list[float] | None:
     values = np.sort(np.asarray(values, np.float64))
     # Twice the chance that at most 0, 1, ... of them are below the median.
     tails = 2 * scipy.special.bdtr(np.arange(len(values) // 2), len(values), 0.5)
-    left_out = np.count_nonzero(tails <= 1 - CONFIDENCE) - 1  # at each end
+    left_out = int(np.count_nonzero(tails <= 1 - CONFIDENCE)) - 1  # at each end
     if left_out < 0:
         return None
     return [float(values[left_out]), float(values[-1 - left_out])]

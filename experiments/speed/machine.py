@@ -38,7 +38,7 @@ TRIAL_BYTES = 64 * 2**20  # moved in a trial, so that starting threads costs lit
 TRIALS = 5  # at least
 TRIAL_SECONDS = 0.1  # at least, all trials of a program together
 MAX_FOREIGN = 0.05  # of the processor's time, used by others, in a round that counts
-MIN_RATE = 0.9  # of the session's best, before a round that counts
+MIN_RATE = 0.9  # of the session's median, before a round that counts
 FLOPS = ("flops_per_second_one_core", "flops_per_second_all_cores")
 ADAM = "bytes_per_second_adam"  # of arrays of one size; None where it is not needed
 
@@ -94,14 +94,15 @@ def foreign_share(before: Load | None, after: Load | None) -> float | None:
     return max(0.0, (busy - own) / wall)
 
 
-def counts(row: Row, best_rate: float) -> bool:
+def counts(row: Row, median_rate: float) -> bool:
     """Whether a round counts: the rule for an idle machine, stated beforehand.
 
     Other processes used less than `MAX_FOREIGN` of the processor, and before the round
-    a core multiplied at `MIN_RATE` of the session's best rate, or faster.
+    a core multiplied at `MIN_RATE` of the session's median rate, or faster. The best
+    rate would not do: a burst that one round was granted threw away all the others.
     """
     is_alone = row["foreign_share"] is None or row["foreign_share"] < MAX_FOREIGN
-    return is_alone and row["rate"] >= MIN_RATE * best_rate
+    return is_alone and row["rate"] >= MIN_RATE * median_rate
 
 
 def round_rate() -> float:

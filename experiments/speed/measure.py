@@ -11,6 +11,7 @@ import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from experiments.kit.numbers import text
@@ -195,7 +196,7 @@ def interleaved_rounds(
             row = {"row": "round", "point": point, "round": number, "rate": rates[-1]}
             row["foreign_share"] = foreign_share(before, Load.now())
             yield row
-            if counts(row, max(rates)):
+            if counts(row, median(rates)):
                 counted.append(row)
         while names := [n for n in turns if _goes_on(turns[n], tasks[n], config)]:
             yield from turn(names, None)

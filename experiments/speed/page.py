@@ -19,7 +19,7 @@ METHOD = (
     "and largest of fewer than six). jaxnets against itself is the same program again: "
     "what lies within its interval is noise. A round counts if other processes used "
     f"less than {MAX_FOREIGN:.0%} of the processor during it and a core multiplied at "
-    f"{MIN_RATE:.0%} of its best rate before it; others are repeated. "
+    f"{MIN_RATE:.0%} of its median rate before it; others are repeated. "
 )
 MODELS = (
     "Settings are the best of the search below; where steps are named, an epoch is "

@@ -37,11 +37,11 @@ def results(
     for row in rows:
         kinds.setdefault(row["row"], []).append(row)
     rounds = kinds.get("round", [])
-    best_rate = max((row["rate"] for row in rounds), default=0.0)
+    median_rate = median([row["rate"] for row in rounds] or [0.0])
     timed: dict[Task, Content] = {}
     for point in points:
         names = {
-            row["round"]: counts(row, best_rate) for row in rounds if _at(row, point)
+            row["round"]: counts(row, median_rate) for row in rounds if _at(row, point)
         }
         turns = [row for row in kinds.get("turn", []) if _at(row, point)]
         rates = best_rates(rows, point) if turns else {}
