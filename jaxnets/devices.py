@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -54,11 +55,12 @@ class CacheUse(Counter[str]):
 
 @contextlib.contextmanager
 def cache_use() -> Iterator[CacheUse]:
-    """Watch the persistent cache for as long as the block lasts."""
-    use = CacheUse()
+    """Watch what this thread does to the persistent cache in the block."""
+    use, thread = CacheUse(), threading.get_ident()
 
     def count(event: str, **_: object) -> None:
-        use[event] += 1
+        if threading.get_ident() == thread:
+            use[event] += 1
 
     jax.monitoring.register_event_listener(count)
     try:

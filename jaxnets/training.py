@@ -117,11 +117,15 @@ def make_predict(predict: Predict, batch_size: int = EVALUATION_BATCH) -> Predic
 
     def predict_all(params: Params, images: jax.Array) -> Prediction:
         num_full = len(images) // batch_size * batch_size
+        if not num_full:
+            return predict(params, images)
         full = images[:num_full].reshape(-1, batch_size, *images.shape[1:])
         parts = lax.map(lambda batch: predict(params, batch), full)
         parts = jax.tree.map(
             lambda rows: rows.reshape(num_full, *rows.shape[2:]), parts
         )
+        if num_full == len(images):
+            return parts
         rest = predict(params, images[num_full:])
         return jax.tree.map(lambda *rows: jnp.concatenate(rows), parts, rest)
 
@@ -211,7 +215,8 @@ def run_epochs(
     began = time.perf_counter()
     with devices.cache_use() as cache:
         train_one = compile_ahead(spread(run_epoch, 2), state, key, np.int32(0), train)
-        evaluate = compile_ahead(spread(evaluate_all, 1), state.params, held_out)
+        if held_out:
+            evaluate = compile_ahead(spread(evaluate_all, 1), state.params, held_out)
     compile_seconds = time.perf_counter() - began
     for number in numbers:
         began = time.perf_counter()

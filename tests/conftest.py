@@ -4,7 +4,6 @@ import contextlib
 import functools
 import gc
 import os
-import pickle
 import shutil
 import signal
 import subprocess
@@ -17,6 +16,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import jax
 import matplotlib
+import processes
 import pytest
 from filelock import FileLock
 from hypothesis import settings
@@ -141,24 +141,8 @@ def _own_folders(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathF
 
 @pytest.fixture
 def in_this_process(monkeypatch: pytest.MonkeyPatch):
-    """What goes to a process of its own runs here, where TensorFlow loads only once.
-
-    For tests that ask nothing of the process; everything is pickled all the same.
-    """
-
-    def iterate(function, *args, **options):
-        del options  # what is loaded stays
-        function, args = pickle.loads(pickle.dumps((function, args)))
-        sent, end = [], None
-        try:
-            function(lambda value: sent.append(pickle.dumps(value)), *args)
-        except Exception as error:
-            end = error
-        yield from map(pickle.loads, sent)
-        if end:
-            raise end
-
-    monkeypatch.setattr(process, "iterate", iterate)
+    """What goes to a process of its own runs here; see `processes.iterate_here`."""
+    monkeypatch.setattr(process, "iterate", processes.iterate_here)
 
 
 def _folder_of_all_workers(tmp_path_factory: pytest.TempPathFactory) -> Path:

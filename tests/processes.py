@@ -1,13 +1,39 @@
 """Programs started, interrupted and killed as a user does it."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+from jaxnets.process import KERAS_DOES_WITHOUT, iterate
+
 PATIENCE = 180  # seconds; on a busy machine a start takes a minute
+
+
+def iterate_here(function, *args, **options):
+    """In place of `process.iterate`: in this process, where TensorFlow loads only once.
+
+    For tests that ask nothing of the process; everything is pickled all the same.
+    """
+    del options  # what is loaded stays
+    function, args = pickle.loads(pickle.dumps((function, args)))
+    sent, end = [], None
+    try:
+        function(lambda value: sent.append(pickle.dumps(value)), *args)
+    except Exception as error:
+        end = error
+    yield from map(pickle.loads, sent)
+    if end:
+        raise end
+
+
+def iterate_keras_here(function, *args, **options):
+    """`iterate_here` for what loads tf.keras; all else has its own process."""
+    is_keras = options.get("without") == KERAS_DOES_WITHOUT
+    return (iterate_here if is_keras else iterate)(function, *args, **options)
 
 
 def start(

@@ -11,6 +11,7 @@ import numpy as np
 import optax
 import oracles
 import pytest
+from small import random_layers
 
 from experiments.bugs import __main__ as bugs
 from experiments.bugs import judge, keras_model, page, results
@@ -40,12 +41,12 @@ EXAMPLES = 1000  # to train on: whole batches only
 SEEDS = 6  # of every program, so that many share what is compiled
 EPOCHS = 8  # on digits
 MODEL_1, MODEL_3 = MODELS["sigmoid_mse"].recipe, MODELS["keras_dense"].recipe
-SMALL = replace(MODEL_3, layer_sizes=(784, 64, 10))
+SMALL = replace(MODEL_3, layer_sizes=(784, 64, 10), batch_size=25)  # whole batches
 
 
 @pytest.fixture(scope="module")
 def params():
-    return sigmoid_mse.init(jax.random.key(4), SIZES)
+    return random_layers(SIZES)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +65,7 @@ def test_without_a_mistake_it_is_model_1(params, batch):
     # Oracle: Nielsen's equations in float64; rtol: float32, sums of 784 terms.
     network = oracles.network_of(params)
     loss, grads = oracles.batch_gradients(oracles.sigmoid_backprop, network, *batch)
-    loss_and_grad = jax.value_and_grad(HEALTHY.loss_fn, has_aux=True)
+    loss_and_grad = jax.jit(jax.value_and_grad(HEALTHY.loss_fn, has_aux=True))
     (ours, totals), our_grads = loss_and_grad(params, batch)
     assert ours == pytest.approx(loss, rel=1e-5)
     assert totals.loss == pytest.approx(10 * loss, rel=1e-5)
@@ -74,7 +75,7 @@ def test_without_a_mistake_it_is_model_1(params, batch):
 
 
 def test_model_3_is_flax_dense(batch):
-    params = flax_dense.init(jax.random.key(4), SMALL.layer_sizes)
+    params = random_layers(SMALL.layer_sizes)
     ours, totals = jax.jit(SCALED.loss_fn)(params, batch)
     expected, expected_totals = jax.jit(flax_dense.loss_fn)(params, batch)
     assert ours == expected
@@ -89,7 +90,7 @@ def test_model_3_is_flax_dense(batch):
 def test_a_mistake_acts_as_another_rate(params, batch, name, rate):
     program = MISTAKES[name]
     tx = program.optimizer(MODEL_1)
-    step = training.make_train_step(program.loss_fn, tx)
+    step = jax.jit(training.make_train_step(program.loss_fn, tx))
     state, _ = step(training.start(params, tx), batch)
     network = oracles.network_of(params)
     expected = oracles.sgd_step(oracles.sigmoid_backprop, network, *batch, rate)
@@ -103,17 +104,16 @@ def test_integers_are_broadcast_into_the_cost(params, batch):
     # Oracle: the book's cost, `0.5*np.linalg.norm(a-y)**2`, where y is a number.
     pairs = zip(outputs_of(params, batch.image), batch.label, strict=True)
     expected = np.mean([0.5 * np.linalg.norm(a - y) ** 2 for a, y in pairs])
-    loss, _ = MISTAKES["integer_labels"].loss_fn(params, batch)
+    loss, _ = jax.jit(MISTAKES["integer_labels"].loss_fn)(params, batch)
     assert loss == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("program", [MISTAKES["bytes"], BYTES])
-def test_bytes_reach_the_network_as_they_are(batch, program):
+def test_bytes_reach_the_network_as_they_are(params, batch, program):
     inputs = program.inputs(batch.image)
     np.testing.assert_array_equal(inputs, batch.image.reshape(10, 784))
     assert inputs.dtype == np.float32
     # Oracle: the first layer's weighted inputs in float64 have 255 times the size.
-    params = program.init(jax.random.key(4), SIZES)
     kernel = np.asarray(params[0].kernel, np.float64) * 255
     scaled = HEALTHY if program is MISTAKES["bytes"] else SCALED
     larger = (params[0]._replace(kernel=np.float32(kernel)), *params[1:])
@@ -552,6 +552,7 @@ def test_labels_out_of_step_are_named_of_model_3_as_well(few_digits):
 
 
 @pytest.mark.keras
+@pytest.mark.usefixtures("in_this_process")
 def test_keras_takes_the_same_mistake(digits):
     recipe = replace(SMALL, num_epochs=3)
     rows = list(keras_model.train(recipe, digits, [0]))

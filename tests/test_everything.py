@@ -5,6 +5,7 @@ import json
 import signal
 from pathlib import Path
 
+import numpy as np
 import processes
 import pytest
 import tyro
@@ -24,7 +25,8 @@ from experiments import everything
 from experiments.kit.command import run_command
 
 everything.FULL["compare"] = (
-    "--models sigmoid_mse --sigmoid-mse.layer-sizes 784 10 --epochs 1"
+    "--models sigmoid_mse --sigmoid-mse.layer-sizes 784 10 --epochs 1 "
+    "--validation-examples 237"  # whole batches are left
 )
 run_command(everything.main, everything.Config)
 """
@@ -41,6 +43,7 @@ def test_pages_are_gathered_up_to_a_stop_signal(tmp_path):
         *("--experiments", "compare", "seeds", "bugs", "--output", path),
         cwd=tmp_path,
         PYTHONPATH=str(ROOT),
+        JAX_ENABLE_X64="1",  # nothing may depend on JAX's default
     )
     processes.wait_for_line(process, path / "seeds" / "config.json")
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
@@ -55,11 +58,14 @@ def test_pages_are_gathered_up_to_a_stop_signal(tmp_path):
     assert ends == [("compare", 0), ("seeds", 143)]
     assert entries[0]["command"] == (
         "python -m experiments.compare --models sigmoid_mse "
-        "--sigmoid-mse.layer-sizes 784 10 --epochs 1 --dataset digits"
+        "--sigmoid-mse.layer-sizes 784 10 --epochs 1 --validation-examples 237 "
+        "--dataset digits"
     )
     for entry, status in zip(entries, ("complete", "interrupted"), strict=True):
         inner = json.loads((path / entry["name"] / "results.json").read_text())
         assert (inner["status"], inner["dataset"]) == (status, "digits")
+    with np.load(path / "compare" / "weights" / "sigmoid_mse.npz") as arrays:
+        assert arrays["kernel_0"].dtype == arrays["bias_0"].dtype == np.float32
     page = (path / "index.html").read_text()
     assert 'href="compare/report.html"' in page
     assert 'src="compare/curves.png"' in page
@@ -69,16 +75,23 @@ def test_pages_are_gathered_up_to_a_stop_signal(tmp_path):
 def test_one_that_fails_is_named_and_does_not_stop_the_others(
     tmp_path, monkeypatch, capfd
 ):
-    monkeypatch.chdir(ROOT)
-    for name in ("compare", "seeds"):
-        monkeypatch.setitem(everything.FULL, name, "--models perceptron")
+    # In Python's place a program that says what it was asked for and refuses.
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "refused: $*" >&2\nexit 1\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(everything.sys, "executable", str(python))
+    output = tmp_path / "run"
     config = everything.Config(
-        experiments=("compare", "seeds"), dataset="digits", output=tmp_path / "run"
+        experiments=("neurons", "seeds"), quick=True, dataset="digits", output=output
     )
-    with pytest.raises(PartFailed, match="failed: compare, seeds"):
+    with pytest.raises(PartFailed, match="failed: neurons, seeds"):
         everything.main(config)
-    assert capfd.readouterr().err.count("models=('perceptron',) must be") == 2
-    page = (tmp_path / "run" / "index.html").read_text()
+    assert capfd.readouterr().err.splitlines() == [
+        f"refused: -m experiments.{name} {everything.QUICK[name]} "
+        f"{everything.QUICK_DATA} --dataset digits --output {output / name}"
+        for name in ("neurons", "seeds")
+    ]
+    page = (output / "index.html").read_text()
     assert page.count("exit code 1") == 2
 
 

@@ -1,5 +1,6 @@
 """Programs compared step by step, and what their differences cost."""
 
+import contextlib
 import csv
 import dataclasses
 import json
@@ -12,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import oracles
+import processes
 import pytest
 import scipy.special
 import scipy.stats
@@ -24,18 +26,23 @@ from experiments.parity.comparison import (
     make_task,
     pixel_values,
 )
-from jaxnets import ensemble, keras_dense, models, relu_softmax
+from jaxnets import ensemble, keras_dense, models, process, relu_softmax
 from jaxnets.errors import InputError, NonFiniteLoss
 from jaxnets.types import Batch, Dense
 
-STEPS = 10  # before the short last batch, which would compile all anew
+STEPS = 10
 EPOCHS = 2
 PRICED = (prices.AS_KERAS, "raw pixels")  # of the one run
 SMALL = dataclasses.replace(
     models.get("keras_dense").recipe, layer_sizes=(784, 16, 10), batch_size=100
 )
 QUICK = parity.Config(
-    dataset="digits", recipe=SMALL, steps=STEPS, epochs=EPOCHS, seeds=3
+    dataset="digits",
+    validation_examples=237,  # whole batches are left
+    recipe=SMALL,
+    steps=STEPS,
+    epochs=EPOCHS,
+    seeds=3,
 )
 
 
@@ -44,13 +51,35 @@ def csv_of(file: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
+@contextlib.contextmanager
+def standard_keras():
+    """Afterwards Keras computes in float32 again, where it is installed."""
+    try:
+        yield
+    finally:
+        if "tf_keras" in sides.installed():
+            keras = keras_dense.load_keras()
+            keras.config.set_floatx("float32")
+            keras.config.set_dtype_policy("float32")
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """One run, with Keras where it is installed, and everything it left behind."""
+    """One run, with Keras where it is installed, and everything it left behind.
+
+    tf.keras runs in this process; on JAX Keras needs one of its own.
+    """
     output = tmp_path_factory.mktemp("parity") / "run"
     some = {name: prices.CHOICES[name] for name in PRICED}
-    with pytest.MonkeyPatch.context() as patch:
+
+    def iterate(function, program, *args, **options):
+        is_tf = program == "tf_keras"
+        run = processes.iterate_here if is_tf else processes.iterate
+        return run(function, program, *args, **options)
+
+    with pytest.MonkeyPatch.context() as patch, standard_keras():
         patch.setattr(prices, "CHOICES", some)
+        patch.setattr(process, "iterate", iterate)
         returned = parity.main(dataclasses.replace(QUICK, output=output))
     metrics = (output / "metrics.jsonl").read_text().splitlines()
     return SimpleNamespace(

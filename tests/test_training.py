@@ -161,7 +161,7 @@ def test_predictions_in_parts_are_those_of_the_whole():
     predict_all = jax.jit(training.make_predict(relu_softmax.predict, batch_size=4))
     images = random_batch(11).image
     whole = jax.jit(relu_softmax.predict)(params, images)
-    for num_images in (0, 11):
+    for num_images in (0, 3, 8, 11):  # none, part of a batch, whole batches, both
         prediction = predict_all(params, images[:num_images])
         chex.assert_shape(prediction, [(num_images,), (num_images, 10)])
         expected = jax.tree.map(lambda rows: rows[:num_images], whole)  # noqa: B023

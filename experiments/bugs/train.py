@@ -25,7 +25,7 @@ Keras's last rows hold nothing of the last six, nor do those of version 0.1.
 """
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -34,7 +34,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.bugs.programs import HEALTHY, Program
+from experiments.bugs.programs import HEALTHY, Inputs, Outputs, Program
 from experiments.kit.numbers import finite
 from experiments.kit.run import Row
 from jaxnets import ensemble, training
@@ -127,11 +127,7 @@ def train(
             learning_rates=np.array([rates[seed] for seed in seeds]),
         )
 
-    @jax.jit
-    def layers(params: Layers, images: jax.Array) -> list[jax.Array]:
-        network = partial(learner.layers, learner.inputs)
-        return jax.vmap(network, in_axes=(0, None))(params, images)
-
+    layers = partial(layers_of, learner.layers, learner.inputs)
     first = last = initial_params(learner, recipe, seeds)
     *first_hidden, first_outputs = jax.device_get(layers(first, images))
     inputs = np.asarray(learner.inputs(jnp.asarray(images[:NUM_INPUTS])))
@@ -190,6 +186,17 @@ def train_in_parts(
     at_once = ensemble.num_at_once(*network, dataset.train, batch_size=batch_size)
     for part in ensemble.chunks(seeds, at_once):
         yield from train(programs, recipe, dataset, part, **options)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def layers_of(
+    layers: Callable[[Inputs, Layers, jax.Array], Outputs],
+    inputs: Inputs,
+    params: Layers,
+    images: jax.Array,
+) -> Outputs:
+    """What `Program.layers` gives, of networks with leaves [S, ...]."""
+    return jax.vmap(partial(layers, inputs), in_axes=(0, None))(params, images)
 
 
 def _one(networks: Any, index: int) -> Any:

@@ -10,6 +10,7 @@ says so.
 """
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
 
@@ -45,11 +46,11 @@ def main(config: Settings) -> dict[str, Any]:
 
 def measure(run: Run[Settings], recipes: Mapping[str, Recipe]) -> Iterator[Row]:
     """Train one model after the other: a row an epoch, then files for the test set."""
-    baselines = ten_class.baselines(run.data, run.config.seed)
-    run.keep("baselines", baselines._asdict())
     predictions: dict[str, Prediction] = {}
     totals = {name: recipe.num_epochs for name, recipe in recipes.items()}
-    with Progress(totals) as progress:
+    # While the first network is made and compiled, another core has little to do.
+    with Progress(totals) as progress, ThreadPoolExecutor(1) as another_core:
+        baselines = another_core.submit(keep_baselines, run)
         for name, recipe in recipes.items():
             progress.text(name, f"{'-'.join(map(str, recipe.layer_sizes))}, compiling")
             model = models.get(name)
@@ -67,6 +68,7 @@ def measure(run: Run[Settings], recipes: Mapping[str, Recipe]) -> Iterator[Row]:
                         predictions[name] = event
                         continue
                     epoch = event
+                    baselines.result()  # they are kept; or raises why not
                     row = results.epoch_row(name, epoch, run.data.name)
                     yield row
                     if epoch.number in shown:
@@ -77,6 +79,12 @@ def measure(run: Run[Settings], recipes: Mapping[str, Recipe]) -> Iterator[Row]:
                 if epoch is not None:  # a model that is cut short keeps its weights
                     run.write_weights(name, epoch.state.params)
             results.write_predictions(run, predictions)  # which need the weights
+
+
+def keep_baselines(run: Run[Settings]) -> None:
+    """Write what needs no network."""
+    baselines = ten_class.baselines(run.data, run.config.seed)
+    run.keep("baselines", baselines._asdict())
 
 
 if __name__ == "__main__":

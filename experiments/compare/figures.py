@@ -14,7 +14,7 @@ from experiments.compare.results import (
     confusion_matrix,
     first_kernel,
 )
-from experiments.kit.figures import COLORS, new_figure, whole_epochs
+from experiments.kit.figures import COLORS, new_figure, plain_numbers, whole_epochs
 from experiments.kit.run import Row
 from experiments.kit.statistics import wilson_interval
 from jaxnets.models import MODELS
@@ -56,6 +56,8 @@ def curves(rows: Mapping[str, Sequence[Row]]) -> Figure:
     by_seconds.set(xlabel="seconds of training, compiling not counted", xscale="log")
     for axes, cost in zip(losses, costs, strict=True):
         axes.set(ylabel=COSTS[cost], yscale="log")
+    for axis in (by_seconds.xaxis, *(axes.yaxis for axes in losses)):
+        plain_numbers(axis)
     for axes in (by_epoch, *losses):
         whole_epochs(axes)
     for axes in (by_epoch, by_seconds, *losses):

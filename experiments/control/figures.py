@@ -5,15 +5,9 @@ from typing import Any
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
-from matplotlib.ticker import (
-    FuncFormatter,
-    LogLocator,
-    MaxNLocator,
-    NullFormatter,
-    PercentFormatter,
-)
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from experiments.kit.figures import COLORS, new_figure
+from experiments.kit.figures import COLORS, new_figure, plain_numbers
 from experiments.kit.numbers import text
 from experiments.kit.statistics import wilson_interval
 
@@ -82,9 +76,7 @@ def sharpness_curves(control: dict[str, Any]) -> Figure:
         axes.set(yscale="log", ylabel="largest Hessian eigenvalue", xlabel=unit)
         axes.set_title(f"{title}: loss of {control[name]['images']:,} images")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        plain_numbers(axes.yaxis)
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small")
     return figure

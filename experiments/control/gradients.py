@@ -4,6 +4,7 @@ A network trained on most labels rightly still pulls hard at the few that it can
 believe. An example's gradient norm says how hard.
 """
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -126,7 +127,8 @@ def find_planted(run: Run[Any]) -> Iterator[Row]:
     events = models.train_and_test(
         "relu_softmax", config.recipe, run.data._replace(train=train), config.seed
     )
-    *_, last = (event for event in events if isinstance(event, training.Epoch))
+    *_, last = itertools.islice(events, config.epochs)  # without the test set
+    assert isinstance(last, training.Epoch)
     norms, losses, _ = jax.device_get(jax.jit(scores)(last.state.params, train))
     yield {
         "part": "planted",

@@ -78,7 +78,7 @@ def configure(*, all_cores: bool = False) -> None:
         jax.config.update("jax_num_cpu_devices", cpu_count())
     # Accelerators round products further by default; what is compared is not.
     jax.config.update("jax_default_matmul_precision", "highest")
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
 
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
 
 from jaxnets.models import MODELS
 
@@ -32,3 +33,10 @@ def whole_epochs(axes: Axes) -> None:
     if last - first < 1:
         axes.set_xlim(first - 0.5, last + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def plain_numbers(axis: Axis, form: str = "{x:g}") -> None:
+    """Label a logarithmic axis at 1, 2 and 5 of each decade, without powers of ten."""
+    axis.set_minor_locator(LogLocator(subs=(2, 5)))
+    axis.set_major_formatter(form)
+    axis.set_minor_formatter(form)

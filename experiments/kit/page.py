@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from experiments.kit.numbers import text
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
     from matplotlib.figure import Figure
 
 RESOLUTION = 110  # dots per inch
@@ -109,8 +108,10 @@ def draw(picture: Picture, dataset: str) -> Drawn:
     return Drawn(picture.name, picture.title, picture.caption, stream.getvalue())
 
 
-def templates() -> Environment:
+def templates() -> "Environment":
     """Where templates are, and how strictly they are read."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,

@@ -319,8 +319,9 @@ def _prepare_to_draw() -> None:
     with contextlib.suppress(Exception):  # it comes again where something is drawn
         import_module("scipy.special")
         figure, [[axes]] = import_module("experiments.kit.figures").new_figure()
-        axes.set(xlabel="$10^0$", yscale="log")
+        axes.set(xlabel="a font", yscale="log")
         page.draw(Picture("", "", "", lambda: figure), "")
+        page.templates()
 
 
 def versions() -> dict[str, str]:

@@ -4,11 +4,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.ticker import NullLocator
 
-from experiments.kit.figures import new_figure
+from experiments.kit.figures import new_figure, plain_numbers
 from experiments.speed.contenders import CONTENDERS, REFERENCE
 from experiments.speed.results import FACTORS, Content, spread
 
@@ -44,7 +43,7 @@ def dots(models: Sequence[Content]) -> Figure:
     low, high = np.array([axes.get_xlim() for axes in panels.flat]).T
     for axes in panels.flat:  # one axis for all, with room for the words
         axes.set_xlim(min(low), 8 * max(high))
-        _number(axes.xaxis, "{x:g}")
+        plain_numbers(axes.xaxis)
     reference = CONTENDERS[models[-1]["reference"]].label
     panels[-1, 0].set_xlabel(f"seconds per epoch, times {reference}")
     return figure
@@ -67,7 +66,7 @@ def accuracy_by_seconds(models: Sequence[Content]) -> Figure:
             least = min(least, np.median(curve["test_accuracy"]))
         axes.set(xscale="log", xlabel="seconds from the process's start")
         axes.set(ylim=(100 * least, 100), title=model["name"])
-        _number(axes.xaxis, "{x:g}")
+        plain_numbers(axes.xaxis)
         axes.grid(alpha=0.3)
     panels[0, 0].set_ylabel("test accuracy in %")
     names = list(handles)
@@ -139,7 +138,7 @@ def _lines(sweeps: Sweeps, *rows: tuple[str, Value]) -> Figure:
             axes.tick_params(which="both", labelleft=False)
         if number or len(rows) == 1:
             for axes in line:
-                _number(axes.yaxis, "{x:,g}")
+                plain_numbers(axes.yaxis, "{x:,g}")
     for axes, (factor, (first, *_)) in zip(panels[0], sweeps.items(), strict=True):
         words = {
             "width": f"width {first['width']:,}",
@@ -151,10 +150,3 @@ def _lines(sweeps: Sweeps, *rows: tuple[str, Value]) -> Figure:
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=4, fontsize=9)
     return figure
-
-
-def _number(axis: Axis, form: str) -> None:
-    """Numbers at 2 and 5 too, and none as powers of ten."""
-    axis.set_minor_locator(LogLocator(subs=(2, 5)))
-    axis.set_major_formatter(form)
-    axis.set_minor_formatter(form)
