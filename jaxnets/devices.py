@@ -4,14 +4,16 @@ import contextlib
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import jax
+import numpy as np
 
 from jaxnets.errors import InputError
 
 Result = TypeVar("Result")
+Tree = TypeVar("Tree")  # of arrays
 
 # LLVM prefers 256-bit vectors even where a processor has 512-bit ones. Where it has
 # none, nothing changes. An epoch of the Keras mirror is 15 % faster so.
@@ -67,6 +69,49 @@ def cache_use() -> Iterator[CacheUse]:
         yield use
     finally:
         jax.monitoring.unregister_event_listener(count)
+
+
+def mesh_along(
+    axis: str, mesh: jax.sharding.Mesh | Sequence[jax.Device]
+) -> jax.sharding.Mesh:
+    """A mesh with this one axis, of the devices of a mesh or of these devices.
+
+    Arrays on it are to be used as any other: its axis is not one of the explicit kind,
+    which `jax.make_mesh` makes by default. InputError where a mesh has another axis.
+    """
+    automatic = (jax.sharding.AxisType.Auto,)
+    if not isinstance(mesh, jax.sharding.Mesh):
+        return jax.make_mesh((len(mesh),), (axis,), automatic, devices=mesh)
+    if tuple(mesh.axis_names) != (axis,):
+        names = ", ".join(map(repr, mesh.axis_names))
+        raise InputError(
+            f"the mesh has the axes {names}; make it with one, {axis!r}, as by "
+            f"jax.make_mesh(({mesh.size},), ({axis!r},))"
+        )
+    return jax.sharding.Mesh(mesh.devices, mesh.axis_names, axis_types=automatic)
+
+
+def put_everywhere(tree: Tree, mesh: jax.sharding.Mesh) -> Tree:
+    """The arrays on every device of the mesh, those of other processes included.
+
+    Each process calls it with equal values.
+    """
+    sharding = jax.NamedSharding(mesh, jax.P())
+    if sharding.is_fully_addressable:
+        return jax.device_put(tree, sharding)
+
+    def put(array: Any) -> jax.Array:
+        if isinstance(array, jax.Array) and jax.dtypes.issubdtype(
+            array.dtype, jax.dtypes.prng_key
+        ):
+            data = put(jax.random.key_data(array))
+            return jax.random.wrap_key_data(data, impl=jax.random.key_impl(array))
+        values = np.asarray(array)
+        return jax.make_array_from_callback(
+            values.shape, sharding, lambda index: values[index]
+        )
+
+    return jax.tree.map(put, tree)
 
 
 def program_bytes(program: Any) -> int | None:

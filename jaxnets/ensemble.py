@@ -45,6 +45,7 @@ def fit_many(
     num_epochs: int,
     learning_rates: Array | None = None,
     num_classes: int = NUM_CLASSES,
+    mesh: jax.sharding.Mesh | None = None,
 ) -> Iterator[Epoch]:
     """Train a network from each of S seeds, all at once, yielding after each epoch.
 
@@ -60,6 +61,8 @@ def fit_many(
       seeds: one network each, S of them; memory grows with their number. Equal seeds
         give networks with equal beginnings and orders.
       learning_rates: float32 [S, ...], a rate or an array of rates a network.
+      mesh: this process's devices to train on, the networks cut along its one axis
+        "seed". Left out: all devices, as many as there are networks.
 
     Raises InputError when called: data or settings make no sense, there is no seed or
     one is out of range, or there is not a rate for each.
@@ -75,31 +78,37 @@ def fit_many(
         raise InputError(
             f"{len(rates)} learning rates for {len(seeds)} seeds; give one for each"
         )
+    if mesh is not None:
+        mesh = devices.mesh_along(AXIS, mesh)
+        if not jax.NamedSharding(mesh, PER_SEED).is_fully_addressable:
+            raise InputError(
+                "the mesh has devices of other processes; give each process seeds of "
+                "its own and a mesh of jax.local_devices()"
+            )
     run_epoch = _make_run_epoch(loss_fn, make_tx, batch_size)
 
     def epochs() -> Iterator[Epoch]:
-        chosen = jax.devices()[: len(seeds)]
-        automatic = (jax.sharding.AxisType.Auto,)
-        mesh = jax.make_mesh((len(chosen),), (AXIS,), automatic, devices=chosen)
+        chosen = mesh or jax.local_devices()[: len(seeds)]
+        across = devices.mesh_along(AXIS, chosen)
         # One after the other: a program for all would take seconds to compile.
         pairs = zip(seeds, np.asarray(rates, np.float32), strict=True)
         begun = [_begin(init, make_tx, seed, rate) for seed, rate in pairs]
         networks = jax.tree.map(lambda *leaves: jnp.stack(leaves), *begun)
         # The first again at the end, so that every device gets equally many.
-        places = np.arange(-(-len(seeds) // mesh.size) * mesh.size) % len(seeds)
+        places = np.arange(-(-len(seeds) // across.size) * across.size) % len(seeds)
         networks = jax.tree.map(lambda array: array[places], networks)
-        state, own = jax.device_put(networks, jax.NamedSharding(mesh, PER_SEED))
-        data = jax.device_put((train, tuple(held_out)), jax.NamedSharding(mesh, SHARED))
+        state, own = jax.device_put(networks, jax.NamedSharding(across, PER_SEED))
+        data = devices.put_everywhere((train, tuple(held_out)), across)
         for epoch, _ in training.run_epochs(
             run_epoch,
-            loss_fn,
+            training.make_evaluate(loss_fn),
             state,
             own,
             data,
             numbers=range(num_epochs),
-            spread=partial(_spread, mesh),
+            spread=partial(_spread, across),
         ):
-            if len(seeds) % mesh.size == 0:
+            if len(seeds) % across.size == 0:
                 yield epoch
             else:
                 arrays = (epoch.state, epoch.train, epoch.held_out)

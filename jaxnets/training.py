@@ -6,7 +6,7 @@ one compiled program; `fit` runs epochs and yields after each.
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import chex
 import jax
@@ -15,16 +15,17 @@ import numpy as np
 import optax
 from jax import lax
 
-from jaxnets import devices, processor
+from jaxnets import devices, parallel, processor
 from jaxnets.batches import epoch_order, scan_batches, take
 from jaxnets.data.checks import NUM_CLASSES, require_batch
 from jaxnets.devices import compile_ahead
 from jaxnets.errors import InputError, NonFiniteLoss
+from jaxnets.parallel import Spread
 from jaxnets.types import Batch, LossFn, Params, Prediction, Step, Totals, TrainState
 
 EVALUATION_BATCH = 1000  # images per step of an evaluation; bounds its memory
 
-TrainStep = Callable[[TrainState, Batch], Step]
+TrainStep = Callable[[TrainState, Any], Step]  # of a Batch, or a device's Share of one
 TrainEpoch = Callable[[TrainState, Batch, jax.Array], Step]
 Evaluate = Callable[[Params, Batch], Totals]
 Predict = Callable[[Params, jax.Array], Prediction]
@@ -74,7 +75,10 @@ def start(params: Params, tx: optax.GradientTransformation) -> TrainState:
     return TrainState(jnp.int32(0), params, tx.init(params))
 
 
-def make_train_step(loss_fn: LossFn, tx: optax.GradientTransformation) -> TrainStep:
+def make_train_step(
+    loss_fn: Callable[[Params, Any], tuple[jax.Array, Totals]],
+    tx: optax.GradientTransformation,
+) -> TrainStep:
     """One update: gradient of the batch's mean loss, then the optimizer's rule."""
 
     def train_step(state: TrainState, batch: Batch) -> Step:
@@ -86,7 +90,11 @@ def make_train_step(loss_fn: LossFn, tx: optax.GradientTransformation) -> TrainS
     return train_step
 
 
-def make_train_epoch(train_step: TrainStep, batch_size: int) -> TrainEpoch:
+def make_train_epoch(
+    train_step: TrainStep,
+    batch_size: int,
+    take: Callable[[Batch, jax.Array], Any] = take,
+) -> TrainEpoch:
     """One pass over the data in a given order, as one program for `jax.jit`."""
 
     def train_epoch(state: TrainState, data: Batch, order: jax.Array) -> Step:
@@ -154,76 +162,166 @@ def require_data(
     num_classes: int,
 ) -> None:
     """Raise InputError where data or settings make no sense to train with."""
-    if isinstance(held_out, Batch):
-        raise InputError("held_out must be a tuple of data sets; write (validation,)")
+    require_held_out(held_out)
     for batch in (train, *held_out):
         require_batch(batch, num_classes)
-    num_examples = len(train.label)
+    require_settings(len(train.label), batch_size, num_epochs)
+
+
+def require_held_out(held_out: Sequence[Batch]) -> None:
+    """Raise InputError where one data set stands in place of several."""
+    if isinstance(held_out, Batch):
+        raise InputError("held_out must be a tuple of data sets; write (validation,)")
+
+
+def require_settings(num_examples: int, batch_size: int, num_epochs: int) -> None:
+    """Raise InputError where one cannot train so on so many examples."""
     if not 1 <= batch_size <= num_examples:
         raise InputError(f"{batch_size=} must be between 1 and {num_examples=}")
     if num_epochs < 1:
         raise InputError(f"{num_epochs=} must be at least 1")
 
 
+def epochs_done(state: TrainState, num_examples: int, batch_size: int) -> int:
+    """How many epochs a state has seen, or several states alike.
+
+    Raises InputError where it stands in the middle of one.
+    """
+    steps_per_epoch = -(-num_examples // batch_size)
+    steps = int(np.ravel(state.step)[0])
+    number, rest = divmod(steps, steps_per_epoch)
+    if rest:
+        raise InputError(
+            f"the state has taken {steps} steps, which is not a whole number of epochs "
+            f"of {steps_per_epoch} steps; is the batch size another?"
+        )
+    return number
+
+
 def make_run_epoch(
-    loss_fn: LossFn, tx: optax.GradientTransformation, batch_size: int
+    loss_fn: LossFn,
+    tx: optax.GradientTransformation,
+    batch_size: int,
+    *,
+    shared: bool = False,
 ) -> RunEpoch:
     """Shuffle and train: what `fit` compiles, and `ensemble.fit_many` over seeds.
 
     `run_epoch(state, key, epoch, train)` returns the next state, the totals, and
-    bool []: whether every parameter is finite.
+    bool []: whether every parameter is finite. It is for one device, or `shared`, for
+    the inside of `parallel.over`.
     """
-    train_epoch = make_train_epoch(make_train_step(loss_fn, tx), batch_size)
-    # The same on a processor, faster.
-    stored_step = make_train_step(processor.on_transposed(loss_fn), tx)
-    processor_epoch = processor.make_train_epoch(stored_step, batch_size)
+    train_epoch = make_epoch_fn(loss_fn, tx, batch_size, shared=shared)
 
     def run_epoch(
         state: TrainState, key: jax.Array, epoch: jax.Array, train: Batch
     ) -> tuple[TrainState, Totals, jax.Array]:
         order = epoch_order(key, epoch, len(train.label))
-        epoch_fn = processor_epoch if processor.suits(tx, state) else train_epoch
-        state, totals = epoch_fn(state, train, order)
-        finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params)]
-        return state, totals, jnp.stack(finite).all()
+        state, totals = train_epoch(state, train, order)
+        return state, totals, all_finite(state.params)
 
     return run_epoch
 
 
+def make_epoch_fn(
+    loss_fn: LossFn,
+    tx: optax.GradientTransformation,
+    batch_size: int,
+    *,
+    shared: bool,
+) -> TrainEpoch:
+    """`make_train_epoch` as the devices at hand like it; `shared` as above."""
+    if shared:
+        step = make_train_step(parallel.loss_of_share(loss_fn), parallel.summing(tx))
+        of_share = make_train_epoch(step, batch_size, parallel.take_share)
+
+        def shared_epoch(state: TrainState, data: Batch, order: jax.Array) -> Step:
+            state, totals = of_share(state, data, order)
+            return state, parallel.summed(totals)
+
+        return shared_epoch
+    plain_epoch = make_train_epoch(make_train_step(loss_fn, tx), batch_size)
+    # The same on a processor, faster.
+    stored_step = make_train_step(processor.on_transposed(loss_fn), tx)
+    processor_epoch = processor.make_train_epoch(stored_step, batch_size)
+
+    def epoch_fn(state: TrainState, data: Batch, order: jax.Array) -> Step:
+        suited = processor.suits(tx, state)
+        return (processor_epoch if suited else plain_epoch)(state, data, order)
+
+    return epoch_fn
+
+
+def all_finite(params: Params) -> jax.Array:
+    """bool []: whether every parameter is finite."""
+    finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(params)]
+    return jnp.stack(finite).all()
+
+
 def run_epochs(
     run_epoch: RunEpoch,
-    loss_fn: LossFn,
+    evaluate_one: Evaluate,
     state: TrainState,
     key: chex.ArrayTree,
     data: tuple[Batch, tuple[Batch, ...]],
     *,
     numbers: Iterable[int],
-    spread: Callable[[Callable, int], Callable] = lambda function, _: function,
+    spread: Spread = parallel.alone,
 ) -> Iterator[tuple[Epoch, np.ndarray]]:
     """Compile, then run the epochs of these numbers (from 0), yielding after each.
 
     With each epoch comes whether its parameters are finite. `data` is the training
     set and the held-out ones. `spread(function, n)` makes a function of one network,
-    whose first n arguments are its own, one of many.
+    whose first n arguments are its own, one of many, or one of many devices.
     """
     train, held_out = data
-    evaluate_one = make_evaluate(loss_fn)
+    began = time.perf_counter()
+    with devices.cache_use() as cache:
+        train_one = compile_ahead(spread(run_epoch, 2), state, key, np.int32(0), train)
+        evaluate = compile_evaluate(evaluate_one, state.params, held_out, spread)
+    compile_seconds = time.perf_counter() - began
+
+    def train_epoch(state: TrainState, number: int) -> tuple:
+        return train_one(state, key, np.int32(number), train)
+
+    compiled: dict[str, Any] = {
+        "compile_seconds": compile_seconds,
+        "compile_cached": cache.all_hits,
+    }
+    for epoch, finite in epoch_by_epoch(train_epoch, evaluate, state, numbers):
+        yield epoch._replace(**compiled), finite
+
+
+def compile_evaluate(
+    evaluate_one: Evaluate,
+    params: Params,
+    held_out: tuple[Batch, ...],
+    spread: Spread,
+) -> Callable[[Params], tuple[Totals, ...]]:
+    """The program that evaluates on each held-out set; `spread` as in `run_epochs`."""
 
     def evaluate_all(params: Params, held_out: tuple[Batch, ...]) -> tuple[Totals, ...]:
         return tuple(evaluate_one(params, part) for part in held_out)
 
-    began = time.perf_counter()
-    with devices.cache_use() as cache:
-        train_one = compile_ahead(spread(run_epoch, 2), state, key, np.int32(0), train)
-        if held_out:
-            evaluate = compile_ahead(spread(evaluate_all, 1), state.params, held_out)
-    compile_seconds = time.perf_counter() - began
+    if not held_out:
+        return lambda params: ()
+    program = compile_ahead(spread(evaluate_all, 1), params, held_out)
+    return lambda params: program(params, held_out)
+
+
+def epoch_by_epoch(
+    train_epoch: Callable[[TrainState, int], tuple[TrainState, Totals, jax.Array]],
+    evaluate: Callable[[Params], tuple[Totals, ...]],
+    state: TrainState,
+    numbers: Iterable[int],
+) -> Iterator[tuple[Epoch, np.ndarray]]:
+    """Run and time epochs; with each comes whether its parameters are finite."""
     for number in numbers:
         began = time.perf_counter()
-        state, totals, finite = train_one(state, key, np.int32(number), train)
+        state, totals, finite = train_epoch(state, number)
         jax.block_until_ready((state, totals))
         trained = time.perf_counter()
-        checked = jax.device_get(evaluate(state.params, held_out) if held_out else ())
+        checked = jax.device_get(evaluate(state.params))
         epoch = Epoch(
             number + 1,
             state,
@@ -231,8 +329,6 @@ def run_epochs(
             checked,
             seconds=trained - began,
             evaluation_seconds=time.perf_counter() - trained,
-            compile_seconds=compile_seconds,
-            compile_cached=cache.all_hits,
         )
         yield epoch, jax.device_get(finite)
 
@@ -248,6 +344,7 @@ def fit(
     num_epochs: int,
     key: jax.Array,
     num_classes: int = NUM_CLASSES,
+    mesh: jax.sharding.Mesh | None = None,
 ) -> Iterator[Epoch]:
     """Train until `num_epochs` are done, yielding after each.
 
@@ -263,6 +360,10 @@ def fit(
       num_epochs: 1 or more, counted from the beginning of training.
       key: decides the order of the examples.
       num_classes: labels are 0 to `num_classes - 1`.
+      mesh: devices to train on, along its one axis "data", each on its part of every
+        batch; those of other processes too, where each process makes the same call.
+        Left out: the default device. On the same mesh every run ends bit for bit
+        alike; between meshes float32 sums are rounded in another order.
 
     Raises:
       InputError: when called: data or settings make no sense, or the state stands
@@ -270,22 +371,35 @@ def fit(
       NonFiniteLoss: a loss of an epoch, or a weight after it, is NaN or infinite.
     """
     require_data(train, held_out, batch_size, num_epochs, num_classes)
-    steps_per_epoch = -(-len(train.label) // batch_size)
-    first, rest = divmod(int(state.step), steps_per_epoch)
-    if rest:
-        raise InputError(
-            f"the state has taken {int(state.step)} steps, which is not a whole number "
-            f"of epochs of {steps_per_epoch} steps; is the batch size another?"
-        )
-    run_epoch = make_run_epoch(loss_fn, tx, batch_size)
+    first = epochs_done(state, len(train.label), batch_size)
+    mesh = None if mesh is None else devices.mesh_along(parallel.AXIS, mesh)
+    many = mesh is not None and mesh.size > 1
+    spread = parallel.over(mesh) if mesh is not None and many else parallel.alone
+    run_epoch = make_run_epoch(loss_fn, tx, batch_size, shared=many)
     numbers = range(first, num_epochs)
+    evaluate = make_evaluate(loss_fn)
 
     def epochs() -> Iterator[Epoch]:
-        data = jax.device_put((train, tuple(held_out)))
-        one_by_one = run_epochs(run_epoch, loss_fn, state, key, data, numbers=numbers)
-        for epoch, finite in one_by_one:
-            losses = [totals.loss for totals in (epoch.train, *epoch.held_out)]
-            require_finite(epoch.number, *losses, weights=bool(finite))
+        begin, data = (state, key), (train, tuple(held_out))
+        if mesh is None:
+            data = jax.device_put(data)
+        else:
+            begin, data = devices.put_everywhere((begin, data), mesh)
+        for epoch, finite in run_epochs(
+            run_epoch,
+            parallel.evaluate_shares(evaluate) if many else evaluate,
+            *begin,
+            data,
+            numbers=numbers,
+            spread=spread,
+        ):
+            require_finite_epoch(epoch, finite)
             yield epoch
 
     return epochs()
+
+
+def require_finite_epoch(epoch: Epoch, finite: np.ndarray) -> None:
+    """Raise NonFiniteLoss as `require_finite`, of one network's epoch."""
+    losses = [totals.loss for totals in (epoch.train, *epoch.held_out)]
+    require_finite(epoch.number, *losses, weights=bool(finite))
