@@ -33,6 +33,7 @@ FULL = {  # the options that each is run with, beside the data's
     "parity": "",
     "speed": "--points models scaling",
     "control": "",
+    "pictures": "",
 }
 QUICK = {  # and what makes it a matter of seconds, beside QUICK_DATA
     "compare": "--epochs 1",
@@ -49,6 +50,7 @@ QUICK = {  # and what makes it a matter of seconds, beside QUICK_DATA
     "--contenders numpy_batched jaxnets from_scratch",
     "control": "--rounds 1 --epochs 1 --descent-steps 10 --sharpness-images 200 "
     "--gradient-images 50 --rate-images 500",
+    "pictures": "--models sigmoid_mse --epochs 1 --pictures 10 --sheets 1",
 }
 QUICK_DATA = "--examples 1000"
 
@@ -96,9 +98,11 @@ def run_one(name: str, config: Config, path: Path, entries: list[index.Entry]) -
     """
     quick = f"{QUICK[name]} {QUICK_DATA}" if config.quick else ""
     command = ["python", "-m", f"experiments.{name}", *f"{FULL[name]} {quick}".split()]
-    for option in ("dataset", "mnist_dir", "data_dir"):
+    for option in ("dataset", "mnist_dir", "data_dir", "dataset_dir", "classes"):
         if (value := getattr(config, option)) is not None:
             command += [f"--{option.replace('_', '-')}", str(value)]
+    if config.transpose:
+        command.append("--transpose")
     here = [sys.executable, *command[1:], "--output", str(path)]
     stopped, began = None, time.perf_counter()
     # A session of its own: what the terminal sends reaches it once, from here.

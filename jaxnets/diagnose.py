@@ -67,6 +67,7 @@ class Run(NamedTuple):
     first_outputs: np.ndarray | None = None  # float [N, K], before it
     hidden: Sequence[np.ndarray] = ()  # activations of each hidden layer, if any
     inputs: np.ndarray | None = None  # float [n, pixels] that reach the first layer
+    names: Sequence[str] = ()  # of the classes; without them, their numbers
 
 
 class Finding(NamedTuple):
@@ -346,11 +347,15 @@ def _symptoms(run: Run) -> Iterator[Finding]:
     if others >= MIN_IMAGES and 1 - answered <= COLLAPSED * share:
         yield Finding(
             "collapsed",
-            f"it answers {answer} to {answered:.1%} of the images, of which "
-            f"{1 - share:.1%} are labelled so",
+            f"it answers {_name(run, answer)} to {answered:.1%} of the images, of "
+            f"which {1 - share:.1%} are labelled so",
         )
         return
     labels = np.flatnonzero(np.bincount(run.labels) >= MIN_IMAGES)
-    never = [str(label) for label in labels if label not in run.answers]
+    never = [_name(run, label) for label in labels if label not in run.answers]
     if never:
         yield Finding("never_answered", f"it never answers {', '.join(never)}")
+
+
+def _name(run: Run, label: "int | np.integer") -> str:
+    return run.names[int(label)] if run.names else str(label)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from jaxnets.data import Dataset
 
+# Layers without weights that change nothing, or what `keras_file` looks at.
+PASSED_BY = ("InputLayer", "Rescaling", "Flatten", "Dropout", "Softmax")
+
 
 def compile_model(model: "keras.Model", recipe: Recipe) -> None:
     """Choose optimizer, loss and metric, as the write-up does."""
@@ -39,19 +42,20 @@ def scaled(images: np.ndarray) -> np.ndarray:
     return images.astype(np.float32) / WHITE
 
 
-def to_dense(model: "keras.Model") -> Layers:
+def to_dense(model: "keras.Model", *, sigmoids: bool = False) -> Layers:
     """The model's weights as this library's parameters, bit for bit.
 
     Raises InputError unless the model is Flatten and Dense layers with biases, ReLU
-    between them and softmax or nothing at the end.
+    between them and softmax or nothing at the end; or with `sigmoids`, these all over.
     """
-    passed_by = ("InputLayer", "Flatten")
-    layers = [layer for layer in model.layers if _kind(layer) not in passed_by]
+    layers = [layer for layer in model.layers if _kind(layer) not in PASSED_BY]
     if not layers:
         raise InputError("the model has no Dense layer")
     for layer in layers:
         fault, is_last = None, layer is layers[-1]
         known = ("softmax", "linear") if is_last else ("relu",)
+        if sigmoids:
+            known = ("sigmoid", "log_sigmoid") if is_last else ("sigmoid",)
         if _kind(layer) != "Dense":
             fault = f"is {_kind(layer)}; only Dense ones can be read"
         elif not layer.use_bias:

@@ -50,21 +50,30 @@ def build(
     *,
     softmax: bool = True,
     sigmoids: bool = False,
+    of_bytes: bool = False,
     backend: str = "tensorflow",
 ) -> "keras.Model":
     """Flatten, Dense with ReLU, and a softmax at the end; Keras's own defaults.
 
     The seed is of the initial weights and of the order in `fit`; None is another each
     time. Without softmax the model ends in logits. With sigmoids all layers have them,
-    as Model 1's.
+    as Model 1's. A model of bytes takes pixels of 0 to 255, and what it gives sums to 1
+    with sigmoids too: the softmax of log a is a divided by the sum of all a.
     """
     keras = load_keras(backend)
     if seed is not None:
         keras.utils.set_random_seed(seed)
-    model = keras.Sequential([keras.Input(image_shape), keras.layers.Flatten()])
+    model = keras.Sequential([keras.Input(image_shape)])
+    if of_bytes:
+        model.add(keras.layers.Rescaling(1 / 255))
+    model.add(keras.layers.Flatten())
     for size in layer_sizes[1:-1]:
         hidden = "sigmoid" if sigmoids else "relu"
         model.add(keras.layers.Dense(size, activation=hidden))
     last = "sigmoid" if sigmoids else "softmax" if softmax else None
+    shares = sigmoids and of_bytes
+    last = "log_sigmoid" if shares else last
     model.add(keras.layers.Dense(layer_sizes[-1], activation=last))
+    if shares:
+        model.add(keras.layers.Softmax())
     return model

@@ -7,7 +7,7 @@ import contextlib
 import importlib
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 import jax
@@ -20,7 +20,7 @@ from jaxnets import (
     sigmoid_mse,
     training,
 )
-from jaxnets.data import NUM_CLASSES, Dataset
+from jaxnets.data import Dataset
 from jaxnets.errors import InputError, NonFiniteLoss
 from jaxnets.training import Epoch
 from jaxnets.types import Network, Prediction, Recipe
@@ -141,18 +141,35 @@ def validate_recipe(name: str, recipe: Recipe) -> None:
 def validate_fits(name: str, recipe: Recipe, dataset: Dataset) -> None:
     """Raise InputError where a recipe does not fit the data."""
     sizes, num_examples = recipe.layer_sizes, len(dataset.train.label)
-    # A network that does not take the whole image at once says what it takes.
-    input_size = getattr(get(name).network, "input_size", math.prod)
-    num_inputs = input_size(dataset.train.image.shape[1:])
+    num_inputs, num_classes = _num_inputs(name, dataset), dataset.num_classes
     fault = None
     if sizes[0] != num_inputs:
         fault = f"layer sizes {sizes} must begin with {num_inputs}, the pixels it takes"
-    elif sizes[-1] != NUM_CLASSES:
-        fault = f"layer sizes {sizes} must end with {NUM_CLASSES}, the classes"
+    elif sizes[-1] != num_classes:
+        fault = f"layer sizes {sizes} must end with {num_classes}, the classes"
     elif recipe.batch_size > num_examples:
         fault = f"batch size {recipe.batch_size} must be at most {num_examples} images"
     if fault:
         raise dataset.misfit(f"{name}: {fault}")
+
+
+def adapted(name: str, recipe: Recipe, dataset: Dataset) -> Recipe:
+    """The recipe with a model's own layer sizes made to fit the data.
+
+    Inputs and classes become those of the data. Sizes that are not the model's
+    published ones were chosen, and stay.
+    """
+    sizes = recipe.layer_sizes
+    if sizes != get(name).recipe.layer_sizes:
+        return recipe
+    ends = _num_inputs(name, dataset), dataset.num_classes
+    return replace(recipe, layer_sizes=(ends[0], *sizes[1:-1], ends[1]))
+
+
+def _num_inputs(name: str, dataset: Dataset) -> int:
+    # A network that does not take the whole image at once says what it takes.
+    input_size = getattr(get(name).network, "input_size", math.prod)
+    return input_size(dataset.train.image.shape[1:])
 
 
 @contextlib.contextmanager
@@ -211,6 +228,7 @@ def _train(
         batch_size=recipe.batch_size,
         num_epochs=recipe.num_epochs,
         key=keys.data,
+        num_classes=dataset.num_classes,
     )
     for epoch in epochs:
         yield epoch._replace(state=jax.device_get(epoch.state))

@@ -30,7 +30,7 @@ import jaxnets
 answers["jax with the package"] = "jax" in sys.modules
 
 # What others may do at import is not what is asked.
-import flax.nnx, jax, optax, chex, scipy
+import flax.nnx, jax, optax, chex, scipy.ndimage
 import jax.monitoring
 
 def state():
@@ -138,7 +138,8 @@ def test_every_module_is_named_and_loads_when_it_is_used(answers):
     packages = {file.parent.name for file in folder.glob("*/__init__.py")}
     assert {"data", "neurons", "training", "process"} < files | packages
     assert set(dir(jaxnets)) == {"__version__", *jaxnets.__all__}
-    assert set(jaxnets.__all__) <= files | packages
+    assert set(jaxnets.__all__) <= files | packages | {"load"}
+    assert jaxnets.load is jaxnets.trained.load
     assert jaxnets.row_rnn.__name__ == "jaxnets.row_rnn"
     imported = {name.split(".")[1] for name in answers["modules"]}
     assert imported == files | packages

@@ -175,12 +175,12 @@ def foreign_model(layers_of):
             "'last' has the activation sigmoid",
         ),
         (
-            lambda layers: [layers.Dropout(0.5, name="drop"), layers.Dense(10)],
-            "'drop' is Dropout",
+            lambda layers: [layers.LayerNormalization(name="norm"), layers.Dense(10)],
+            "'norm' is LayerNormalization",
         ),
         (lambda layers: [], "no Dense layer"),
     ],
-    ids=["use_bias", "BatchNorm", "tanh", "linear", "sigmoid", "Dropout", "empty"],
+    ids=["use_bias", "BatchNorm", "tanh", "linear", "sigmoid", "LayerNorm", "empty"],
 )
 def test_foreign_models_are_refused_by_name(layers_of, message):
     model = foreign_model(layers_of)

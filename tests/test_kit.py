@@ -35,6 +35,7 @@ from experiments.kit.figures import new_figure
 from experiments.kit.options import DataOptions, Options, from_json
 from experiments.kit.page import Picture, Table
 from experiments.kit.run import Run
+from jaxnets import weights
 from jaxnets.data import tfds
 from jaxnets.errors import (
     DatasetUnavailable,
@@ -260,7 +261,7 @@ def test_weights_of_any_pytree_come_back_bit_for_bit(tmp_path, name):
     folder.write_weights(file, params, dataset="digits")
     shapes = jax.eval_shape(lambda: jax.tree.map(jnp.asarray, params))
     for like in (params, shapes):
-        read = folder.read_weights(file, like)
+        read = weights.read(file, like)
         assert jax.tree.structure(read) == jax.tree.structure(params)
         jax.tree.map(np.testing.assert_array_equal, read, params)
     with np.load(file) as arrays:
@@ -268,7 +269,7 @@ def test_weights_of_any_pytree_come_back_bit_for_bit(tmp_path, name):
     wider = jax.tree.map(lambda leaf: np.zeros((9, *leaf.shape)), params)
     for other in (wider, {"another": normal(2)}):
         with pytest.raises(InputError, match=r"net\.npz has no"):
-            folder.read_weights(file, other)
+            weights.read(file, other)
 
 
 def test_the_names_of_dense_weights_are_the_published_ones(tmp_path):

@@ -19,7 +19,8 @@ from experiments.compare.settings import Config, Settings, choose_recipes
 from experiments.kit.command import run_command
 from experiments.kit.progress import Progress
 from experiments.kit.run import Row, Run
-from jaxnets import models, training
+from jaxnets import models, trained, training
+from jaxnets.data import Dataset
 from jaxnets.neurons import ten_class
 from jaxnets.types import Prediction, Recipe
 
@@ -27,11 +28,8 @@ from jaxnets.types import Prediction, Recipe
 def main(config: Settings) -> dict[str, Any]:
     """Run the comparison; return the content of results.json."""
     recipes = choose_recipes(config)
-    applied = {name: asdict(recipe) for name, recipe in recipes.items()}
-    run = Run.open("compare", config, settings={"recipes": applied})
-    recipes = choose_recipes(run.config)
-    for name, recipe in recipes.items():
-        models.validate_fits(name, recipe, run.data)
+    run = Run.open("compare", config, settings=lambda data: applied(recipes, data))
+    recipes = fitting(choose_recipes(run.config), run.data)
     run.record(measure(run, recipes))
     answers = results.read_predictions(run)
     params = results.read_params(run, recipes, answers)
@@ -42,6 +40,20 @@ def main(config: Settings) -> dict[str, Any]:
         lead=lambda: page.lead(content, run.data.name),
         sections=lambda: page.sections(run, content, answers, params),
     )
+
+
+def fitting(recipes: Mapping[str, Recipe], data: Dataset) -> dict[str, Recipe]:
+    """The recipes made to fit the data; InputError where one cannot be."""
+    fitted = {name: models.adapted(name, r, data) for name, r in recipes.items()}
+    for name, recipe in fitted.items():
+        models.validate_fits(name, recipe, data)
+    return fitted
+
+
+def applied(recipes: Mapping[str, Recipe], data: Dataset) -> dict[str, Any]:
+    """What `config.json` says of the recipes."""
+    fitted = fitting(recipes, data)
+    return {"recipes": {name: asdict(recipe) for name, recipe in fitted.items()}}
 
 
 def measure(run: Run[Settings], recipes: Mapping[str, Recipe]) -> Iterator[Row]:
@@ -77,7 +89,9 @@ def measure(run: Run[Settings], recipes: Mapping[str, Recipe]) -> Iterator[Row]:
                     progress.advance(name, text=results.in_words(row))
             finally:
                 if epoch is not None:  # a model that is cut short keeps its weights
-                    run.write_weights(name, epoch.state.params)
+                    params, done = epoch.state.params, epoch.number
+                    network = trained.of_model(name, recipe, params, done, run.data)
+                    trained.write(run.path / "weights" / f"{name}.npz", network)
             results.write_predictions(run, predictions)  # which need the weights
 
 

@@ -56,7 +56,7 @@ def of_model(
     runs.append(tested._replace(answers=answers, accuracy=accuracy))
     findings: dict[str, Finding] = {}
     for one in runs:
-        for finding in diagnose(one):
+        for finding in diagnose(one._replace(names=run.data.labels)):
             findings.setdefault(finding.kind, finding)
     return [finding._asdict() for finding in findings.values()]
 

@@ -17,6 +17,7 @@ from experiments.compare.results import (
 from experiments.kit.figures import COLORS, new_figure, plain_numbers, whole_epochs
 from experiments.kit.run import Row
 from experiments.kit.statistics import wilson_interval
+from jaxnets.data import DIGITS
 from jaxnets.models import MODELS
 from jaxnets.types import Batch, Params
 
@@ -66,17 +67,28 @@ def curves(rows: Mapping[str, Sequence[Row]]) -> Figure:
     return figure
 
 
-def confusion(answers: Mapping[str, Answers], labels: np.ndarray) -> Figure:
-    """Confusion matrices with one scale of colours, the diagonal left blank."""
+def confusion(
+    answers: Mapping[str, Answers],
+    labels: np.ndarray,
+    names: Sequence[str] = DIGITS,
+) -> Figure:
+    """Confusion matrices with one scale of colours, the diagonal left blank.
+
+    `names` are those of all classes; drawn are the ones that `labels` has.
+    """
     classes = np.unique(labels)
+    cell = max(0.25, 0.45 - 0.005 * len(classes))  # inches; many classes crowd
+    side = max(5.0, 1 + cell * len(classes))
     columns = min(2, len(answers))
     rows = -(-len(answers) // columns)
-    figure, grid = new_figure(rows, columns, size=(5.4 * columns, 5 * rows))
+    size = ((side + 0.4) * columns, side * rows)
+    figure, grid = new_figure(rows, columns, size=size)
     for axes in grid.flat[len(answers) :]:
         axes.remove()
     errors = {}
     for name, answer in answers.items():
-        matrix = confusion_matrix(labels, answer.label)[np.ix_(classes, classes)]
+        matrix = confusion_matrix(labels, answer.label, len(names))
+        matrix = matrix[np.ix_(classes, classes)]
         errors[name] = np.where(np.eye(len(classes), dtype=bool), np.nan, matrix)
     largest = max(1.0, *(np.nanmax(matrix, initial=0) for matrix in errors.values()))
     for axes, (name, matrix) in zip(grid.flat, errors.items(), strict=False):
@@ -86,14 +98,16 @@ def confusion(answers: Mapping[str, Answers], labels: np.ndarray) -> Figure:
             color = "white" if count > 0.6 * largest else "black"
             style = {"ha": "center", "va": "center", "fontsize": 9, "color": color}
             axes.text(column, row, f"{count:.0f}", **style)
-        ticks = range(len(classes))
-        axes.set(xticks=ticks, yticks=ticks, xticklabels=classes, yticklabels=classes)
+        ticks, shown = range(len(classes)), [names[label] for label in classes]
+        axes.set(xticks=ticks, yticks=ticks, xticklabels=shown, yticklabels=shown)
         axes.set(xlabel="predicted", ylabel="label")
         axes.set_title(f"{name}: {int(np.nansum(matrix)):,} errors")
     return figure
 
 
-def gallery(answers: Mapping[str, Answers], test: Batch) -> Figure:
+def gallery(
+    answers: Mapping[str, Answers], test: Batch, names: Sequence[str] = DIGITS
+) -> Figure:
     """The images that most models miss most surely, then where answers differ most."""
     guesses = np.stack([answer.label for answer in answers.values()])
     sure = np.stack([answer.probability for answer in answers.values()])
@@ -111,12 +125,14 @@ def gallery(answers: Mapping[str, Answers], test: Batch) -> Figure:
         row, column = divmod(number, GALLERY_COLUMNS)
         at, label = step * (column, row), test.label[index]
         _draw_image(axes, test.image[index], at)
-        axes.text(at[0], at[1], f"no. {index}: {label}", fontsize=9, va="bottom")
+        axes.text(at[0], at[1], f"no. {index}: {names[label]}", fontsize=9, va="bottom")
         for place, name in enumerate(answers):
             answer, share = guesses[place, index], sure[place, index]
             x, y = at + step * (0.95 * place / len(answers), 0.6)
             weight = "normal" if answer == label else "bold"
-            words = axes.text(x, y, f"{answer}\n{100 * share:.0f}", color=COLORS[name])
+            words = axes.text(
+                x, y, f"{names[answer]}\n{100 * share:.0f}", color=COLORS[name]
+            )
             words.set(fontsize=9, fontweight=weight, verticalalignment="top")
     _name_colors(axes, answers)
     axes.set_title(
@@ -157,7 +173,9 @@ def _draw_image(axes: Axes, image: np.ndarray, at: np.ndarray) -> None:
     axes.imshow(image, cmap="gray_r", vmin=0, vmax=255, extent=extent)
 
 
-def confused(answers: Mapping[str, Answers], test: Batch) -> Figure:
+def confused(
+    answers: Mapping[str, Answers], test: Batch, names: Sequence[str] = DIGITS
+) -> Figure:
     """The pairs of classes that are confused most, with the surest such images."""
     pairs = confused_pairs(answers, test.label)
     rows, columns = max(len(pairs), 1), EXAMPLES + 2
@@ -165,7 +183,7 @@ def confused(answers: Mapping[str, Answers], test: Batch) -> Figure:
     figure, axes, step = _sheet(rows, columns, test.image.shape[1:], size)
     for row, (label, wrong, counts) in enumerate(pairs):
         y = step[1] * (row + 0.25)
-        axes.text(0, y, f"{label} taken for {wrong}", fontsize=12)
+        axes.text(0, y, f"{names[label]} taken for {names[wrong]}", fontsize=12)
         for place, (name, count) in enumerate(counts.items()):
             x = 0.4 * place * step[0]
             axes.text(

@@ -1,6 +1,6 @@
 """Tables and pictures of a comparison, for the terminal and the page alike."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,6 +10,7 @@ from experiments.kit.numbers import text
 from experiments.kit.page import Picture, Table, table
 from experiments.kit.progress import console
 from experiments.kit.run import Run
+from jaxnets.data import DIGITS
 from jaxnets.models import MODELS
 from jaxnets.types import Params
 
@@ -54,7 +55,7 @@ def sections(
     if not answers:
         return
     test = run.data.test
-    yield comparison(results, run.data.name)
+    yield comparison(results, run.data.name, run.data.labels)
     wrong = [
         {"model": name, **finding}
         for name, findings in results["diagnosis"].items()
@@ -82,7 +83,7 @@ def sections(
         "What is confused most",
         "Counts of test images by model, in the models' colours, and the images on "
         "which the models are surest of the wrong answer.",
-        partial(figures.confused, answers, test),
+        partial(figures.confused, answers, test, run.data.labels),
     )
     yield Picture(
         "gallery",
@@ -91,7 +92,7 @@ def sections(
         "on which answers differ most. Below each image the models' answers in their "
         "colours with the confidence in %, wrong ones bold. Numbers are places in the "
         "test set as tensorflow-datasets has it, not as in the original file.",
-        partial(figures.gallery, answers, test),
+        partial(figures.gallery, answers, test, run.data.labels),
     )
     yield Picture(
         "calibration",
@@ -106,7 +107,7 @@ def sections(
         "confusion",
         "Confusion matrices",
         "Wrong answers by label and prediction; one scale of colours for all models.",
-        partial(figures.confusion, answers, test.label),
+        partial(figures.confusion, answers, test.label, run.data.labels),
     )
     yield Picture(
         "first_layer",
@@ -126,7 +127,9 @@ def sections(
         )
 
 
-def comparison(results: Mapping[str, Any], name: str) -> Table:
+def comparison(
+    results: Mapping[str, Any], name: str, labels: Sequence[str] = DIGITS
+) -> Table:
     """A row a measure, a column a model."""
     models = results["models"]
     keras = [model for n, model in models.items() if MODELS[n].framework == "keras"]
@@ -160,7 +163,9 @@ def comparison(results: Mapping[str, Any], name: str) -> Table:
         "median epoch, s": "epoch_seconds_median:.2f",
         "times Keras's epoch": beside_keras,
     }
-    title, note = f"Test set of {name}", NOTE.format(**results["zero_line"])
+    frequent = labels[results["zero_line"]["most_frequent_class"]]
+    zero_line = {**results["zero_line"], "most_frequent_class": frequent}
+    title, note = f"Test set of {name}", NOTE.format(**zero_line)
     entries = [{"name": name, **model} for name, model in models.items()]
     columns = zip(*table(title, note, entries, measures).rows, strict=True)
     rows = [(name, *cells) for name, cells in zip(measures, columns, strict=True)]

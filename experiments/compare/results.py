@@ -104,14 +104,15 @@ def first_layers(run: Run[Settings], names: Iterable[str]) -> dict[str, Any]:
 def write_predictions(
     run: Run[Settings], predictions: Mapping[str, Prediction]
 ) -> None:
-    """`predictions.csv`: a row an image, with each model's class and probability."""
+    """`predictions.csv`: a row an image, each model's class and its probability."""
     header = ["index", "label"]
+    names = np.array(run.data.labels)
     labels = run.data.test.label
-    columns: list[list[Any]] = [list(range(len(labels))), labels.tolist()]
+    columns: list[list[Any]] = [list(range(len(labels))), names[labels].tolist()]
     for name, (label, probability) in predictions.items():
         header += [name, f"{name}_probability"]
         chosen = probability[np.arange(len(label)), label]
-        columns += [label.tolist(), [f"{value:.6f}" for value in chosen]]
+        columns += [names[label].tolist(), [f"{value:.6f}" for value in chosen]]
     columns.append([run.data.name] * len(labels))
     run.write_csv(PREDICTIONS, [*header, "dataset"], zip(*columns, strict=True))
 
@@ -124,9 +125,10 @@ def read_predictions(run: Run[Settings]) -> dict[str, Answers]:
     with open(file, encoding="utf-8", newline="") as stream:
         header, *rows = csv.reader(stream)
     columns = dict(zip(header, zip(*rows, strict=True), strict=True))
+    number = {name: label for label, name in enumerate(run.data.labels)}
     return {
         name: Answers(
-            np.array(columns[name], np.int32),
+            np.array([number[label] for label in columns[name]], np.int32),
             np.array(columns[f"{name}_probability"], np.float32),
         )
         for name in header

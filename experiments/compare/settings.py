@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, make_dataclass, replace
 from importlib.util import find_spec
+from typing import ClassVar
 
 from experiments.kit.options import Options, require_names
 from jaxnets import models, training
@@ -13,6 +14,8 @@ from jaxnets.types import Recipe
 @dataclass(frozen=True, kw_only=True)
 class Settings(Options):
     """What to compare; every published setting can be overridden."""
+
+    any_classes: ClassVar[bool] = True
 
     models: tuple[str, ...] = (
         "sigmoid_mse",

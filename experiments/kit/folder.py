@@ -11,11 +11,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import jax
-import numpy as np
 from filelock import FileLock, Timeout
 
-from jaxnets import __version__
+from jaxnets import __version__, weights
 from jaxnets.errors import InputError
 from jaxnets.files import append_line, write_atomically, write_text
 from jaxnets.types import Params
@@ -177,37 +175,6 @@ def write_csv(
 
 
 def write_weights(file: Path, params: Params, **notes: str) -> None:
-    """Write an `.npz` file with an array a leaf, such as `kernel_0` and `bias_0`."""
+    """As `jaxnets.weights.write`, with the folder made where there is none."""
     file.parent.mkdir(exist_ok=True)
-    arrays = {name: np.asarray(leaf) for name, leaf in named_leaves(params).items()}
-    with write_atomically(file) as stream:
-        np.savez(stream, **arrays, **notes)  # type: ignore[arg-type]
-
-
-def read_weights(file: Path, like: Params) -> Params:
-    """The parameters of `write_weights`.
-
-    Args:
-      file: that it wrote.
-      like: a pytree of the same structure and shapes, of arrays or their shapes.
-
-    Raises:
-      InputError: the file has other arrays.
-    """
-    names = named_leaves(like)
-    with np.load(file, allow_pickle=False) as arrays:
-        for name, leaf in names.items():
-            if name not in arrays or arrays[name].shape != leaf.shape:
-                raise InputError(f"{file} has no {name} of shape {leaf.shape}")
-        leaves = [arrays[name] for name in names]
-    return jax.tree.unflatten(jax.tree.structure(like), leaves)
-
-
-def named_leaves(params: Params) -> dict[str, Any]:
-    """The leaves of any pytree by name, its own name first: `kernel_0`."""
-    return {
-        "_".join(jax.tree_util.keystr((key,), simple=True) for key in reversed(path)): (
-            leaf
-        )
-        for path, leaf in jax.tree_util.tree_leaves_with_path(params)
-    }
+    weights.write(file, params, **notes)

@@ -6,7 +6,7 @@ import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from jaxnets import data
 from jaxnets.errors import InputError
@@ -25,21 +25,53 @@ class DataOptions:
     """Folder with the dataset's four original .gz files [env: JAXNETS_MNIST_DIR]."""
     data_dir: Path | None = None
     """Where tensorflow-datasets keeps its data [env: TFDS_DATA_DIR]."""
+    dataset_dir: Path | None = None
+    """Folder of data of your own: four files in MNIST's format, zipped or not, or
+    pictures as <label>/*.png."""
+    classes: int | None = None
+    """How many classes the data of --dataset-dir has; left out: those that occur."""
+    transpose: bool = False
+    """Exchange rows and columns of --dataset-dir's images, as EMNIST needs it."""
 
     def __post_init__(self) -> None:
-        for field in ("mnist_dir", "data_dir", "output", "redraw"):
+        for field in ("mnist_dir", "data_dir", "dataset_dir", "output", "redraw"):
             path = getattr(self, field, None)
             if path is not None:
                 object.__setattr__(self, field, absolute(path))
 
     def load(self) -> data.Dataset:
-        """Load the data; raises as `jaxnets.data.load`."""
-        return data.load(self.dataset, folder=self.mnist_dir, data_dir=self.data_dir)
+        """Load the data; raises as `jaxnets.data.load` or `data.load_folder`."""
+        return self._load(None)
+
+    def _load(self, validation_examples: int | None) -> data.Dataset:
+        if self.dataset_dir is not None:
+            own = f"own:{self.dataset_dir.name}"  # as a run keeps it
+            if self.dataset not in (None, own) or self.mnist_dir is not None:
+                raise InputError(
+                    f"--dataset-dir {self.dataset_dir} is data of your own; leave out "
+                    "--dataset and --mnist-dir"
+                )
+            return data.load_folder(
+                self.dataset_dir,
+                classes=self.classes,
+                transpose=self.transpose,
+                validation_examples=validation_examples,
+            )
+        if self.classes is not None or self.transpose:
+            raise InputError("--classes and --transpose are of --dataset-dir only")
+        return data.load(
+            self.dataset,
+            folder=self.mnist_dir,
+            data_dir=self.data_dir,
+            validation_examples=validation_examples,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options(DataOptions):
     """Data in, a folder out."""
+
+    any_classes: ClassVar[bool] = False  # whether other numbers than ten make sense
 
     examples: int | None = None
     """Train on the first so many images only; left out: all."""
@@ -54,13 +86,13 @@ class Options(DataOptions):
     training. Other options are those of that run."""
 
     def load(self) -> data.Dataset:
-        """Load the data; raises as `jaxnets.data.load`."""
-        dataset = data.load(
-            self.dataset,
-            folder=self.mnist_dir,
-            data_dir=self.data_dir,
-            validation_examples=self.validation_examples,
-        )
+        """As `DataOptions.load`, with the sizes that are asked for."""
+        dataset = self._load(self.validation_examples)
+        if dataset.num_classes != data.NUM_CLASSES and not self.any_classes:
+            raise InputError(
+                f"{dataset.name} has {dataset.num_classes} classes; this experiment is "
+                f"made for {data.NUM_CLASSES}"
+            )
         if self.examples is None:
             return dataset
         return data.first_examples(dataset, self.examples)

@@ -22,7 +22,7 @@ from experiments.kit.command import (
 from experiments.kit.options import Options, from_json
 from experiments.kit.page import Drawn, Picture, Table
 from experiments.kit.progress import console, print_table
-from jaxnets import data, devices
+from jaxnets import data, devices, weights
 from jaxnets.errors import InputError
 from jaxnets.types import Params
 
@@ -55,7 +55,11 @@ class Run(Generic[Config]):
 
     @classmethod
     def open(
-        cls, name: str, config: Config, *, settings: Mapping[str, Any] | None = None
+        cls,
+        name: str,
+        config: Config,
+        *,
+        settings: Callable[[data.Dataset], Mapping[str, Any]] = lambda _: {},
     ) -> Self:
         """Check the output folder and load the data; nothing is written.
 
@@ -65,7 +69,7 @@ class Run(Generic[Config]):
         Args:
           name: of the experiment.
           config: its options.
-          settings: what `config.json` holds beside them.
+          settings: what `config.json` holds beside them, once the data is known.
 
         Raises:
           InputError: the folder is taken or cannot be made, it is not that of a run
@@ -98,7 +102,7 @@ class Run(Generic[Config]):
         }
         run = cls(name, config, dataset, head)
         run.path = output
-        run._settings = settings or {}
+        run._settings = settings(dataset)
         return run
 
     @classmethod
@@ -109,7 +113,10 @@ class Run(Generic[Config]):
         if stored is None or stored.get("head", {}).get("experiment") != name:
             raise InputError(f"{path} is not the folder of a run of {name}")
         lock = folder.lock(path)
-        here = {name: getattr(config, name) for name in ("mnist_dir", "data_dir")}
+        here = {
+            name: getattr(config, name)
+            for name in ("mnist_dir", "data_dir", "dataset_dir")
+        }
         given = {key: value for key, value in here.items() if value is not None}
         config = from_json(type(config), {**stored, **given, "redraw": path})
         head = stored["head"]
@@ -305,7 +312,7 @@ class Run(Generic[Config]):
     def read_weights(self, name: str, like: Params) -> Params | None:
         """The parameters in `weights/<name>.npz`; None where there are none."""
         file = self.path / "weights" / f"{name}.npz"
-        return folder.read_weights(file, like) if file.exists() else None
+        return weights.read(file, like) if file.exists() else None
 
     def write_csv(
         self, name: str, header: Sequence[str], rows: Iterable[Sequence[object]]

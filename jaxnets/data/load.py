@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jaxnets.data import cache, digits, tfds
-from jaxnets.data.checks import require_batch
+from jaxnets.data.checks import NUM_CLASSES, require_batch
 from jaxnets.errors import DatasetUnavailable, InputError
 from jaxnets.types import Batch
 
 NAMES = (*tfds.VERSIONS, "digits")
+DIGITS = tuple(map(str, range(NUM_CLASSES)))
 
 
 class Dataset(NamedTuple):
@@ -21,6 +22,12 @@ class Dataset(NamedTuple):
     validation: Batch  # may be empty
     test: Batch
     notice: str | None  # set where the data is not what was asked for
+    labels: tuple[str, ...] = DIGITS  # the classes' names, in their order
+
+    @property
+    def num_classes(self) -> int:
+        """Labels are 0 to `num_classes` - 1."""
+        return len(self.labels)
 
     def misfit(self, message: str) -> InputError:
         """The error for a setting that does not fit; it tells of a substitute."""
@@ -68,17 +75,28 @@ def load(
         )
         loaded = "digits"
         train, test = digits.load()
-    num_records = len(train.label)
+    dataset = Dataset(loaded, train, train, test, notice)
+    return split_validation(dataset, validation_examples)
+
+
+def split_validation(dataset: Dataset, validation_examples: int | None) -> Dataset:
+    """The dataset with so many of the last training records set apart.
+
+    None is a sixth. Raises InputError where that is no count, or leaves nothing.
+    """
+    num_records = len(dataset.train.label)
     if validation_examples is None:
         validation_examples = num_records // 6
+    if validation_examples < 0:
+        raise InputError(f"{validation_examples=} must be 0 or more")
     num_train = num_records - validation_examples
-    dataset = Dataset(loaded, *train.split(num_train), test, notice)
     if num_train <= 0:
         raise dataset.misfit(
             f"{validation_examples=} leaves nothing to train on; there are "
             f"{num_records} records"
         )
-    return dataset
+    train, validation = dataset.train.split(num_train)
+    return dataset._replace(train=train, validation=validation)
 
 
 def first_examples(dataset: Dataset, count: int) -> Dataset:

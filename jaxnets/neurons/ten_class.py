@@ -17,7 +17,7 @@ import numpy as np
 from jax import lax
 
 from jaxnets.batches import epoch_order
-from jaxnets.data import NUM_CLASSES, Dataset
+from jaxnets.data import Dataset
 from jaxnets.data.checks import require_batch
 from jaxnets.neurons.learning import NO_EXAMPLE
 from jaxnets.pixels import to_vectors
@@ -114,7 +114,7 @@ def baselines(dataset: Dataset, seed: int) -> Baselines:
     """
     train, test = dataset.train, dataset.test
     for batch in (train, test):
-        require_batch(batch)
+        require_batch(batch, dataset.num_classes)
 
     def learn_and_test(key: jax.Array, train: Batch, test: Batch) -> jax.Array:
         learn_epoch = make_learn_epoch(to_vectors)
@@ -123,7 +123,7 @@ def baselines(dataset: Dataset, seed: int) -> Baselines:
             order = epoch_order(key, epoch, len(train.label))
             return learn_epoch(learner, train, order)
 
-        learner = start(train.image[0].size, NUM_CLASSES)
+        learner = start(train.image[0].size, dataset.num_classes)
         learner, _ = lax.scan(one_epoch, learner, jnp.arange(BASELINE_EPOCHS))
         return count_correct(learner.average, test, to_vectors)
 

@@ -1,0 +1,1 @@
+"""Why your own handwriting failed: test digits in pictures like photographs."""
