@@ -1,5 +1,8 @@
 """Optimizers against Keras's documented form, and by hand."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import jax
@@ -9,7 +12,7 @@ import optax
 import oracles
 import pytest
 
-from jaxnets import models, optimizers
+from jaxnets import models, optimizers, processor
 
 
 def adam_path(tx, gradients, value):
@@ -22,8 +25,10 @@ def adam_path(tx, gradients, value):
         yield value
 
 
+@pytest.mark.parametrize("fuses", [True, False])
 @pytest.mark.parametrize("scale", [1.0, 1e-3, 1e-6])
-def test_keras_adam_follows_the_formula_of_keras(scale):
+def test_keras_adam_follows_the_formula_of_keras(scale, fuses, monkeypatch):
+    monkeypatch.setattr(processor, "fuses_outputs", lambda: fuses)
     rng = np.random.default_rng(0)
     gradients = (scale * rng.normal(size=(30, 50))).astype(np.float32)
     value = rng.normal(size=50).astype(np.float32)
@@ -43,6 +48,44 @@ def test_optax_adam_alone_would_not(eps):
     *_, expected = oracles.keras_adam(np.zeros(50), gradients, rate=0.1)
     *_, value = adam_path(optax.adam(0.1, eps=eps), gradients, jnp.zeros(50))
     assert np.abs(value - expected).max() > 1e-2
+
+
+def arrays_by_loop(shape):
+    """How many arrays of this shape each loop of Adam's compiled update writes."""
+    tx = optimizers.keras_adam(1e-3)
+
+    def step(value, opt_state, inputs, errors):
+        gradient = errors.T @ inputs  # a kernel's, which no loop computes
+        updates, opt_state = tx.update(gradient, opt_state, value)
+        return optax.apply_updates(value, updates), opt_state
+
+    value, inputs = jnp.zeros(shape), jnp.zeros((8, shape[1]))
+    arguments = value, tx.init(value), inputs, jnp.zeros((8, shape[0]))
+    donated = jax.jit(step, donate_argnums=(0, 1))
+    text = donated.lower(*arguments).compile().as_text()
+    lines = [line.partition(" fusion(") for line in text.splitlines()]
+    written = f"f32[{shape[0]},{shape[1]}]"
+    counts = [head.count(written) for head, fusion, _ in lines if fusion]
+    return [count for count in counts if count]
+
+
+def test_adam_is_one_loop_over_memory_where_outputs_are_fused():
+    # XLA reads its options when a process starts its first device.
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_extra_options="
+    code = "import test_optimizers; print(test_optimizers.arrays_by_loop((96, 64)))"
+    variables = os.environ | {
+        "XLA_FLAGS": flags + processor.FUSION,
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    fused = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=variables,
+    )
+    assert fused.stdout == "[3]\n"
+    assert len(arrays_by_loop((96, 64))) > 1  # the control
 
 
 def test_sgd_subtracts_rate_times_gradient():

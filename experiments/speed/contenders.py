@@ -24,6 +24,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from experiments.speed.worker import SCALING
+from jaxnets import processor
 from jaxnets.devices import CPU_OPTIONS, cpu_count
 
 MODELS = ("sigmoid_mse", "relu_softmax", "flax_dense")  # Models 1, 2 and 3
@@ -139,6 +140,13 @@ CONTENDERS = {
         color="#66C2A5",
         marker="v",
     ),
+    "jaxnets_fused": JAXNETS._replace(
+        label="jaxnets, Adam in one loop",
+        kinds=("flax_dense",),
+        options={"fused": True},
+        color="#117733",
+        marker="v",
+    ),
     NOISE: JAXNETS._replace(
         label="jaxnets against itself",
         kinds=MODELS,
@@ -196,6 +204,9 @@ def environment(name: str, threads: str, device: str, precision: str) -> dict[st
         variables["KERAS_BACKEND"] = contender.backend
         flags = [f"--{option}={value}" for option, value in CPU_OPTIONS.items()]
         variables["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *flags])
+    if contender.options.get("fused"):
+        flag = f"--xla_backend_extra_options={processor.FUSION}"
+        variables["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}"
     is_jax_alone = contender.program in ("jaxnets_scan", "from_scratch")
     if device == "cpu" or not is_jax_alone:
         variables |= {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": "-1"}
