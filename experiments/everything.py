@@ -34,6 +34,7 @@ FULL = {  # the options that each is run with, beside the data's
     "speed": "--points models scaling",
     "control": "",
     "pictures": "",
+    "durability": "--kills 100 --keras-kills 10",
 }
 QUICK = {  # and what makes it a matter of seconds, beside QUICK_DATA
     "compare": "--epochs 1",
@@ -51,6 +52,7 @@ QUICK = {  # and what makes it a matter of seconds, beside QUICK_DATA
     "control": "--rounds 1 --epochs 1 --descent-steps 10 --sharpness-images 200 "
     "--gradient-images 50 --rate-images 500",
     "pictures": "--models sigmoid_mse --epochs 1 --pictures 10 --sheets 1",
+    "durability": "--kills 3 --keras-kills 0 --epochs 2",
 }
 QUICK_DATA = "--examples 1000"
 

@@ -46,6 +46,7 @@ def fit_many(
     learning_rates: Array | None = None,
     num_classes: int = NUM_CLASSES,
     mesh: jax.sharding.Mesh | None = None,
+    state: TrainState | None = None,
 ) -> Iterator[Epoch]:
     """Train a network from each of S seeds, all at once, yielding after each epoch.
 
@@ -63,9 +64,12 @@ def fit_many(
       learning_rates: float32 [S, ...], a rate or an array of rates a network.
       mesh: this process's devices to train on, the networks cut along its one axis
         "seed". Left out: all devices, as many as there are networks.
+      state: of an earlier epoch, to go on from and to end as if nothing had happened;
+        left out: each network begins.
 
     Raises InputError when called: data or settings make no sense, there is no seed or
-    one is out of range, or there is not a rate for each.
+    one is out of range, there is not a rate or a state for each, or the states stand in
+    the middle of an epoch.
     """
     training.require_data(train, held_out, batch_size, num_epochs, num_classes)
     if not len(seeds):
@@ -86,6 +90,13 @@ def fit_many(
                 "its own and a mesh of jax.local_devices()"
             )
     run_epoch = _make_run_epoch(loss_fn, make_tx, batch_size)
+    given, first = state, 0
+    if given is not None:
+        if np.shape(given.step) != (len(seeds),):
+            raise InputError(
+                f"the state is of networks {np.shape(given.step)}, not of {len(seeds)}"
+            )
+        first = training.epochs_done(given, len(train.label), batch_size)
 
     def epochs() -> Iterator[Epoch]:
         chosen = mesh or jax.local_devices()[: len(seeds)]
@@ -94,6 +105,8 @@ def fit_many(
         pairs = zip(seeds, np.asarray(rates, np.float32), strict=True)
         begun = [_begin(init, make_tx, seed, rate) for seed, rate in pairs]
         networks = jax.tree.map(lambda *leaves: jnp.stack(leaves), *begun)
+        if given is not None:
+            networks = jax.tree.map(jnp.asarray, given), networks[1]
         # The first again at the end, so that every device gets equally many.
         places = np.arange(-(-len(seeds) // across.size) * across.size) % len(seeds)
         networks = jax.tree.map(lambda array: array[places], networks)
@@ -105,7 +118,7 @@ def fit_many(
             state,
             own,
             data,
-            numbers=range(num_epochs),
+            numbers=range(first, num_epochs),
             spread=partial(_spread, across),
         ):
             if len(seeds) % across.size == 0:

@@ -28,10 +28,13 @@ def absolute(path: str | os.PathLike[str]) -> Path:
 
 
 @contextlib.contextmanager
-def write_atomically(path: Path) -> Iterator[IO[bytes]]:
+def write_atomically(
+    path: Path, *, previous: Path | None = None
+) -> Iterator[IO[bytes]]:
     """A binary file that appears under its name when it is complete, or never.
 
-    An OSError has the path as its `filename`.
+    What had the name before is kept under the name `previous`, if that is given. An
+    OSError has the path as its `filename`.
     """
     with _naming(path):
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -43,10 +46,28 @@ def write_atomically(path: Path) -> Iterator[IO[bytes]]:
             umask = os.umask(0)  # there is no other way to read it
             os.umask(umask)
             os.chmod(name, 0o666 & ~umask)
-            os.replace(name, path)
+            _replace(Path(name), path, previous)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
+
+
+def _replace(new: Path, path: Path, previous: Path | None) -> None:
+    """Rename so that at every moment a complete file has one of the two names.
+
+    That of `previous` is given up only when the new file has its own.
+    """
+    if previous is not None and path.exists():
+        second_name = Path(f"{new}.previous")
+        try:
+            os.link(path, second_name)
+        except OSError:  # the file system has no hard links
+            os.replace(path, previous)
+        else:
+            os.replace(new, path)
+            os.replace(second_name, previous)
+            return
+    os.replace(new, path)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -6,15 +6,16 @@ of its own, so that it shares neither memory nor threads with JAX.
 
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import jax
 import numpy as np
 
 from jaxnets import process
 from jaxnets.errors import InputError
 from jaxnets.keras_network import build, load_keras
 from jaxnets.pixels import WHITE
-from jaxnets.training import Epoch, require_finite
+from jaxnets.training import Epoch, epochs_done, require_finite
 from jaxnets.types import Batch, Dense, Layers, Prediction, Recipe, Totals, TrainState
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 # Layers without weights that change nothing, or what `keras_file` looks at.
 PASSED_BY = ("InputLayer", "Rescaling", "Flatten", "Dropout", "Softmax")
+OptimizerState = tuple[Any, ...]  # arrays: updates so far, the rate, Adam's averages
+AVERAGES = {"adam": 2, "sgd": 0}  # arrays that the optimizer keeps for each weight's
 
 
 def compile_model(model: "keras.Model", recipe: Recipe) -> None:
@@ -83,16 +86,38 @@ def predict(model: "keras.Model", images: np.ndarray) -> Prediction:
     return Prediction(probability.argmax(axis=-1).astype(np.int32), probability)
 
 
+def get_state(model: "keras.Model", num_steps: int) -> TrainState:
+    """All that changes while the model trains, as arrays; see `optimizer_like`."""
+    variables = (variable.numpy() for variable in model.optimizer.variables)
+    return TrainState(np.int32(num_steps), to_dense(model), tuple(variables))
+
+
+def set_state(model: "keras.Model", state: TrainState) -> None:
+    """Let a compiled model go on from what `get_state` gave."""
+    from_dense(model, state.params)
+    model.optimizer.build(model.trainable_variables)
+    pairs = zip(model.optimizer.variables, state.opt_state, strict=True)
+    for variable, array in pairs:
+        variable.assign(array)
+
+
+def optimizer_like(params: Layers, recipe: Recipe) -> OptimizerState:
+    """Shapes and dtypes of the optimizer's variables, in Keras's order."""
+    dtypes = (np.int64, np.float32)  # of the number of updates, of the learning rate
+    scalars = (jax.ShapeDtypeStruct((), dtype) for dtype in dtypes)
+    count = AVERAGES[recipe.optimizer]
+    return (*scalars, *(a for a in jax.tree.leaves(params) for _ in range(count)))
+
+
 def train_and_test(
-    recipe: Recipe, dataset: "Dataset", seed: int
+    recipe: Recipe, dataset: "Dataset", seed: int, *, state: TrainState | None = None
 ) -> Iterator[Epoch | Prediction]:
     """As `models.train_and_test`, by `model.fit` in a process of its own.
 
-    Keras's epochs carry its weights and no state of its optimizer. It compiles within
-    the first epoch, whose `seconds` hold that too.
+    Keras compiles within the first epoch, whose `seconds` hold that too.
     """
     yield from process.iterate(
-        _train_here, recipe, dataset, seed, without=process.KERAS_DOES_WITHOUT
+        _train_here, recipe, dataset, seed, state, without=process.KERAS_DOES_WITHOUT
     )
 
 
@@ -101,10 +126,13 @@ def _train_here(
     recipe: Recipe,
     dataset: "Dataset",
     seed: int,
+    state: TrainState | None,
 ) -> None:
     model = build(recipe.layer_sizes, dataset.train.image.shape[1:], seed)
     compile_model(model, recipe)
-    fit(model, recipe, dataset.train, dataset.validation, send)
+    parts = dataset.train, dataset.validation
+    for epoch in fit(model, recipe, *parts, seed=seed, state=state):
+        send(epoch)
     send(predict(model, dataset.test.image))
 
 
@@ -113,54 +141,61 @@ def fit(
     recipe: Recipe,
     train: Batch,
     validation: Batch,
-    on_epoch: Callable[[Epoch], None],
-) -> None:
-    """`model.fit`, calling `on_epoch` after each; raises as `require_finite`."""
+    *,
+    seed: int,
+    state: TrainState | None = None,
+) -> Iterator[Epoch]:
+    """`model.fit`, epoch by epoch, yielding after each; raises as `training.fit`.
+
+    Keras keeps the order of the images in a generator that cannot be saved. So each
+    epoch is a call of its own, with a seed made of the run's and of the epoch's number,
+    and the order depends on the two alone.
+
+    Args:
+      model: compiled; with a state its weights are set.
+      recipe, train, validation: how to train, on what, and what to evaluate after each
+        epoch; the validation set may be empty.
+      seed: decides the order of the images.
+      state: of an earlier epoch, to go on from.
+    """
     keras = load_keras()
-
-    class EpochClock(keras.callbacks.Callback):  # type: ignore[name-defined]
-        """Times the training part of each epoch, and hands the epoch on."""
-
-        def on_epoch_begin(self, epoch, logs=None):
-            self.began = time.perf_counter()
-            self.trained = None
-
-        def on_test_begin(self, logs=None):  # the validation at the end of the epoch
-            self.trained = time.perf_counter()
-
-        def on_epoch_end(self, epoch, logs=None):
-            ended = time.perf_counter()
-            trained = self.trained or ended
-            totals = _totals(logs["accuracy"], logs["loss"], train)
-            checked = _totals(
-                logs.get("val_accuracy", 0.0), logs.get("val_loss", 0.0), validation
+    num_examples, first = len(train.label), 0
+    if state is not None:
+        first = epochs_done(state, num_examples, recipe.batch_size)
+        set_state(model, state)
+    image, label = keras.ops.convert_to_tensor(scaled(train.image)), train.label
+    held_out = scaled(validation.image)
+    steps_per_epoch = -(-num_examples // recipe.batch_size)
+    for number in range(first, recipe.num_epochs):
+        keras.utils.set_random_seed(epoch_seed(seed, number))
+        began = time.perf_counter()
+        history = model.fit(image, label, batch_size=recipe.batch_size, verbose=0)
+        trained = time.perf_counter()
+        ((loss,), (accuracy,)) = (history.history[n] for n in ("loss", "accuracy"))
+        totals, checked = _totals(accuracy, loss, train), _totals(0, 0, validation)
+        if len(validation.label):
+            loss, accuracy = model.evaluate(
+                held_out, validation.label, batch_size=1000, verbose=0
             )
-            params = to_dense(model)
-            finite = all(np.isfinite(a).all() for layer in params for a in layer)
-            require_finite(epoch + 1, totals.loss, checked.loss, weights=finite)
-            steps = (epoch + 1) * -(-totals.seen // recipe.batch_size)
-            on_epoch(
-                Epoch(
-                    epoch + 1,
-                    TrainState(np.int32(steps), params, ()),
-                    totals,
-                    (checked,),
-                    seconds=trained - self.began,
-                    evaluation_seconds=ended - trained,
-                )
-            )
+            checked = _totals(accuracy, loss, validation)
+        evaluated = time.perf_counter()
+        after = get_state(model, (number + 1) * steps_per_epoch)
+        weights = jax.tree.leaves(after.params)
+        finite = all(np.isfinite(array).all() for array in weights)
+        require_finite(number + 1, totals.loss, checked.loss, weights=finite)
+        yield Epoch(
+            number + 1,
+            after,
+            totals,
+            (checked,),
+            seconds=trained - began,
+            evaluation_seconds=evaluated - trained,
+        )
 
-    held_out = (scaled(validation.image), validation.label)
-    model.fit(
-        scaled(train.image),
-        train.label,
-        batch_size=recipe.batch_size,
-        epochs=recipe.num_epochs,
-        validation_data=held_out if len(validation.label) else None,
-        validation_batch_size=1000,
-        callbacks=[EpochClock()],  # a batch hook would slow every step
-        verbose=0,
-    )
+
+def epoch_seed(seed: int, number: int) -> int:
+    """A seed for an epoch, 0 to 2**32 - 1, by NumPy's way to mix numbers."""
+    return int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
 
 
 def _totals(accuracy: float, mean_loss: float, data: Batch) -> Totals:

@@ -23,7 +23,7 @@ from jaxnets import (
 from jaxnets.data import Dataset
 from jaxnets.errors import InputError, NonFiniteLoss
 from jaxnets.training import Epoch
-from jaxnets.types import Network, Prediction, Recipe
+from jaxnets.types import Network, Prediction, Recipe, TrainState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,18 +185,28 @@ def divergence_named(name: str, recipe: Recipe) -> Iterator[None]:
 
 
 def train_and_test(
-    name: str, recipe: Recipe, dataset: Dataset, seed: int
+    name: str,
+    recipe: Recipe,
+    dataset: Dataset,
+    seed: int,
+    *,
+    state: TrainState | None = None,
 ) -> Iterator[Epoch | Prediction]:
     """Train a model by its recipe, and test it once, at the end.
 
-    The seed decides the initial weights and the order of the examples.
+    Args:
+      name, recipe, dataset: what to train, and on what.
+      seed: decides the initial weights and the order of the examples.
+      state: of an earlier epoch with the same arguments, to go on from. The end is bit
+        for bit that of a training that was never stopped.
 
     Returns:
       An iterator of an `Epoch` after each epoch, with host arrays, held out the
       validation set; and at last a `Prediction` of the test set.
 
     Raises:
-      InputError: when called: the recipe makes no sense or does not fit the data.
+      InputError: when called, or by a Keras model later: the recipe makes no sense or
+        does not fit the data, or the state stands in the middle of an epoch.
       NonFiniteLoss: training diverged; the message names model, epoch and rate.
     """
     model = get(name)
@@ -207,22 +217,45 @@ def train_and_test(
     def events() -> Iterator[Epoch | Prediction]:
         with divergence_named(name, recipe):
             if model.framework == "keras":
-                yield from keras_dense.train_and_test(recipe, dataset, seed)
+                yield from keras_dense.train_and_test(
+                    recipe, dataset, seed, state=state
+                )
             else:
-                yield from _train(model.network, recipe, dataset, seed)
+                yield from _train(model.network, recipe, dataset, seed, state)
 
     return events()
 
 
+def state_like(name: str, recipe: Recipe) -> TrainState:
+    """Shapes and dtypes of the states of `train_and_test`, for `checkpoint.restore`."""
+    model = get(name)
+
+    def begin() -> TrainState:
+        params = model.network.init(jax.random.key(0), recipe.layer_sizes)
+        return training.start(params, optimizers.make(recipe))
+
+    state = jax.eval_shape(begin)
+    if model.framework == "keras":
+        opt_state = keras_dense.optimizer_like(state.params, recipe)
+        return state._replace(opt_state=opt_state)
+    return state
+
+
 def _train(
-    network: Network, recipe: Recipe, dataset: Dataset, seed: int
+    network: Network,
+    recipe: Recipe,
+    dataset: Dataset,
+    seed: int,
+    state: TrainState | None,
 ) -> Iterator[Epoch | Prediction]:
     keys = training.run_keys(seed)
     tx = optimizers.make(recipe)
+    if state is None:
+        state = training.start(network.init(keys.init, recipe.layer_sizes), tx)
     epochs = training.fit(
         network.loss_fn,
         tx,
-        training.start(network.init(keys.init, recipe.layer_sizes), tx),
+        state,
         dataset.train,
         (dataset.validation,),
         batch_size=recipe.batch_size,
@@ -231,6 +264,7 @@ def _train(
         num_classes=dataset.num_classes,
     )
     for epoch in epochs:
-        yield epoch._replace(state=jax.device_get(epoch.state))
+        state = jax.device_get(epoch.state)
+        yield epoch._replace(state=state)
     predict = jax.jit(training.make_predict(network.predict))
-    yield jax.device_get(predict(epoch.state.params, dataset.test.image))
+    yield jax.device_get(predict(state.params, dataset.test.image))

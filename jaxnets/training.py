@@ -350,7 +350,7 @@ def fit(
 
     A state that has seen some epochs already goes on where it stopped, and ends
     bit for bit as if it had never stopped. Nothing is donated: the state given and
-    those yielded remain usable.
+    those yielded remain usable, after Ctrl-C and after NonFiniteLoss too.
 
     Args:
       loss_fn, tx: a network's loss, and the optimizer.

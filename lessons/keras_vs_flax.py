@@ -64,11 +64,9 @@ def main(config: Settings) -> dict[str, Any]:
     # Loop, by epochs: from the same weights again, each in an order of its own.
     keras_dense.compile_model(model, recipe)  # Adam's averages begin at zero again
     keras_dense.from_dense(model, params)
-    keras_epochs: list[training.Epoch] = []
-    with models.divergence_named("tf.keras", recipe):
-        keras_dense.fit(
-            model, recipe, dataset.train, dataset.validation, keras_epochs.append
-        )
+    keras_epochs = keras_dense.fit(
+        model, recipe, dataset.train, dataset.validation, seed=config.seed
+    )
     flax_epochs = training.fit(
         flax_dense.loss_fn,
         tx,
@@ -79,21 +77,23 @@ def main(config: Settings) -> dict[str, Any]:
         num_epochs=config.epochs,
         key=keys.data,
     )
-    seconds = {"tf.keras": [epoch.seconds for epoch in keras_epochs], "Flax": []}
-    with models.divergence_named("Flax", recipe):
-        for epoch in flax_epochs:
-            seconds["Flax"].append(epoch.seconds)
+    trained = {}
+    for name, epochs in (("tf.keras", keras_epochs), ("Flax", flax_epochs)):
+        with models.divergence_named(name, recipe):
+            trained[name] = list(epochs)
 
     # Result: the test set is opened once, after the last epoch.
     image, label = dataset.test
+    params = trained["Flax"][-1].state.params
     answers = {
         "tf.keras": keras_dense.predict(model, image).label,
-        "Flax": jax.jit(flax_dense.predict)(epoch.state.params, image).label,
+        "Flax": jax.jit(flax_dense.predict)(params, image).label,
     }
     results: dict[str, Any] = {"dataset": dataset.name, "steps": steps}
     for name, answer in answers.items():
         correct, seen = int(np.sum(answer == label)), len(label)
-        steady = median(seconds[name][1:] or seconds[name])
+        seconds = [epoch.seconds for epoch in trained[name]]
+        steady = median(seconds[1:] or seconds)
         print(
             f"{name}: {correct:,} / {seen:,} = {correct / seen:.2%} of the test set of "
             f"{dataset.name}, {steady:.2f} s an epoch"

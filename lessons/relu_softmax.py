@@ -31,7 +31,8 @@ def main(config: Settings) -> dict[str, Any]:
     keys = training.run_keys(config.seed)
     params = relu_softmax.init(keys.init, config.layer_sizes)
     tx = optax.sgd(config.learning_rate)
-    state = training.start(params, tx)
+    state = config.restore(training.start(params, tx))
+    first = training.epochs_done(state, len(train.label), config.batch_size)
 
     # Loop: an epoch is one compiled program; it takes a state and gives the next.
     train_step = training.make_train_step(relu_softmax.loss_fn, tx)
@@ -40,7 +41,7 @@ def main(config: Settings) -> dict[str, Any]:
     evaluate = jax.jit(training.make_evaluate(relu_softmax.loss_fn))
     losses = []
     with models.divergence_named("relu_softmax", recipe):
-        for epoch in range(config.epochs):
+        for epoch in range(first, config.epochs):
             order = training.epoch_order(keys.data, epoch, len(train.label))
             state, totals = train_epoch(state, train, order)
             checked = evaluate(state.params, validation)
@@ -48,6 +49,7 @@ def main(config: Settings) -> dict[str, Any]:
             training.require_finite(epoch + 1, loss, float(checked.loss))
             print(f"Epoch {epoch + 1}: loss {loss:.4f}, validation {accuracy:.2%}")
             losses.append(loss)
+            config.keep(state)
 
     # Result: the test set is opened once, after the last epoch.
     tested = evaluate(state.params, test)

@@ -44,7 +44,8 @@ def main(config: Settings) -> dict[str, Any]:
     # Init: the weights on the state begin as the identity, which keeps it.
     keys = training.run_keys(config.seed)
     tx = optimizers.make(recipe)
-    state = training.start(row_rnn.init(keys.init, config.layer_sizes), tx)
+    params = row_rnn.init(keys.init, config.layer_sizes)
+    state = config.restore(training.start(params, tx))
 
     # Loop: the same function that trains the other networks.
     epochs = training.fit(
@@ -63,9 +64,11 @@ def main(config: Settings) -> dict[str, Any]:
             loss, accuracy = epoch.train.mean_loss, epoch.held_out[0].accuracy
             print(f"Epoch {epoch.number}: loss {loss:.4f}, validation {accuracy:.2%}")
             losses.append(float(loss))
+            state = epoch.state
+            config.keep(state)
 
     # Result: the test set is opened once, after the last epoch.
-    after = jax.jit(correct_after_each_row)(epoch.state.params, dataset.test).tolist()
+    after = jax.jit(correct_after_each_row)(state.params, dataset.test).tolist()
     correct, seen = after[-1], len(dataset.test.label)
     print(f"Test set of {dataset.name}: {correct:,} / {seen:,} = {correct / seen:.2%}")
     for row in range(3, len(after), 4):

@@ -37,10 +37,11 @@ def main(config: Settings) -> dict[str, Any]:
 
     # Loop: an epoch takes a state and gives the next one.
     tx = optax.sgd(config.learning_rate)
+    state = config.restore(training.start(params, tx))
     epochs = training.fit(
         sigmoid_mse.loss_fn,
         tx,
-        training.start(params, tx),
+        state,
         dataset.train,
         (dataset.validation,),
         batch_size=config.batch_size,
@@ -54,10 +55,12 @@ def main(config: Settings) -> dict[str, Any]:
             correct, seen = int(validation.correct), int(validation.seen)
             print(f"Epoch {epoch.number}: {correct:,} / {seen:,}")
             validation_correct.append(correct)
+            state = epoch.state
+            config.keep(state)
 
     # Result: the test set is opened once, after the last epoch.
     predict = jax.jit(sigmoid_mse.predict)
-    answers = jax.device_get(predict(epoch.state.params, dataset.test.image)).label
+    answers = jax.device_get(predict(state.params, dataset.test.image)).label
     correct, seen = int(np.sum(answers == dataset.test.label)), len(answers)
     print(f"Test set of {dataset.name}: {correct:,} / {seen:,} = {correct / seen:.2%}")
     never = sorted(set(range(data.NUM_CLASSES)) - set(answers.tolist()))

@@ -142,6 +142,7 @@ def test_the_folder_holds_what_was_promised(finished):
     names = set(files_of(finished.path))
     assert names == {
         *("config.json", "metrics.jsonl", "baselines.json", "results.json"),
+        *("checkpoint.npz", "checkpoint.npz.previous"),
         *("predictions.csv", "report.html"),
         *(f"{figure}.png" for figure in FIGURES),
         *(f"weights/{model}.npz" for model in TWO),
@@ -340,8 +341,8 @@ def test_sigterm_while_keras_trains(tmp_path, digits):
 def test_an_error_keeps_the_finished_models(tmp_path, monkeypatch):
     train_and_test = models.train_and_test
 
-    def with_a_defect(name, *args):
-        events = train_and_test(name, *args)
+    def with_a_defect(name, *args, **options):
+        events = train_and_test(name, *args, **options)
         yield from events if name == "sigmoid_mse" else itertools.islice(events, 1)
         if name == "relu_softmax":
             raise jax.errors.JaxRuntimeError("INTERNAL: no kernel")
@@ -392,7 +393,8 @@ def test_a_diverging_run_keeps_what_it_reached(tmp_path):
 def test_a_disk_that_fills_up_leaves_no_half_file(small_disk, epochs, num_lines):
     path = small_disk / "run"
     with pytest.raises(OSError, match="No space left"):
-        compare.main(quick(path, epochs=epochs))
+        # Without a checkpoint after each epoch: not one would fit.
+        compare.main(quick(path, epochs=epochs, checkpoint_seconds=3600))
     assert len(lines_of(path / "metrics.jsonl")) > num_lines
     assert_whole(path)
 
@@ -540,12 +542,17 @@ def test_predictions_are_read_back(tmp_path, digits):
         write_csv=lambda name, *table: folder.write_csv(tmp_path / name, *table),
     )
     assert results.read_predictions(run) == {}
-    results.write_predictions(run, {"row_rnn": Prediction(answers, probability)})
+    prediction = Prediction(answers, probability)
+    results.write_predictions(run, {"row_rnn": results.answers_of(prediction)})
     [(name, read)] = results.read_predictions(run).items()
     assert name == "row_rnn"
     np.testing.assert_array_equal(read.label, answers)
     largest = probability.max(axis=1)
     np.testing.assert_allclose(read.probability, largest, atol=5e-7)  # six decimals
+    # A resumed run writes what it has read: the same bytes.
+    written = (tmp_path / "predictions.csv").read_bytes()
+    results.write_predictions(run, results.read_predictions(run))
+    assert (tmp_path / "predictions.csv").read_bytes() == written
 
 
 def test_keras_compiles_within_its_first_epoch():

@@ -95,6 +95,21 @@ def test_every_seed_becomes_what_it_becomes_alone_at_its_rate(together):
     assert np.isfinite(together[1].held_out[0].loss).tolist() == finite
 
 
+def test_networks_go_on_from_an_epoch_bit_for_bit(together):
+    # Oracle: the same training, never stopped; arrays of the host, as from a file.
+    (again,) = fit_many(state=together[0].state)
+    chex.assert_trees_all_equal(jax.device_get(again.state), together[1].state)
+    assert again.number == 2
+    for one, two in zip(again[2:4], together[1][2:4], strict=True):
+        chex.assert_trees_all_equal(one, two)
+    for state, message in (
+        (network(together[0].state, slice(3)), r"networks \(3,\), not of 5"),
+        (together[0].state._replace(step=np.full(5, 3)), "3 steps, .* epochs of 4"),
+    ):
+        with pytest.raises(InputError, match=message):
+            fit_many(state=state)
+
+
 def test_what_an_epoch_of_many_tells(together):
     for epoch in together:
         chex.assert_tree_shape_prefix((epoch.state, epoch.train, epoch.held_out), (5,))

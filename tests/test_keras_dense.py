@@ -10,7 +10,15 @@ import pytest
 import scipy.special
 from small import TRAIN
 
-from jaxnets import flax_dense, keras_dense, models, optimizers, row_rnn, training
+from jaxnets import (
+    checkpoint,
+    flax_dense,
+    keras_dense,
+    models,
+    optimizers,
+    row_rnn,
+    training,
+)
 from jaxnets.errors import InputError, NonFiniteLoss
 from jaxnets.keras_network import build, load_keras
 from jaxnets.training import Epoch
@@ -215,6 +223,33 @@ def test_keras_gives_the_events_that_other_models_give(small_digits):
     predict = jax.jit(flax_dense.predict)
     tested = predict(epochs[-1].state.params, small_digits.test.image)
     np.testing.assert_array_equal(prediction.label, tested.label)
+
+
+@pytest.mark.usefixtures("in_this_process")
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_keras_goes_on_from_a_checkpoint_bit_for_bit(small_digits, tmp_path, optimizer):
+    # Oracle: the same training, never stopped.
+    recipe = replace(RECIPE, layer_sizes=(784, 8, 10), optimizer=optimizer)
+    *whole, prediction = models.train_and_test("keras_dense", recipe, small_digits, 1)
+    checkpoint.save(tmp_path / "state", whole[0].state)
+    like = models.state_like("keras_dense", recipe)
+    state = checkpoint.restore(tmp_path / "state", like)
+    last, again = models.train_and_test(
+        "keras_dense", recipe, small_digits, 1, state=state
+    )
+    chex.assert_trees_all_equal(last.state, whole[1].state, strict=True)
+    assert (last.number, last.train, last.held_out) == (2, *whole[1][2:4])
+    chex.assert_trees_all_equal(again, prediction)
+    # The epochs' orders differ, and so do those of another seed.
+    seeds = [keras_dense.epoch_seed(*pair) for pair in ((1, 0), (1, 1), (2, 0), (0, 1))]
+    assert len(set(seeds)) == 4 and all(0 <= seed < 2**32 for seed in seeds)
+    with pytest.raises(InputError, match="not a whole number of epochs"):
+        list(
+            models.train_and_test(
+                *("keras_dense", replace(recipe, batch_size=30), small_digits, 1),
+                state=state,
+            )
+        )
 
 
 @pytest.mark.usefixtures("in_this_process")

@@ -11,7 +11,7 @@ import processes
 import pytest
 from small import random_layers
 
-from jaxnets import data, keras_dense, models, sigmoid_mse, training
+from jaxnets import checkpoint, data, keras_dense, models, sigmoid_mse, training
 from jaxnets.errors import InputError, NonFiniteLoss
 from jaxnets.models import MODELS
 from jaxnets.types import Prediction, Totals
@@ -60,6 +60,24 @@ def test_sigmoid_mse_learns_and_prints_nielsens_lines(digits, capsys):
     assert [int(number) for number, _ in lines] == list(range(1, 11))
     assert [int(count) for _, count in lines] == expected
     assert f"{right} / 360" in printed
+
+
+@pytest.mark.parametrize("name", ["sigmoid_mse", "relu_softmax"])
+def test_a_lesson_goes_on_from_its_checkpoint(name, digits, tmp_path, monkeypatch):
+    # Oracle: the same lesson, never stopped.
+    lesson, file = LESSONS[name], tmp_path / "state"
+    settings = {"layer_sizes": (784, 10), "batch_size": 25}
+    config = lesson.Config(dataset="digits", epochs=3, seed=1, **settings)
+    whole = lesson.main(replace(config, checkpoint=tmp_path / "whole"))
+    lesson.main(replace(config, epochs=2, checkpoint=file))
+    later = lesson.main(replace(config, checkpoint=file))
+    assert later["test_correct"] == whole["test_correct"]
+    ends = [checkpoint.load(path).arrays for path in (file, tmp_path / "whole")]
+    jax.tree.map(np.testing.assert_array_equal, *ends)
+    again = lesson.main(replace(config, checkpoint=file))  # all epochs are over
+    assert again["test_correct"] == whole["test_correct"]
+    with pytest.raises(InputError, match=r"state has learning_rate .*, not 5\.0"):
+        lesson.main(replace(config, learning_rate=5.0, checkpoint=file))
 
 
 @pytest.fixture
@@ -193,7 +211,7 @@ def diverging_epochs(*_, **__):
 )
 def test_a_lesson_says_that_fit_diverged(name, lesson, sizes, monkeypatch):
     monkeypatch.setattr(training, "fit", diverging_epochs)
-    monkeypatch.setattr(keras_dense, "fit", diverging_fit)
+    monkeypatch.setattr(keras_dense, "fit", diverging_epochs)
     monkeypatch.setattr(keras_vs_flax, "STEPS", 0)
     config = lesson.Config(layer_sizes=sizes)
     message = DIVERGED.format(re.escape(name), f"{config.learning_rate:g}")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score
 
-from jaxnets import models, optimizers, relu_softmax, row_rnn, training
+from jaxnets import checkpoint, models, optimizers, relu_softmax, row_rnn, training
 from jaxnets.errors import InputError, NonFiniteLoss
 from jaxnets.models import MODELS, Model, train_and_test
 from jaxnets.training import Epoch
@@ -77,6 +77,32 @@ def test_the_run_is_that_of_the_recipe_and_the_seeds_keys(events, digits):
         )
     )
     chex.assert_trees_all_equal(epoch.state, events[0].state)
+
+
+def test_it_goes_on_from_a_checkpoint_bit_for_bit(events, digits, tmp_path):
+    # Oracle: the same training, never stopped.
+    like = models.state_like("relu_softmax", RECIPE)
+    for number in (1, 3):
+        checkpoint.save(tmp_path / "state", events[number - 1].state)
+        state = checkpoint.restore(tmp_path / "state", like)
+        later = list(train_and_test("relu_softmax", RECIPE, digits, 1, state=state))
+        assert len(later) == 4 - number
+        for one, two in zip(events[number:-1], later[:-1], strict=True):
+            chex.assert_trees_all_equal(one[:4], two[:4], strict=True)
+        chex.assert_trees_all_equal(events[-1], later[-1])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_state_is_like_what_is_said_of_it(name):
+    # Oracle: Keras's own counts of variables; and what `start` makes of parameters.
+    recipe = replace(MODELS[name].recipe, layer_sizes=(28, 3, 10))
+    state = models.state_like(name, recipe)
+    leaves = jax.tree.leaves(state.opt_state)
+    per_weight = 2 if recipe.optimizer == "adam" else 0
+    num_weights = len(jax.tree.leaves(state.params))
+    extra = 2 if name == "keras_dense" else per_weight // 2
+    assert len(leaves) == per_weight * num_weights + extra
+    assert (state.step.shape, state.step.dtype) == ((), np.int32)
 
 
 def test_the_test_set_does_not_influence_training(events, digits):

@@ -21,6 +21,8 @@ from matplotlib.collections import PathCollection
 from PIL import Image
 from small import random_layers
 
+from experiments.kit import folder, resume
+from experiments.kit import page as kit_page
 from experiments.kit.progress import console
 from experiments.seeds import __main__ as seeds
 from experiments.seeds import measure, page, qmnist, results
@@ -61,8 +63,8 @@ def finished(tmp_path_factory):
     labels = []  # that Keras's own model answers to the test images
     train_and_test = models.train_and_test
 
-    def watched(*args):
-        for event in train_and_test(*args):
+    def watched(*args, **options):
+        for event in train_and_test(*args, **options):
             if not isinstance(event, Epoch):
                 labels.append(event.label)
             yield event
@@ -211,6 +213,40 @@ def test_a_run_is_redrawn_from_its_rows_without_training(
     assert seeds.main(seeds.Config(redraw=tmp_path / "run")) == finished.returned
     for name in made:
         assert (tmp_path / "run" / name).stat().st_size
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_a_run_that_is_broken_off_twice_has_the_rows_of_a_whole_one(
+    finished, tmp_path, monkeypatch
+):
+    append_row = folder.append_row
+    path, breaks = tmp_path / "run", [6, 10]  # rows: in mid-epoch, before a checkpoint
+
+    def append_and_break(*row):
+        append_row(*row)
+        if breaks and len(lines_of(path)) == breaks[0]:
+            breaks.pop(0)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(folder, "append_row", append_and_break)
+    monkeypatch.setattr(
+        kit_page, "draw", lambda picture, _: kit_page.Drawn(*picture[:3], png=b"")
+    )
+    config = dataclasses.replace(QUICK, processes=0, output=path)
+    for _ in range(1 + HAS_KERAS):
+        with pytest.raises(KeyboardInterrupt):
+            seeds.main(config)
+        config = resume.stored_options(seeds.Config, path)
+    seeds.main(config)
+    times = ("group_seconds", "group_evaluation_seconds")
+    rows, expected = (
+        [{k: v for k, v in row.items() if k not in times} for row in metrics]
+        for metrics in (lines_of(path), finished.metrics)
+    )
+    assert rows == expected
+    # What was timed before the break counts, and is not timed again.
+    clock = json.loads((path / f"clock-{MODELS[0]}.json").read_text())
+    assert (len(clock["alone_seconds"]), clock["pauses"]) == (EPOCHS, 1)
 
 
 def epochs_of(*seeds, num_epochs=EPOCHS):

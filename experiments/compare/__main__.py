@@ -6,7 +6,9 @@
 It prints a table and leaves a folder, runs/<time>-compare, with report.html,
 figures, results.json, metrics.jsonl, predictions.csv and the trained weights.
 Without MNIST files and without a network it runs on scikit-learn's digits and
-says so.
+says so. Whatever breaks a run off, this goes on with it, to the same end bit for bit:
+
+    python -m experiments.compare --resume runs/<time>-compare
 """
 
 from collections.abc import Iterator, Mapping
@@ -58,47 +60,58 @@ def applied(recipes: Mapping[str, Recipe], data: Dataset) -> dict[str, Any]:
 
 def measure(run: Run[Settings], recipes: Mapping[str, Recipe]) -> Iterator[Row]:
     """Train one model after the other: a row an epoch, then files for the test set."""
-    predictions: dict[str, Prediction] = {}
+    answers = results.read_predictions(run)  # those of a run that is resumed
     totals = {name: recipe.num_epochs for name, recipe in recipes.items()}
     # While the first network is made and compiled, another core has little to do.
     with Progress(totals) as progress, ThreadPoolExecutor(1) as another_core:
         baselines = another_core.submit(keep_baselines, run)
         for name, recipe in recipes.items():
+            num_before = len(results.rows_of(run, name))  # by a run that is resumed
+            if name in answers and num_before == recipe.num_epochs:
+                progress.advance(name, num_before, "was finished before")
+                continue
             progress.text(name, f"{'-'.join(map(str, recipe.layer_sizes))}, compiling")
-            model = models.get(name)
-            if model.framework == "jax":  # Keras draws its own weights
-                key = training.run_keys(run.config.seed).init
-                start = model.network.init(key, recipe.layer_sizes)
+            progress.advance(name, num_before)
+            keys = training.run_keys(run.config.seed)
+            like = models.state_like(name, recipe), keys.data
+            kept = run.restore(like, model=name)
+            state = kept[0] if kept else None
+            if state is None and models.get(name).framework == "jax":
+                # Keras draws its own weights.
+                start = models.get(name).network.init(keys.init, recipe.layer_sizes)
                 results.keep_first_layer(run, name, 0, start)
             shown = {1, -(-recipe.num_epochs // 6), recipe.num_epochs}
-            epoch = None
             try:
                 for event in models.train_and_test(
-                    name, recipe, run.data, run.config.seed
+                    name, recipe, run.data, run.config.seed, state=state
                 ):
                     if isinstance(event, Prediction):
-                        predictions[name] = event
+                        answers[name] = results.answers_of(event)
                         continue
-                    epoch = event
+                    state = event.state
                     baselines.result()  # they are kept; or raises why not
-                    row = results.epoch_row(name, epoch, run.data.name)
+                    row = results.epoch_row(name, event, run.data.name)
                     yield row
-                    if epoch.number in shown:
-                        params = epoch.state.params
-                        results.keep_first_layer(run, name, epoch.number, params)
+                    if event.number in shown:
+                        results.keep_first_layer(run, name, event.number, state.params)
+                    kept = state, keys.data
+                    run.checkpoint(kept, model=name, epoch=event.number)
                     progress.advance(name, text=results.in_words(row))
             finally:
-                if epoch is not None:  # a model that is cut short keeps its weights
-                    params, done = epoch.state.params, epoch.number
-                    network = trained.of_model(name, recipe, params, done, run.data)
+                if state is not None:  # a model that is cut short keeps its weights
+                    count = len(results.rows_of(run, name))
+                    network = trained.of_model(
+                        name, recipe, state.params, count, run.data
+                    )
                     trained.write(run.path / "weights" / f"{name}.npz", network)
-            results.write_predictions(run, predictions)  # which need the weights
+            results.write_predictions(run, answers)  # which need the weights
 
 
 def keep_baselines(run: Run[Settings]) -> None:
-    """Write what needs no network."""
-    baselines = ten_class.baselines(run.data, run.config.seed)
-    run.keep("baselines", baselines._asdict())
+    """Write what needs no network, unless an earlier session of the run has."""
+    if run.kept("baselines") is None:
+        baselines = ten_class.baselines(run.data, run.config.seed)
+        run.keep("baselines", baselines._asdict())
 
 
 if __name__ == "__main__":

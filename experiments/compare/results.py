@@ -101,18 +101,21 @@ def first_layers(run: Run[Settings], names: Iterable[str]) -> dict[str, Any]:
     return kernels
 
 
-def write_predictions(
-    run: Run[Settings], predictions: Mapping[str, Prediction]
-) -> None:
+def answers_of(prediction: Prediction) -> Answers:
+    """Each image's class and the probability of it."""
+    label, probability = prediction
+    return Answers(label, probability[np.arange(len(label)), label])
+
+
+def write_predictions(run: Run[Settings], answers: Mapping[str, Answers]) -> None:
     """`predictions.csv`: a row an image, each model's class and its probability."""
     header = ["index", "label"]
     names = np.array(run.data.labels)
     labels = run.data.test.label
     columns: list[list[Any]] = [list(range(len(labels))), names[labels].tolist()]
-    for name, (label, probability) in predictions.items():
+    for name, (label, probability) in answers.items():
         header += [name, f"{name}_probability"]
-        chosen = probability[np.arange(len(label)), label]
-        columns += [names[label].tolist(), [f"{value:.6f}" for value in chosen]]
+        columns += [names[label].tolist(), [f"{value:.6f}" for value in probability]]
     columns.append([run.data.name] * len(labels))
     run.write_csv(PREDICTIONS, [*header, "dataset"], zip(*columns, strict=True))
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, make_dataclass, replace
 from importlib.util import find_spec
 from typing import ClassVar
 
-from experiments.kit.options import Options, require_names
+from experiments.kit.options import Resumable, require_names
 from jaxnets import models, training
 from jaxnets.errors import InputError
 from jaxnets.models import MODELS
@@ -12,7 +12,7 @@ from jaxnets.types import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(Options):
+class Settings(Resumable):
     """What to compare; every published setting can be overridden."""
 
     any_classes: ClassVar[bool] = True

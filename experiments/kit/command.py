@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from jaxnets.devices import cpu_count
 from jaxnets.errors import InputError, NonFiniteLoss
@@ -23,6 +23,10 @@ Config = TypeVar("Config")
 
 class PartFailed(RuntimeError):
     """Part of the work failed, as the message says; all else is done and written."""
+
+
+class RunFinished(Exception):
+    """There is nothing to do, as the message says; the program ends well."""
 
 
 # What users can mend, and what is reported already; everything else is a defect.
@@ -98,6 +102,8 @@ def run_command(
     try:
         _run(main, config_type, all_cores)
         sys.stdout.flush()  # so that a reader who has gone is noticed here
+    except RunFinished as finished:
+        print(finished, flush=True)
     except BrokenPipeError:
         _discard_output()  # whoever read the output has gone
         sys.exit(1)
@@ -126,6 +132,13 @@ def _run(
     description = sys.modules[main.__module__].__doc__
     try:
         config = tyro.cli(config_type, description=description)
+        path = getattr(config, "resume", None)
+        if path is not None:
+            from experiments.kit.resume import stored_options
+
+            # Again, with the run's settings in the place of the defaults.
+            stored: Any = stored_options(config_type, path)  # type: ignore[type-var]
+            config = tyro.cli(config_type, description=description, default=stored)
     except SystemExit:  # after --help, or a wrong command line
         sys.stdout.flush()
         raise

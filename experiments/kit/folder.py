@@ -21,6 +21,7 @@ from jaxnets.types import Params
 CONFIG = "config.json"  # written first
 MARK = "jaxnets"  # its key that says that a folder is one of ours
 ROWS = "metrics.jsonl"
+RESULTS = "results.json"
 LOCK = ".lock"  # held by the process whose run it is, as long as it lives
 
 
@@ -114,8 +115,13 @@ def make(path: Path, config: Mapping[str, Any], *, overwrite: bool) -> FileLock:
             shutil.rmtree(entry)
         elif entry.name != LOCK:
             entry.unlink()
-    write_json(path / CONFIG, {MARK: __version__, **config})
+    write_config(path, config)
     return held
+
+
+def write_config(path: Path, config: Mapping[str, Any]) -> None:
+    """Write `config.json`."""
+    write_json(path / CONFIG, {MARK: __version__, **config})
 
 
 def read_config(path: Path) -> dict[str, Any] | None:
@@ -143,6 +149,31 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
                     f"line {number} of {path / ROWS} is damaged: {error}"
                 ) from error
     return rows
+
+
+def keep_rows(path: Path, count: int) -> None:
+    """Cut off the rows of `metrics.jsonl` after the first so many."""
+    file = path / ROWS
+    if file.exists():
+        with open(file, "rb+") as stream:
+            for _ in range(count):
+                stream.readline()
+            stream.truncate(stream.tell())
+
+
+def sync_rows(path: Path) -> None:
+    """Let the rows be on the disk, whatever happens to the machine."""
+    file = path / ROWS
+    if file.exists():
+        with open(file, "rb+") as stream:
+            os.fsync(stream.fileno())
+
+
+def remove_unfinished(path: Path) -> None:
+    """Remove files that a killed process was still writing."""
+    for file in path.rglob(".*"):
+        if file.name != LOCK and file.is_file():
+            file.unlink()
 
 
 def append_row(path: Path, row: Mapping[str, Any]) -> None:

@@ -34,7 +34,8 @@ class DataOptions:
     """Exchange rows and columns of --dataset-dir's images, as EMNIST needs it."""
 
     def __post_init__(self) -> None:
-        for field in ("mnist_dir", "data_dir", "dataset_dir", "output", "redraw"):
+        paths = ("mnist_dir", "data_dir", "dataset_dir", "output", "redraw", "resume")
+        for field in (*paths, "checkpoint"):
             path = getattr(self, field, None)
             if path is not None:
                 object.__setattr__(self, field, absolute(path))
@@ -96,6 +97,19 @@ class Options(DataOptions):
         if self.examples is None:
             return dataset
         return data.first_examples(dataset, self.examples)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resumable(Options):
+    """Data in, a folder out, and on from there after whatever broke the run off."""
+
+    resume: Path | None = None
+    """Folder of a run that was broken off: go on where it stopped, as it was set."""
+    allow_changes: bool = False
+    """Resume in spite of other settings, data, versions or devices than before. The
+    run is then not bit for bit what it would have been, and says so."""
+    checkpoint_seconds: float = 0.0
+    """Keep a checkpoint after each epoch, or each so many seconds if that is rarer."""
 
 
 def require_at_least(config: object, **least: float) -> None:

@@ -2,8 +2,10 @@
 
 import contextlib
 import json
+import os
 import platform
 import threading
+import time
 import traceback
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -12,26 +14,29 @@ from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
 import jaxnets
-from experiments.kit import folder, page
+from experiments.kit import folder, page, resume
 from experiments.kit.command import (
     EXPECTED,
     TRACEBACK_NOTE,
     PartFailed,
     uninterrupted,
 )
-from experiments.kit.options import Options, from_json
+from experiments.kit.folder import RESULTS
+from experiments.kit.options import Options, Resumable, from_json
 from experiments.kit.page import Drawn, Picture, Table
 from experiments.kit.progress import console, print_table
-from jaxnets import data, devices, weights
+from jaxnets import checkpoint, data, devices, weights
 from jaxnets.errors import InputError
 from jaxnets.types import Params
 
 Config = TypeVar("Config", bound=Options)
+State = TypeVar("State")
 Sections = Iterable[Table | Picture]
+Settings = Callable[[data.Dataset], Mapping[str, Any]]
 Row = Mapping[str, Any]  # numbers, text and lists of them, by name
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "tensorflow", "keras")
-RESULTS = "results.json"
 TRACEBACK = "traceback.txt"
+SHOWN = ("model", "seeds", "epoch")  # of a position, on the screen
 
 
 class Run(Generic[Config]):
@@ -50,6 +55,10 @@ class Run(Generic[Config]):
         self._settings: Mapping[str, Any] = {}
         self._error: BaseException | None = None  # what ended the recording
         self._preparation: threading.Thread | None = None  # of drawing
+        self._origin: resume.Origin | None = None  # what a resumed run goes on from
+        self._changes: list[str] = []  # since then
+        self._unsaved: tuple[Any, Row] | None = None  # a checkpoint that is not written
+        self._saved = time.monotonic()  # when the last one was
         # The folder's lock, and signals that wait from the last row on.
         self._until_published = contextlib.ExitStack()
 
@@ -59,12 +68,13 @@ class Run(Generic[Config]):
         name: str,
         config: Config,
         *,
-        settings: Callable[[data.Dataset], Mapping[str, Any]] = lambda _: {},
+        settings: Settings = lambda _: {},
     ) -> Self:
         """Check the output folder and load the data; nothing is written.
 
         With `config.redraw` the run is that of an earlier folder, with its rows and
-        its config but for `redraw`, and `record` does nothing.
+        its config but for `redraw`, and `record` does nothing. With `config.resume` it
+        is an earlier run up to its last checkpoint, and `restore` gives its state.
 
         Args:
           name: of the experiment.
@@ -73,13 +83,23 @@ class Run(Generic[Config]):
 
         Raises:
           InputError: the folder is taken or cannot be made, it is not that of a run
-            to redraw, a data option is wrong, or there is no device.
+            to redraw or to resume, what decides the numbers has changed since, a data
+            option is wrong, or there is no device.
           DatasetUnavailable: a named dataset is nowhere to be found.
+          RunFinished: there is nothing left to resume.
         """
+        if isinstance(config, Resumable) and config.resume is not None:
+            return cls._resume(name, config, settings)
         if config.redraw is not None:
             return cls._reopen(name, config)
         output = config.output or folder.default_path(name)
         folder.require_free(output, overwrite=config.overwrite)
+        run = cls._begun(name, config, settings)
+        run.path = output
+        return run
+
+    @classmethod
+    def _begun(cls, name: str, config: Config, settings: Settings) -> Self:
         device = _device_name()
         dataset = config.load()
         if config.examples is not None:
@@ -100,9 +120,41 @@ class Run(Generic[Config]):
             "device": device,
             "cpu_count": devices.cpu_count(),
         }
+        if isinstance(config, Resumable):
+            head |= resume.circumstances(dataset)
         run = cls(name, config, dataset, head)
-        run.path = output
         run._settings = settings(dataset)
+        return run
+
+    @classmethod
+    def _resume(cls, name: str, config: Any, settings: Settings) -> Self:
+        path = config.resume
+        stored = resume.require_run(path, name)
+        for option in ("output", "overwrite", "redraw"):
+            if getattr(config, option):
+                raise InputError(f"--resume goes on in {path}; leave out --{option}")
+        resume.require_unfinished(path)
+        if not os.access(path, os.W_OK):
+            raise InputError(f"{path} is read-only; make it writable, or resume a copy")
+        with contextlib.ExitStack() as until_open:
+            lock = folder.lock(path)
+            until_open.callback(lock.release)
+            origin = resume.find_origin(path, stored)
+            run = cls._begun(name, config, settings)
+            run.path, run._origin = path, origin
+            run._changes = resume.changes(origin.config, run._content())
+            notice = stored["head"]["notice"]
+            if run._changes:
+                notice = resume.require_allowed(run._changes, config, path, notice)
+            run.data = run.data._replace(notice=notice)
+            run.head["notice"] = notice
+            run.rows = [*folder.read_rows(path)[: origin.num_rows]]
+            if len(run.rows) < origin.num_rows:
+                raise InputError(
+                    f"{path / folder.ROWS} has {len(run.rows)} rows, but the "
+                    f"checkpoint comes after {origin.num_rows}; begin anew"
+                )
+            run._until_published.push(until_open.pop_all())
         return run
 
     @classmethod
@@ -143,7 +195,7 @@ class Run(Generic[Config]):
         if self.config.redraw is not None:
             return
         self._begin()
-        self._preparation = threading.Thread(target=_prepare_to_draw, daemon=True)
+        self._preparation = threading.Thread(target=prepare_to_draw, daemon=True)
         self._preparation.start()
         try:
             self._keep(rows)
@@ -162,15 +214,78 @@ class Run(Generic[Config]):
             self._until_published.enter_context(uninterrupted())
             if isinstance(rows, Generator):
                 rows.close()
+            self._save()
+
+    def _content(self) -> dict[str, Any]:
+        """What `config.json` holds."""
+        config = asdict(self.config)  # type: ignore[call-overload]
+        if isinstance(self.config, Resumable):  # what is asked once
+            config |= {"resume": None, "allow_changes": False}
+        about = {"dataset": self.data.name, "notice": self.data.notice}
+        return {**config, **about, **self._settings, "head": self.head}
 
     def _begin(self) -> None:
+        if self._origin is not None:
+            self._go_on(self._origin)
+            return
         if self.config.output is None:
             self.path = folder.claim(self.path)
-        about = {"dataset": self.data.name, "notice": self.data.notice}
-        config = {**asdict(self.config), **about, **self._settings, "head": self.head}
-        lock = folder.make(self.path, config, overwrite=self.config.overwrite)
+        content = self._content()
+        lock = folder.make(self.path, content, overwrite=self.config.overwrite)
         self._until_published.callback(lock.release)
         self._print_notice()
+
+    def _go_on(self, origin: resume.Origin) -> None:
+        """Make the folder what it was at the last checkpoint."""
+        if self._changes:
+            folder.write_config(self.path, self._content())
+        folder.remove_unfinished(self.path)
+        folder.keep_rows(self.path, origin.num_rows)
+        (self.path / TRACEBACK).unlink(missing_ok=True)
+        self._print_notice()
+        known = [f"{k} {v}" for k, v in origin.position.items() if k in SHOWN]
+        where = f"after {', '.join(known)}" if known else "from the beginning"
+        console().print(f"Going on in {self.path}, {where}.", soft_wrap=True)
+
+    def checkpoint(self, state: Any, **position: Any) -> None:
+        """Keep a state, to go on from after all rows so far if the run is broken off.
+
+        It is written at once; or, with `checkpoint_seconds`, when so much time has
+        passed since the last one, and at the end of the recording in any case.
+
+        Args:
+          state: a pytree of arrays, as in `jaxnets.checkpoint.save`.
+          position: what the state is of, for `restore`; of JSON's types.
+        """
+        self._unsaved = state, {"rows": len(self.rows), "position": position}
+        seconds = getattr(self.config, "checkpoint_seconds", 0.0)
+        if time.monotonic() - self._saved >= seconds:
+            self._save()
+
+    def _save(self) -> None:
+        if self._unsaved is not None:
+            state, about = self._unsaved
+            content = json.loads(json.dumps(self._content(), default=str))
+            folder.sync_rows(self.path)
+            file = self.path / resume.CHECKPOINT
+            checkpoint.save(file, state, {**about, "config": content})
+            self._unsaved, self._saved = None, time.monotonic()
+
+    @property
+    def position(self) -> Mapping[str, Any]:
+        """That of the checkpoint that a resumed run goes on from; of others empty."""
+        return self._origin.position if self._origin else {}
+
+    def restore(self, like: State, **position: Any) -> State | None:
+        """The state to go on from, if it is of this position; else None.
+
+        Args:
+          like: its structure, shapes and dtypes, as in `jaxnets.checkpoint.restore`.
+          position: some of what `checkpoint` was given.
+
+        Raises InputError where the state is not like that.
+        """
+        return self._origin and self._origin.state(like, position)
 
     def _keep_traceback(self, error: Exception) -> None:
         """Of an error that nobody expected, in a file of its own."""
@@ -218,7 +333,6 @@ class Run(Generic[Config]):
                 failures.append(self._failure("finding", error))
                 lead = ""
             content["finding"] = lead
-            folder.write_json(self.path / RESULTS, content)
             if shown:
                 html = page.render(
                     title=title,
@@ -228,6 +342,7 @@ class Run(Generic[Config]):
                     sections=shown,
                 )
                 folder.write_text(self.path / "report.html", html)
+            folder.write_json(self.path / RESULTS, content)  # the run is finished
             self._print_notice()
             file = self.path / ("report.html" if shown else RESULTS)
             console().print(
@@ -321,7 +436,7 @@ class Run(Generic[Config]):
         folder.write_csv(self.path / name, header, rows)
 
 
-def _prepare_to_draw() -> None:
+def prepare_to_draw() -> None:
     """Load what draws and does statistics, and its fonts, while the networks train."""
     with contextlib.suppress(Exception):  # it comes again where something is drawn
         import_module("scipy.special")

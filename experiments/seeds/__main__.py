@@ -20,7 +20,8 @@ cores about 11 minutes, and 19 more for Keras's 20 networks (--keras-seeds 0 lea
 out).
 
 It leaves a folder, runs/<time>-seeds, with report.html, figures, results.json,
-metrics.jsonl (a line per model, seed and epoch) and seeds.csv.
+metrics.jsonl (a line per model, seed and epoch) and seeds.csv. A run that was broken
+off goes on with --resume RUN, to the same accuracies.
 """
 
 from dataclasses import dataclass, replace
@@ -28,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.kit.command import run_command
-from experiments.kit.options import Options, require_at_least, require_names
+from experiments.kit.options import Resumable, require_at_least, require_names
 from experiments.kit.run import Run
 from experiments.seeds import qmnist
 from experiments.seeds.measure import Plan, measure
@@ -39,7 +40,7 @@ from jaxnets.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Options):
+class Config(Resumable):
     """What to train, how often, and how many at once."""
 
     models: tuple[str, ...] = (

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 import jax
@@ -18,7 +19,7 @@ from jaxnets.data import Dataset
 from jaxnets.errors import NonFiniteLoss
 from jaxnets.models import Model
 from jaxnets.training import Epoch
-from jaxnets.types import Batch, Params, Recipe, Totals
+from jaxnets.types import Batch, Params, Recipe, Totals, TrainState
 
 CLOCKED_EPOCHS = 5  # at most, each time that a network is timed
 FOREVER = 10**6  # epochs: until it is not asked any more
@@ -35,6 +36,13 @@ class Plan(NamedTuple):
         """One network's initial parameters."""
         return self.model.network.init(key, self.recipe.layer_sizes)
 
+    def states_like(self, seeds: Sequence[int]) -> TrainState:
+        """Shapes and dtypes of these networks' states, with a first axis of them."""
+        return jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct((len(seeds), *leaf.shape), leaf.dtype),
+            models.state_like(self.model.name, self.recipe),
+        )
+
     def work(self, data: Dataset) -> dict[str, Any]:
         """What `num_at_once`, `fit_many` and `fit` are all given."""
         return {
@@ -44,6 +52,17 @@ class Plan(NamedTuple):
             "held_out": (data.validation, data.test),
             "batch_size": self.recipe.batch_size,
         }
+
+
+@dataclass
+class Clock:
+    """What was timed of a model, for `clock-<model>.json`."""
+
+    wall_seconds: float = 0.0  # in all sessions of the run
+    alone_seconds: list[float] = field(default_factory=list)  # epochs of one network
+    processes: int = 0  # that trained at the same time
+    process_seconds: list[float] = field(default_factory=list)  # of their epochs
+    pauses: int = 0  # in which they were timed
 
 
 def measure(run: Run, plans: Mapping[str, Plan], second: Batch | str) -> Iterator[Row]:
@@ -66,23 +85,27 @@ def measure(run: Run, plans: Mapping[str, Plan], second: Batch | str) -> Iterato
 def _measure_model(
     run: Run, plan: Plan, second: Batch | str, progress: Progress
 ) -> Iterator[Row]:
-    """Train group after group; in between time one network alone, and processes."""
+    """Train group after group; in between time one network alone, and processes.
+
+    What an earlier session of a resumed run has done is passed by.
+    """
     name, last, began = plan.model.name, plan.recipe.num_epochs, time.perf_counter()
-    at_once, num_pauses = run.config.at_once, run.config.alone
-    if plan.model.framework == "keras":
-        at_once, num_pauses = 1, 0
-    if at_once is None:
-        at_once = ensemble.num_at_once(plan.init, **plan.work(run.data))
-    groups = ensemble.chunks(plan.seeds, at_once)
-    pauses = np.linspace(0, len(groups), num_pauses).round().tolist()
+    groups, pauses = _schedule(run, plan)
+    num_finished = sum(_is_finished(run, plan, seeds) for seeds in groups)
+    ended = run.kept(f"clock-{name}") or {}
+    if num_finished == len(groups) and ended.get("pauses") == len(pauses):
+        progress.advance(name, len(plan.seeds) * last, "was finished before")
+        return
+    is_here = run.position.get("model") == name
+    clock = Clock(**(run.position["clock"] if is_here else {}))
+    earlier_seconds = clock.wall_seconds
     num_processes = run.config.processes
     if num_processes is None:
         num_processes = devices.cpu_count()
-    if not pauses or jax.default_backend() != "cpu":
+    if not pauses[clock.pauses :] or jax.default_backend() != "cpu":
         num_processes = 0
+    clock.processes = max(clock.processes, num_processes)
     num_clocked = min(CLOCKED_EPOCHS, last)
-    alone: list[float] = []
-    in_processes: list[float] = []
     try:
         with contextlib.ExitStack() as stack:
             streams = [
@@ -92,34 +115,65 @@ def _measure_model(
             progress.text(name, f"starting {num_processes} processes for the clock")
             _time_processes(streams, 1)  # until all have started and compiled
             for number, seeds in enumerate((*groups, None)):
-                if number in pauses:
+                if number in pauses[clock.pauses :]:
                     progress.text(name, "timing one alone, and one in each process")
-                    alone += _time_alone(plan, run.data, num_clocked)
-                    in_processes += _time_processes(streams, num_clocked)
+                    clock.alone_seconds += _time_alone(plan, run.data, num_clocked)
+                    clock.process_seconds += _time_processes(streams, num_clocked)
+                    clock.pauses += 1
                 if seeds is None:
                     break
-                span = f"seeds {seeds[0]} to {seeds[-1]}"
-                progress.text(name, f"{span}, compiling")
-                for epoch in _train(plan, run.data, seeds):
-                    rows = seed_epochs(name, run.data.name, seeds, epoch)
-                    if not isinstance(second, str) and epoch.number == last:
-                        rows = with_second(rows, plan, epoch.state.params, second)
-                    accuracy = np.mean(epoch.held_out[-1].accuracy)
-                    text = f"{span}, epoch {epoch.number}/{last}"
-                    text += f", test accuracy {accuracy:.2%}"
-                    progress.advance(name, len(rows), text)
+                span = f"{seeds[0]} to {seeds[-1]}"
+                if number < num_finished:
+                    text = f"seeds {span} were finished before"
+                    progress.advance(name, len(seeds) * last, text)
+                    continue
+                progress.text(name, f"seeds {span}, compiling")
+                state = run.restore(plan.states_like(seeds), model=name, seeds=span)
+                for epoch in _train(plan, run.data, seeds, state):
+                    rows = _rows(run, plan, seeds, epoch, second)
                     yield from rows
+                    clock.wall_seconds = earlier_seconds + time.perf_counter() - began
+                    position = {"model": name, "seeds": span, "epoch": epoch.number}
+                    run.checkpoint(epoch.state, **position, clock=asdict(clock))
+                    text = f"seeds {span}, epoch {epoch.number}/{last}, test accuracy "
+                    text += f"{np.mean(epoch.held_out[-1].accuracy):.2%}"
+                    progress.advance(name, len(rows), text)
     finally:
-        clock = {
-            "wall_seconds": time.perf_counter() - began,
-            "alone_seconds": alone,
-            "processes": num_processes,
-            "process_seconds": in_processes,
-        }
-        run.keep(f"clock-{name}", clock)
+        clock.wall_seconds = earlier_seconds + time.perf_counter() - began
+        run.keep(f"clock-{name}", asdict(clock))
 
 
-def _train(plan: Plan, data: Dataset, seeds: Sequence[int]) -> Iterator[Epoch]:
+def _schedule(run: Run, plan: Plan) -> tuple[list[Sequence[int]], list[float]]:
+    """Which seeds train together, and before which of these groups others are timed."""
+    at_once, num_pauses = run.config.at_once, run.config.alone
+    if plan.model.framework == "keras":
+        at_once, num_pauses = 1, 0
+    if at_once is None:
+        at_once = ensemble.num_at_once(plan.init, **plan.work(run.data))
+    groups = ensemble.chunks(plan.seeds, at_once)
+    pauses = np.linspace(0, len(groups), num_pauses).round().tolist()
+    return groups, sorted(set(pauses))
+
+
+def _rows(
+    run: Run, plan: Plan, seeds: Sequence[int], epoch: Epoch, second: Batch | str
+) -> list[Row]:
+    """An epoch's rows; those of the last one with the second test set."""
+    rows = seed_epochs(plan.model.name, run.data.name, seeds, epoch)
+    if isinstance(second, str) or epoch.number < plan.recipe.num_epochs:
+        return rows
+    return with_second(rows, plan, epoch.state.params, second)
+
+
+def _is_finished(run: Run, plan: Plan, seeds: Sequence[int]) -> bool:
+    """Whether all epochs of these networks have their rows."""
+    rows = (r for r in run.rows if r["model"] == plan.model.name and r["seed"] in seeds)
+    return sum(1 for _ in rows) == len(seeds) * plan.recipe.num_epochs
+
+
+def _train(
+    plan: Plan, data: Dataset, seeds: Sequence[int], state: TrainState | None
+) -> Iterator[Epoch]:
     """Train networks together, or one with tf.keras, which its mirror then tests.
 
     The mirror computes what the Keras model computes, and a test holds it to that.
@@ -128,18 +182,20 @@ def _train(plan: Plan, data: Dataset, seeds: Sequence[int]) -> Iterator[Epoch]:
     if plan.model.framework != "keras":
         work = plan.work(data)
         yield from ensemble.fit_many(
-            plan.init, **work, seeds=seeds, num_epochs=recipe.num_epochs
+            plan.init, **work, seeds=seeds, num_epochs=recipe.num_epochs, state=state
         )
         return
     evaluate = jax.jit(training.make_evaluate(plan.model.network.loss_fn))
     test = jax.device_put(data.test)
-    for event in models.train_and_test(plan.model.name, recipe, data, seeds[0]):
+    begun = None if state is None else jax.tree.map(lambda leaf: leaf[0], state)
+    name, seed = plan.model.name, seeds[0]
+    for event in models.train_and_test(name, recipe, data, seed, state=begun):
         if isinstance(event, Epoch):
             tested = jax.device_get(evaluate(event.state.params, test))
             one = event.state, event.train, (*event.held_out, tested)
             arrays = jax.tree.map(lambda leaf: np.asarray(leaf)[None], one)
-            state, totals, held_out = arrays  # with a first axis, as of several
-            yield event._replace(state=state, train=totals, held_out=held_out)
+            after, totals, held_out = arrays  # with a first axis, as of several
+            yield event._replace(state=after, train=totals, held_out=held_out)
 
 
 def with_second(
