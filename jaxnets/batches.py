@@ -37,11 +37,14 @@ def scan_batches(
     """Fold `step` over consecutive batches; what is left over is a last, short one.
 
     Every row of `data`'s arrays is used exactly once. `step` is compiled at most
-    twice: for the full batches, which `lax.scan` runs, and for the short one.
+    twice: for the full batches, which `lax.scan` runs, and for the short one. A loop
+    over one batch would be compiled too, only to be taken apart.
     """
     num_examples = jax.tree.leaves(data)[0].shape[0]
     num_full = num_examples // batch_size * batch_size
-    if num_full:
+    if num_full == batch_size:
+        carry = step(carry, jax.tree.map(lambda rows: rows[:num_full], data))
+    elif num_full:
         full = jax.tree.map(
             lambda rows: rows[:num_full].reshape(-1, batch_size, *rows.shape[1:]), data
         )

@@ -11,6 +11,11 @@ from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # read when JAX is first imported
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# One module of LLVM a program, in place of up to 32 for as many cores: the same
+# optimisations, with a fifth less work.
+os.environ["XLA_FLAGS"] = " ".join(
+    [os.environ.get("XLA_FLAGS", ""), "--xla_cpu_parallel_codegen_split_count=1"]
+)
 # Else every program that the tests start would parse the package anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
