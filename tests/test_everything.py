@@ -28,6 +28,7 @@ everything.FULL["compare"] = (
     "--models sigmoid_mse --sigmoid-mse.layer-sizes 784 10 --epochs 1 "
     "--validation-examples 237"  # whole batches are left
 )
+everything.FULL["control"] = "--programs numpy_from_scratch --rounds 1000"
 run_command(everything.main, everything.Config)
 """
 
@@ -40,12 +41,12 @@ def test_pages_are_gathered_up_to_a_stop_signal(tmp_path):
     path = tmp_path / "run"
     process = processes.start(
         *(tmp_path / "program" / "everything.py", "--dataset", "digits"),
-        *("--experiments", "compare", "seeds", "bugs", "--output", path),
+        *("--experiments", "compare", "control", "bugs", "--output", path),
         cwd=tmp_path,
         PYTHONPATH=str(ROOT),
         JAX_ENABLE_X64="1",  # nothing may depend on JAX's default
     )
-    processes.wait_for_line(process, path / "seeds" / "config.json")
+    processes.wait_for_line(process, path / "control" / "metrics.jsonl")
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     numbers = children.read_text().split() if children.exists() else []
     complaint = processes.interrupt(process, signal.SIGTERM)
@@ -55,7 +56,7 @@ def test_pages_are_gathered_up_to_a_stop_signal(tmp_path):
 
     entries = json.loads((path / "results.json").read_text())["experiments"]
     ends = [(entry["name"], entry["exit_code"]) for entry in entries]
-    assert ends == [("compare", 0), ("seeds", 143)]
+    assert ends == [("compare", 0), ("control", 143)]
     assert entries[0]["command"] == (
         "python -m experiments.compare --models sigmoid_mse "
         "--sigmoid-mse.layer-sizes 784 10 --epochs 1 --validation-examples 237 "

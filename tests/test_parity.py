@@ -34,7 +34,7 @@ STEPS = 10
 EPOCHS = 2
 PRICED = (prices.AS_KERAS, "raw pixels")  # of the one run
 SMALL = dataclasses.replace(
-    models.get("keras_dense").recipe, layer_sizes=(784, 16, 10), batch_size=100
+    models.get("keras_dense").recipe, layer_sizes=(784, 64, 10), batch_size=100
 )
 QUICK = parity.Config(
     dataset="digits",

@@ -40,21 +40,13 @@ def check_circuits(num_bits: int) -> dict[str, dict[str, int]]:
     """How many of all inputs each gate and adder gets right, by NumPy's integers."""
     two, three, bits = (all_inputs(number).T for number in (2, 3, 2 * num_bits))
     low, high = bits[:num_bits], bits[num_bits:]
-
-    @jax.jit
-    def outputs(two: Array, three: Array, low: Array, high: Array) -> Any:
-        of_gates = [gate(*two) for gate, _ in GATES.values()]
-        adders = gates.half_adder(*two), gates.full_adder(*three)
-        return of_gates, (*adders, gates.add_bits(low, high))
-
-    of_gates, sums = outputs(two, three, low, high)
-    truths = [truth(*two) for _, truth in GATES.values()]
-    totals = (two.sum(axis=0), three.sum(axis=0), _numbers(low) + _numbers(high))
-    adders = ("half adder", "full adder", f"{num_bits}-bit adder")
-    answers = dict(zip(GATES, zip(of_gates, truths, strict=True), strict=True))
-    answers |= dict(
-        zip(adders, zip(map(_numbers, sums), totals, strict=True), strict=True)
-    )
+    answers: dict[str, tuple[Array, Array]] = {
+        name: (gate(*two), truth(*two)) for name, (gate, truth) in GATES.items()
+    }
+    answers["half adder"] = _numbers(gates.half_adder(*two)), two.sum(axis=0)
+    answers["full adder"] = _numbers(gates.full_adder(*three)), three.sum(axis=0)
+    total = _numbers(jax.jit(gates.add_bits)(low, high))
+    answers[f"{num_bits}-bit adder"] = total, _numbers(low) + _numbers(high)
     return {
         name: {"inputs": truth.size, "right": int(np.sum(answer == truth))}
         for name, (answer, truth) in answers.items()

@@ -20,14 +20,12 @@ DRAWN = 60  # neurons in the figure of importance
 EQUAL = 1e-6  # probabilities closer than this are the same; they are float32 sums
 
 
-@jax.jit
 def normal_neurons(key: jax.Array) -> Neuron:
     """Weights float32 [NEURONS, INPUTS] and bias [NEURONS], normal."""
     values = jax.random.normal(key, (NEURONS, INPUTS + 1), jnp.float32)
     return Neuron(values[:, :-1], values[:, -1])
 
 
-@jax.jit
 def uniform_inputs(key: jax.Array) -> jax.Array:
     """float32 [NEURONS, INPUTS], uniform in [0, 1)."""
     return jax.random.uniform(key, (NEURONS, INPUTS), jnp.float32)
