@@ -132,7 +132,7 @@ def fit_many(
 
 
 def _stacked(*leaves: Array) -> Array:
-    """Arrays on the host, where nothing is compiled for it; keys stay where they are."""
+    """One array, on the host, where nothing is compiled for it; not so of keys."""
     dtype = getattr(leaves[0], "dtype", None)
     is_key = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
     return jnp.stack(leaves) if is_key else np.stack(leaves)

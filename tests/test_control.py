@@ -28,7 +28,7 @@ from jaxnets import devices, process, relu_softmax, training
 from jaxnets.errors import InputError, NonFiniteLoss, ProcessFailed
 from jaxnets.types import Batch, Dense, Totals, TrainState
 
-SIZES = (784, 30, 10)  # those of Model 1, for whose shapes much is compiled
+SIZES = (784, 16, 10)
 EXAMPLES, BATCH_SIZE = 900, 60
 EPOCHS = 5
 KERAS = importlib.util.find_spec("tensorflow") is not None
