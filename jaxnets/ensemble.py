@@ -104,12 +104,12 @@ def fit_many(
         # One after the other: a program for all would take seconds to compile.
         pairs = zip(seeds, np.asarray(rates, np.float32), strict=True)
         begun = [_begin(init, make_tx, seed, rate) for seed, rate in pairs]
+        networks = jax.tree.map(lambda *leaves: jnp.stack(leaves), *begun)
+        if given is not None:
+            networks = jax.tree.map(jnp.asarray, given), networks[1]
         # The first again at the end, so that every device gets equally many.
         places = np.arange(-(-len(seeds) // across.size) * across.size) % len(seeds)
-        networks = jax.tree.map(_stacked, *(begun[place] for place in places))
-        if given is not None:
-            states = jax.tree.map(lambda leaf: np.asarray(leaf)[places], given)
-            networks = states, networks[1]
+        networks = jax.tree.map(lambda array: array[places], networks)
         state, own = jax.device_put(networks, jax.NamedSharding(across, PER_SEED))
         data = devices.put_everywhere((train, tuple(held_out)), across)
         for epoch, _ in training.run_epochs(
@@ -129,13 +129,6 @@ def fit_many(
                 yield epoch._replace(state=state, train=totals, held_out=checked)
 
     return epochs()
-
-
-def _stacked(*leaves: Array) -> Array:
-    """One array, on the host, where nothing is compiled for it; not so of keys."""
-    dtype = getattr(leaves[0], "dtype", None)
-    is_key = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
-    return jnp.stack(leaves) if is_key else np.stack(leaves)
 
 
 def _begin(

@@ -195,6 +195,8 @@ class Run(Generic[Config]):
         if self.config.redraw is not None:
             return
         self._begin()
+        self._preparation = threading.Thread(target=prepare_to_draw, daemon=True)
+        self._preparation.start()
         try:
             self._keep(rows)
         except KeyboardInterrupt as error:  # `Stopped` too
@@ -208,11 +210,6 @@ class Run(Generic[Config]):
             for row in rows:
                 self.rows.append(row)
                 folder.append_row(self.path, row)
-                if self._preparation is None:  # now that the first has been compiled
-                    self._preparation = threading.Thread(
-                        target=prepare_to_draw, daemon=True
-                    )
-                    self._preparation.start()
         finally:
             self._until_published.enter_context(uninterrupted())
             if isinstance(rows, Generator):
