@@ -58,14 +58,16 @@ try:
     USERS_DATASETS = tfds.data_folder(None)
 except InputError:  # there is no home folder
     USERS_DATASETS = None
-NEEDED = ("mnist", "keras")  # markers whose tests --require-mnist does not let skip
+# Markers whose tests --require-mnist does not let skip.
+NEEDED = ("mnist", "keras", "browser")
+NAMES_OF_CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--require-mnist",
         action="store_true",
-        help="fail where a test with the real MNIST or with Keras would be skipped",
+        help="fail where a test with MNIST, Keras or a browser would be skipped",
     )
 
 
@@ -85,6 +87,10 @@ def _mnist_is_here() -> bool:
     return bool(os.environ.get("JAXNETS_MNIST_DIR")) or _mnist_is_prepared()
 
 
+def _chromium() -> str | None:
+    return next(filter(None, map(shutil.which, NAMES_OF_CHROMIUM)), None)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("mnist"):
         if not _mnist_is_here():
@@ -93,6 +99,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
                 "JAXNETS_MNIST_DIR to its four original files"
             )
         pytest.importorskip("tensorflow", reason="MNIST is decoded by TensorFlow")
+    if item.get_closest_marker("browser"):
+        pytest.importorskip("playwright", reason="playwright is not installed")
+        if _chromium() is None:
+            pytest.skip("no Chromium: install the system's package chromium")
     if item.get_closest_marker("keras"):
         pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 
@@ -154,6 +164,12 @@ def _folder_of_all_workers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A temporary folder that pytest-xdist's processes share."""
     folder = tmp_path_factory.getbasetemp()
     return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str | None:
+    """The browser's program; there for tests that are marked `browser`."""
+    return _chromium()
 
 
 @pytest.fixture(scope="session")

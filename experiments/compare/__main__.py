@@ -4,7 +4,8 @@
     python -m experiments.compare --models relu_softmax row_rnn
 
 It prints a table and leaves a folder, runs/<time>-compare, with report.html,
-figures, results.json, metrics.jsonl, predictions.csv and the trained weights.
+draw.html to draw digits on, figures, results.json, metrics.jsonl, predictions.csv and
+the trained weights.
 Without MNIST files and without a network it runs on scikit-learn's digits and
 says so. Whatever breaks a run off, this goes on with it, to the same end bit for bit:
 
@@ -41,6 +42,7 @@ def main(config: Settings) -> dict[str, Any]:
         title="Neural networks on handwritten digits",
         lead=lambda: page.lead(content, run.data.name),
         sections=lambda: page.sections(run, content, answers, params),
+        links=page.links(run) if answers else [],
     )
 
 

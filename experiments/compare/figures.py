@@ -18,10 +18,10 @@ from experiments.kit.figures import COLORS, new_figure, plain_numbers, whole_epo
 from experiments.kit.run import Row
 from experiments.kit.statistics import wilson_interval
 from jaxnets.data import DIGITS
+from jaxnets.draw.samples import hardest, most
 from jaxnets.models import MODELS
 from jaxnets.types import Batch, Params
 
-GALLERY_SIZE = 16  # images of each kind
 GALLERY_COLUMNS = 8
 TILES = 30  # first-layer weight images shown of each model
 COSTS = {"quadratic": "quadratic cost", "cross_entropy": "cross-entropy"}
@@ -112,12 +112,7 @@ def gallery(
     guesses = np.stack([answer.label for answer in answers.values()])
     sure = np.stack([answer.probability for answer in answers.values()])
     missed = (guesses != test.label).sum(axis=0)
-    wrongly_sure = np.sum(sure * (guesses != test.label), axis=0)
-    shown = _most(missed, wrongly_sure, GALLERY_SIZE)
-    if len(answers) > 1:
-        variety = np.array([len(set(column)) for column in guesses.T]) - 1
-        variety[shown] = 0
-        shown = np.concatenate([shown, _most(variety, wrongly_sure, GALLERY_SIZE)])
+    shown = np.concatenate(hardest(guesses, sure, test.label))
     rows = max(1, -(-len(shown) // GALLERY_COLUMNS))
     size = (12, 2.1 * rows)
     figure, axes, step = _sheet(rows, GALLERY_COLUMNS, test.image.shape[1:], size)
@@ -161,12 +156,6 @@ def _name_colors(axes: Axes, names: Iterable[str]) -> None:
     axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=5)
 
 
-def _most(scores: np.ndarray, then: np.ndarray, count: int) -> np.ndarray:
-    """Indices of the largest scores above 0; of equal ones the larger `then` first."""
-    largest = np.lexsort((-then, -scores))[:count]
-    return largest[scores[largest] > 0]
-
-
 def _draw_image(axes: Axes, image: np.ndarray, at: np.ndarray) -> None:
     height, width = image.shape
     extent = (at[0], at[0] + width, at[1] + height, at[1])
@@ -192,7 +181,7 @@ def confused(
         sure = np.zeros(len(test.label))
         for answer in answers.values():
             sure += np.where(answer.label == wrong, answer.probability, 0)
-        images = _most(np.where(test.label == label, sure, 0), sure, EXAMPLES)
+        images = most(np.where(test.label == label, sure, 0), sure, EXAMPLES)
         for column, index in enumerate(images, start=2):
             _draw_image(axes, test.image[index], step * (column, row))
     _name_colors(axes, answers)

@@ -7,9 +7,10 @@ from typing import Any
 from experiments.compare.results import Answers, first_layers, rows_of
 from experiments.compare.settings import Settings
 from experiments.kit.numbers import text
-from experiments.kit.page import Picture, Table, table
+from experiments.kit.page import Link, Picture, Table, table
 from experiments.kit.progress import console
 from experiments.kit.run import Run
+from jaxnets import draw
 from jaxnets.data import DIGITS
 from jaxnets.models import MODELS
 from jaxnets.types import Params
@@ -38,6 +39,13 @@ def lead(results: Mapping[str, Any], dataset: str) -> str:
         f"after the last epoch, {best} gets {models[best]['test_accuracy']:.2%} right, "
         f"{worst} {models[worst]['test_accuracy']:.2%}."
     )
+
+
+def links(run: Run[Settings]) -> list[Link]:
+    """The page that has the networks themselves inside."""
+    text = "Draw a digit, and see what each network answers"
+    write = partial(draw.write, run.path, test=run.data.test)
+    return [Link(draw.FILE, text, write)]
 
 
 def sections(

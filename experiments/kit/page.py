@@ -78,6 +78,14 @@ class Picture(NamedTuple):
     has_data: bool = True  # the dataset's name stands in its corner
 
 
+class Link(NamedTuple):
+    """Another page of the run, which the report links."""
+
+    file: str  # its name
+    text: str  # of the link
+    write: Callable[[], object]  # makes it
+
+
 class Drawn(NamedTuple):
     """A picture as PNG."""
 
@@ -130,9 +138,15 @@ def render(
     notice: str | None,
     facts: Mapping[str, str],
     sections: Sequence[Table | Drawn],
+    links: Sequence[Link] = (),
 ) -> str:
     """The page as HTML text."""
     template = templates().get_template("page.html")
     return template.render(
-        title=title, lead=lead, notice=notice, facts=facts, sections=sections
+        title=title,
+        lead=lead,
+        notice=notice,
+        facts=facts,
+        sections=sections,
+        links=links,
     )

@@ -23,7 +23,7 @@ from experiments.kit.command import (
 )
 from experiments.kit.folder import RESULTS
 from experiments.kit.options import Options, Resumable, from_json
-from experiments.kit.page import Drawn, Picture, Table
+from experiments.kit.page import Drawn, Link, Picture, Table
 from experiments.kit.progress import console, print_table
 from jaxnets import checkpoint, data, devices, weights
 from jaxnets.errors import InputError
@@ -302,6 +302,7 @@ class Run(Generic[Config]):
         lead: str | Callable[[], str],
         sections: Sections | Callable[[], Sections] = (),
         facts: Mapping[str, str] | None = None,
+        links: Sequence[Link] = (),
     ) -> dict[str, Any]:
         """Write and print what was reached; `results.json` first, then what is drawn.
 
@@ -312,12 +313,13 @@ class Run(Generic[Config]):
           sections: tables and pictures in the order of the page; none: no page. Lead
             and sections that are functions are called when `results.json` is written.
           facts: what to add to those at the end of the page.
+          links: other pages to write.
 
         Returns:
           The content of `results.json`.
 
         Raises:
-          PartFailed: a figure could not be drawn; all else is there.
+          PartFailed: a figure or page could not be made; all else is there.
           BaseException: what ended the recording.
         """
         with self._until_published:
@@ -327,6 +329,7 @@ class Run(Generic[Config]):
                 self._preparation.join()
             failures: list[str] = []
             shown = self._show(sections, failures)
+            written = self._write_links(links, failures)
             try:
                 lead = lead() if callable(lead) else lead
             except Exception as error:
@@ -340,6 +343,7 @@ class Run(Generic[Config]):
                     notice=self.data.notice,
                     facts={**self._facts(), **(facts or {})},
                     sections=shown,
+                    links=written,
                 )
                 folder.write_text(self.path / "report.html", html)
             folder.write_json(self.path / RESULTS, content)  # the run is finished
@@ -382,6 +386,18 @@ class Run(Generic[Config]):
         except Exception as error:  # a section could not be made
             failures.append(self._failure("report.html", error))
         return shown
+
+    def _write_links(self, links: Sequence[Link], failures: list[str]) -> list[Link]:
+        """Write other pages, add what failed; those that are there."""
+        written = []
+        for link in links:
+            try:
+                link.write()
+            except Exception as error:
+                failures.append(self._failure(link.file, error))
+            else:
+                written.append(link)
+        return written
 
     def _failure(self, file: str, error: Exception) -> str:
         """Keep the traceback of a drawing that failed; returns what to say of it."""
