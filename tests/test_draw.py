@@ -2,6 +2,7 @@
 
 import base64
 import io
+import itertools
 import json
 import os
 import re
@@ -19,7 +20,7 @@ from small import random_layers
 from experiments.compare import __main__ as compare
 from experiments.kit import page as kit_page
 from experiments.kit.command import PartFailed
-from jaxnets import draw, pixels, trained, training
+from jaxnets import draw, pixels, row_rnn, trained, training
 from jaxnets.draw import samples
 from jaxnets.errors import InputError
 from jaxnets.models import MODELS
@@ -27,30 +28,39 @@ from jaxnets.trained import Trained
 from jaxnets.types import Batch, num_params
 
 SMALL = (784, 30, 10)
-MODELS_HERE = ("sigmoid_mse", "relu_softmax", "flax_dense", "row_rnn")
+TRAINED = ("sigmoid_mse", "relu_softmax")
+MODELS_HERE = (*TRAINED, "flax_dense", "keras_dense", "row_rnn")
 FLOAT16, FLOAT32 = 1e-2, 1e-5  # what the issue allows of a probability
 LEVEL = 1  # of 255: NumPy rounds halves to even, JavaScript up
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run's folder as `compare` leaves it, and a fifth network, of Keras."""
+    """A run's folder as `compare` leaves it, and files of three more networks."""
     path = tmp_path_factory.mktemp("draw") / "run"
-    recipes = {
-        "relu_softmax": replace(MODELS["relu_softmax"].recipe, layer_sizes=SMALL),
-        "flax_dense": replace(MODELS["flax_dense"].recipe, layer_sizes=SMALL),
-        "row_rnn": replace(MODELS["row_rnn"].recipe, layer_sizes=(28, 16, 10)),
-    }
+    recipe = replace(MODELS["relu_softmax"].recipe, layer_sizes=SMALL)
     config = compare.Config(
-        models=MODELS_HERE, dataset="digits", epochs=3, output=path, **recipes
+        models=TRAINED, dataset="digits", epochs=3, output=path, relu_softmax=recipe
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kit_page, "draw", lambda it, _: kit_page.Drawn(*it[:3], png=b""))
         compare.main(config)
-    flax_dense = trained.load(path / "weights" / "flax_dense.npz")
-    weaker = jax.tree.map(lambda leaf: leaf * np.float32(0.7), flax_dense.params)
-    keras = replace(flax_dense, name="keras_dense", model="keras_dense", params=weaker)
-    trained.write(path / "weights" / "keras_dense.npz", keras)
+    dense = trained.load(path / "weights" / "relu_softmax.npz")
+    sizes = (28, 16, 10)
+    rows = {
+        "layer_sizes": sizes,
+        "params": row_rnn.init(training.run_keys(config.seed).init, sizes),
+    }
+    # Surer or less sure than what their weights were taken from.
+    for name, factor, changes in (
+        ("flax_dense", 1.2, {}),
+        ("keras_dense", 0.7, {}),
+        ("row_rnn", 0.9, rows),
+    ):
+        network = replace(dense, name=name, model=name, **changes)
+        params = jax.tree.map(lambda a, by=factor: np.float32(by) * a, network.params)
+        file = path / "weights" / f"{name}.npz"
+        trained.write(file, replace(network, params=params))
     return path
 
 
@@ -85,7 +95,7 @@ def browser(chromium):
 
 
 @contextmanager
-def opened(browser, file, *, width=1200, errors_wanted=False, **context):
+def opened(browser, file, *, width=1200, harmless=True, **context):
     """The page in a window; whatever it asks of a network or complains of fails."""
     context = browser.new_context(viewport={"width": width, "height": 900}, **context)
     try:
@@ -96,8 +106,9 @@ def opened(browser, file, *, width=1200, errors_wanted=False, **context):
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(file.as_uri())
         yield page
-        assert requests == [file.as_uri()]
-        assert errors_wanted or complaints == []
+        if harmless:
+            assert requests == [file.as_uri()]
+            assert complaints == []
     finally:
         context.close()
 
@@ -111,13 +122,23 @@ def shared(browser, pages):
 @pytest.fixture
 def page(shared):
     """The page on a desk, with empty paper and nothing changed."""
-    shared.evaluate("location.hash = ''")  # no reload: one document serves all tests
+    shared.evaluate("scrollTo(0, 0)")  # no reload: one document serves all tests
     for name in ("inverted", "raw"):
         shared.set_checked(f"#{name}", False)
     shared.set_checked("#centre", True)
     shared.select_option("#untrained", "")
     shared.evaluate("paper.drawing = EMPTY; paper.earlier = []; say(''); update()")
     return shared
+
+
+def wait_for(page, condition):
+    """Until it holds. Playwright's own way evaluates text, which the page forbids."""
+    page.evaluate(
+        f"""() => new Promise((resolve) => {{
+            const look = () => ({condition}) ? resolve() : requestAnimationFrame(look);
+            look();
+        }})"""
+    )
 
 
 def answers_in(page, images):
@@ -152,7 +173,7 @@ def require_same(page, networks, images, tolerance):
     is_clear = first - second > 2 * tolerance
     np.testing.assert_array_equal(labels[is_clear], expected_labels[is_clear])
     assert np.mean(is_clear) > 0.9  # so that hardly any is left out
-    assert len(set(expected_labels.ravel())) == expected.shape[-1]
+    assert len(set(expected_labels.ravel())) > 2
 
 
 def seen_in(page, shape=(28, 28)):
@@ -195,7 +216,7 @@ def draw_by_mouse(page, places):
 @pytest.mark.browser
 @pytest.mark.parametrize("precision", ["float16", "float32"])
 def test_test_images_get_jaxs_answers(browser, pages, networks, digits, precision):
-    assert [*networks] == [*MODELS_HERE, "keras_dense"]
+    assert tuple(networks) == MODELS_HERE
     tolerance = {"float16": FLOAT16, "float32": FLOAT32}[precision]
     with opened(browser, getattr(pages, precision)) as page:
         require_same(page, networks, digits.test.image[:200], tolerance)
@@ -203,16 +224,23 @@ def test_test_images_get_jaxs_answers(browser, pages, networks, digits, precisio
 
 @pytest.mark.browser
 @pytest.mark.mnist
-def test_mnists_test_images_get_jaxs_answers(browser, pages, networks, mnist):
-    images = mnist.test.image[:200]
-    with opened(browser, pages.float32) as page:
+def test_mnists_test_images_get_jaxs_answers(browser, networks, mnist, tmp_path):
+    images, file = mnist.test.image[:200], tmp_path / "mnist.html"
+    tested = draw.Tested(mnist.test, {}, {})
+    file.write_text(draw.make_page(networks, tested, float32=True), encoding="utf-8")
+    with opened(browser, file) as page:
         require_same(page, networks, images, FLOAT32)
-        # Its images are centred already: the page would do nothing to them.
+        # MNIST's makers have centred these: doing it again changes nothing.
         for image in images[:20]:
             answers_in(page, [image])
-            page.evaluate("paper.drawing.picture.prepared = false; update()")
-            difference = np.abs(seen_in(page).astype(int) - image)
-            assert np.mean(difference) < 12  # a pixel aside where a mean is halfway
+            again = page.evaluate(
+                """() => {
+                    const {width, height} = paper.canvas;
+                    return [...centred(paper.ink(), width, height, 28, 28, data.fit)];
+                }"""
+            )
+            difference = np.abs(np.reshape(again, (28, 28)) - image.astype(int))
+            assert difference.max() <= LEVEL
 
 
 @pytest.mark.browser
@@ -231,8 +259,8 @@ def test_other_shapes_and_classes(browser, tmp_path):
     )
     networks = {"relu_softmax": network}
     rng = np.random.default_rng(3)
-    images = rng.integers(256, size=(150, 12, 9), dtype=np.uint8)
-    truth = network.predict(images).label
+    images = rng.integers(256, size=(60, 12, 9), dtype=np.uint8)
+    truth = np.arange(60, dtype=np.int32) % 26
     tested = draw.Tested(Batch(images, truth), {}, {})
     file = tmp_path / "letters.html"
     file.write_text(draw.make_page(networks, tested, float32=True), encoding="utf-8")
@@ -241,9 +269,10 @@ def test_other_shapes_and_classes(browser, tmp_path):
         require_same(page, networks, images, FLOAT32)
         page.keyboard.press("b")
         page.evaluate("update()")
-        assert page.inner_text("#verdict").startswith("relu_softmax answers B.")
-        first = images[np.argmax(truth == labels.index("B"))]
-        np.testing.assert_array_equal(seen_in(page, (12, 9)), first)
+        np.testing.assert_array_equal(seen_in(page, (12, 9)), images[1])
+        answer = labels[network.predict(images[1:2]).label[0]]
+        assert page.inner_text("#verdict") == f"relu_softmax answers {answer}."
+        assert page.inner_text("#truth") == "Test image 1 is labelled B."
         assert page.is_hidden("#neurons")
 
 
@@ -258,7 +287,7 @@ def test_networks_answer_while_a_stroke_is_drawn(page):
     page.mouse.move(*point(page, *SEVEN[0]))
     page.mouse.down()
     page.mouse.move(*point(page, *SEVEN[1]), steps=3)
-    page.wait_for_function("answers !== null")  # the button is still down
+    wait_for(page, "answers !== null")  # the button is still down
     shares = page.evaluate("answers.map(({probability}) => Math.max(...probability))")
     page.mouse.move(*point(page, *SEVEN[3]), steps=3)
     page.mouse.up()
@@ -292,7 +321,7 @@ def test_a_finger_draws_what_a_mouse_draws(browser, pages, page):
             )
 
         touch("touchStart", SEVEN[0])
-        for start, end in zip(SEVEN, SEVEN[1:], strict=False):
+        for start, end in itertools.pairwise(SEVEN):
             for step in (0.25, 0.5, 0.75, 1):
                 touch("touchMove", np.add(start, step * np.subtract(end, start)))
         touch("touchEnd")
@@ -332,16 +361,15 @@ def test_undo_clear_and_moving(page):
 
 
 @pytest.mark.browser
-def test_keys_and_clicks_show_test_images(page, digits, networks, run):
+def test_keys_and_clicks_show_test_images(page, digits, run):
     page.keyboard.press("7")
     page.evaluate("update()")
     number = page.evaluate("paper.drawing.picture.sample.number")
     assert digits.test.label[number] == 7
     np.testing.assert_array_equal(seen_in(page), digits.test.image[number])
-    assert f"Test image {number} is labelled 7." in page.inner_text("#verdict")
-    names = [name for name in networks if name != "keras_dense"]
+    assert f"Test image {number} is labelled 7." in page.inner_text("#truth")
     table = np.genfromtxt(run / "predictions.csv", delimiter=",", names=True)
-    guesses = np.array([table[name] for name in names])
+    guesses = np.array([table[name] for name in TRAINED])
     missed = np.sum(guesses != digits.test.label, axis=0)
     hardest = page.locator(".group", has_text="The hardest").locator("button")
     numbers = [int(it.get_attribute("data-number")) for it in hardest.all()]
@@ -382,8 +410,10 @@ def area_means(values, count):
 def centred(digit, size):
     """MNIST's preparation of a cropped digit, uint8 [28, 28]."""
     small = area_means(area_means(digit, size[0]).T, size[1]).T
-    places = [np.average(np.arange(n) + 0.5, weights=small.sum(axis=1 - axis))
-              for axis, n in enumerate(small.shape)]
+    places = [
+        np.average(np.arange(n), weights=small.sum(axis=1 - axis))
+        for axis, n in enumerate(small.shape)
+    ]
     room = 28 - np.array(small.shape)
     top, left = np.clip(np.rint(14 - np.array(places)), 0, room).astype(int)
     image = np.zeros((28, 28))
@@ -435,7 +465,8 @@ def test_inverted_raw_and_untrained(page, digits, networks):
     expect("sigmoid_mse", pixels.for_bytes(networks["sigmoid_mse"].params), images)
     page.uncheck("#raw")
     options = page.locator("#untrained option").all_inner_texts()
-    assert options == ["No network", *MODELS_HERE]  # Keras draws its own weights
+    own = [name for name in MODELS_HERE if name != "keras_dense"]  # Keras draws its own
+    assert options == ["No network", *own]
     page.select_option("#untrained", "row_rnn")
     key = training.run_keys(compare.Config().seed).init
     first = networks["row_rnn"].network.init(key, networks["row_rnn"].layer_sizes)
@@ -501,7 +532,7 @@ def drop(page, name, kind, content):
 def test_a_picture_is_dropped(page, dark):
     content, ink = picture_of_a_one(dark)
     drop(page, "one.png", "image/png", content)
-    page.wait_for_function("answers !== null")
+    wait_for(page, "answers !== null")
     expected = Image.fromarray(ink).crop(Image.fromarray(ink).getbbox())
     seen = seen_in(page)
     rows, columns = seen.any(axis=1).sum(), seen.any(axis=0).sum()
@@ -522,7 +553,7 @@ def test_a_file_that_is_no_picture_or_empty_is_refused(page):
     ):
         file = {"name": name, "mimeType": "image/png", "buffer": content}
         page.set_input_files("#file", file)
-        page.wait_for_function("document.getElementById('message').textContent")
+        wait_for(page, "document.getElementById('message').textContent")
         assert words in page.inner_text("#message")
         page.evaluate("say('')")
     assert page.evaluate("paper.drawing.picture.sample.label") == 3  # still there
@@ -533,7 +564,9 @@ def test_a_file_that_is_no_picture_or_empty_is_refused(page):
 
 @pytest.mark.browser
 def test_nothing_can_be_loaded(browser, pages):
-    with opened(browser, pages.float16, errors_wanted=True) as page:
+    with opened(browser, pages.float16, harmless=False) as page:
+        reasons = {}
+        page.on("requestfailed", lambda it: reasons.update({it.url: it.failure}))
         refused = page.evaluate(
             """async () => {
                 const refused = [];
@@ -552,6 +585,7 @@ def test_nothing_can_be_loaded(browser, pages):
             }"""
         )
     assert refused == [["connect-src", "script-src-elem", "img-src"], False]
+    assert set(reasons.values()) == {"csp"}
 
 
 @pytest.mark.browser
@@ -570,8 +604,8 @@ def test_a_phone_needs_no_scrolling_sideways(browser, pages):
         bottom = page.locator("thead").bounding_box()
         assert bottom["y"] + bottom["height"] < 640
         small = page.locator("button, .button, select").evaluate_all(
-            """(elements) => elements.map((it) => it.getBoundingClientRect())
-                .filter(({width, height}) => width > 0 && Math.min(width, height) < 24)"""
+            """(elements) => elements.map((it) => it.getBoundingClientRect()).filter(
+                ({width, height}) => width > 0 && Math.min(width, height) < 24)"""
         )
         assert small == []  # WCAG 2.2, 2.5.8: targets of 24 pixels
 
@@ -673,7 +707,7 @@ def test_four_networks_of_published_size_fit_in_six_megabytes():
     data = json.loads(re.search(r'id="data">(.*?)</script>', text)[1])
     untrained = [one["name"] for one in data["networks"] if one["untrained"]]
     assert untrained == ["sigmoid_mse", "relu_softmax"]
-    assert "http" not in text
+    assert not re.search("https?:", text)
 
 
 def test_what_cannot_be_drawn_is_refused(tmp_path, run, digits):
@@ -725,8 +759,10 @@ def test_mnists_ink_has_20_pixels(mnist):
 def test_compare_links_the_page_and_survives_its_failure(run, monkeypatch, tmp_path):
     assert f'href="{draw.FILE}"' in (run / "report.html").read_text()
     before = (run / draw.FILE).read_bytes()
+    assert b'"keras_dense"' not in before  # which was not there yet
     copied = shutil.copytree(run, tmp_path / "run")
-    (copied / "weights" / "keras_dense.npz").unlink()
+    for name in set(MODELS_HERE) - set(TRAINED):
+        (copied / "weights" / f"{name}.npz").unlink()
     (copied / draw.FILE).unlink()
     monkeypatch.setattr(kit_page, "draw", lambda it, _: kit_page.Drawn(*it[:3], b""))
     compare.main(compare.Config(redraw=copied))

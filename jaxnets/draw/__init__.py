@@ -84,9 +84,7 @@ def load_test(run: str | os.PathLike[str]) -> Batch:
     return data.load(name, folder=folders[0], data_dir=folders[1]).test
 
 
-def read_answers(
-    folder: Path, networks: Mapping[str, Trained], test: Batch
-) -> Tested:
+def read_answers(folder: Path, networks: Mapping[str, Trained], test: Batch) -> Tested:
     """What `predictions.csv` of a run says; of a run without it, no answers."""
     file = folder / "predictions.csv"
     columns: dict[str, tuple[str, ...]] = {}

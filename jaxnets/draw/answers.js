@@ -27,7 +27,8 @@ function percent(share) {
   return share < 0.005 ? "" : String(Math.round(100 * share));
 }
 
-// A table with a row a class and a column a network; returns how to show answers in it.
+// A table with a row a class and a column a network; returns how to show answers in it,
+// the class that most of them give, and the true one where it is known.
 function makeBars(table, networks, labels) {
   const isLong = labels.some((label) => label.length > 2);
   table.classList.toggle("long", isLong);
@@ -37,9 +38,12 @@ function makeBars(table, networks, labels) {
   const columns = networks.map((network) => {
     const answer = make("span", { className: "answer", textContent: "–" });
     const remark = make("span", { className: "remark" });
+    const sizes = make("span", { className: "sizes", textContent: network.sizes });
+    const about = make("span", { className: "about" }, sizes, network.accuracy ?? "");
     const name = make("span", { className: "network", "--color": network.color });
     for (const part of network.name.split(/(?<=_)/)) name.append(part, make("wbr"));
-    return { answer, remark, head: make("th", { scope: "col" }, name, answer, remark) };
+    const head = make("th", { scope: "col" }, name, about, answer, remark);
+    return { answer, remark, head };
   });
   table.append(
     make("colgroup", {}, make("col"), ...networks.map(() => make("col"))),
@@ -55,14 +59,16 @@ function makeBars(table, networks, labels) {
     make("th", { scope: "row", textContent: label, title: label }),
     ...cells[row].map(({ cell }) => cell)))));
 
-  return function showBars(answers, common) {
+  return function showBars(answers, common, truth) {
     networks.forEach((network, column) => {
       const result = answers && answers[column];
       const { head, answer, remark } = columns[column];
       const differs = Boolean(result) && result.label !== common;
       head.classList.toggle("differs", differs);
       answer.textContent = result ? labels[result.label] : "–";
-      remark.textContent = [network.isUntrained && "untrained", differs && "differs"]
+      const isRight = result && result.label === truth ? "right" : "wrong";
+      const judgement = truth === undefined ? differs && "differs" : result && isRight;
+      remark.textContent = [network.isUntrained && "untrained", judgement]
         .filter(Boolean).join(", ");
       labels.forEach((_, row) => {
         const { cell, bar, share } = cells[row][column];
@@ -94,16 +100,16 @@ function groupsOf(networks, answers) {
 }
 
 // Write the verdict where it has changed, since screen readers read each change aloud.
-function showVerdict(place, networks, labels, answers, sample) {
+function showVerdict(place, networks, labels, answers) {
   const bold = (text) => make("b", { textContent: text });
   const words = [];
-  let differ = false;
+  let agreement = "none";
   if (!answers) {
     words.push("Draw with mouse, pen or finger, or choose a test image below.");
   } else {
     const groups = groupsOf(networks, answers);
-    differ = groups.length > 1;
-    if (differ) {
+    agreement = groups.length > 1 ? "differ" : "agree";
+    if (groups.length > 1) {
       words.push("They disagree: ");
       groups.forEach(([label, names], index) => {
         words.push(index ? "; " : "", bold(labels[label]), ` by ${inWords(names)}`);
@@ -115,14 +121,10 @@ function showVerdict(place, networks, labels, answers, sample) {
       const count = COUNTS[networks.length] ?? `All ${networks.length}`;
       words.push(`${count} networks answer `, bold(labels[groups[0][0]]), ".");
     }
-    if (sample) {
-      const truth = `Test image ${sample.number} is labelled ${labels[sample.label]}.`;
-      words.push(make("small", { textContent: truth }));
-    }
   }
   const text = make("p", {}, ...words).textContent;
   if (place.textContent !== text) {
-    place.classList.toggle("differ", differ);
+    place.className = agreement;
     place.replaceChildren(...words);
   }
 }

@@ -38,10 +38,11 @@ function update() {
   seen = preparedImage();
   answers = seen && answersTo(seen);
   paintGrey(byId("seen"), seen ?? new Uint8Array(rows * columns), columns, rows);
-  const { picture } = paper.drawing;
-  const sample = picture && picture.sample;
-  showBars(answers, answers && commonAnswer(answers));
-  showVerdict(byId("verdict"), networks, labels, answers, sample);
+  const sample = paper.drawing.picture?.sample;
+  showBars(answers, answers && commonAnswer(answers), sample?.label);
+  showVerdict(byId("verdict"), networks, labels, answers);
+  byId("truth").textContent = sample
+    ? `Test image ${sample.number} is labelled ${labels[sample.label]}.` : "";
   byId("undo").disabled = paper.earlier.length === 0;
   byId("clear").disabled = paper.isEmpty();
   for (const button of document.querySelectorAll(".thumbs button")) {

@@ -87,18 +87,21 @@ def make_page(
         {
             "title": f"Draw a {subject}",
             "lead": (
-                f"{count} network{'s' * (len(networks) > 1)}, trained on "
-                f"{first.dataset}, answer{'s' * (len(networks) == 1)} while you draw. "
-                "All of it is in this file: nothing is loaded, nothing is sent."
+                f"{count} network{'s' * (len(networks) > 1)} trained on "
+                f"{first.dataset} answer{'s' * (len(networks) == 1)} while you draw. "
+                "Nothing is loaded, nothing is sent."
             ),
-            "facts": _facts(networks, accuracies, seed, float32),
+            "facts": _facts(first, bool(accuracies), seed, float32),
             "labels": first.labels,
             "shape": first.image_shape,
             "fit": samples.ink_side(first.image_shape, images),
             "pen": PEN,
             "seed": seed,
             "precision": "float32" if float32 else "float16",
-            "networks": [_record(one, seed, float32) for one in networks.values()],
+            "networks": [
+                _record(one, accuracies.get(one.name), seed, float32)
+                for one in networks.values()
+            ],
             "samples": [] if tested is None else _sample_records(groups, tested.test),
         }
     )
@@ -113,31 +116,21 @@ def _subject(labels: tuple[str, ...]) -> str:
 
 
 def _facts(
-    networks: Mapping[str, Trained],
-    accuracies: Mapping[str, float],
-    seed: int | None,
-    float32: bool,
+    first: Trained, has_accuracies: bool, seed: int | None, float32: bool
 ) -> str:
-    """What is small print: layers, accuracies, seed, precision, version."""
-    parts = []
-    for name, one in networks.items():
-        part = f"{name}: {'-'.join(map(str, one.layer_sizes))}"
-        if name in accuracies:
-            part += f", {accuracies[name]:.2%} of the test images right"
-        parts.append(part)
-    if seed is not None:
-        parts.append(f"seed {seed}")
-    parts.append("weights as trained" if float32 else "weights rounded to float16")
-    parts.append(f"jaxnets {_version(networks)}")
-    return " · ".join(parts)
+    """The small print."""
+    parts = [
+        "Per cent below a name: of the test images right" if has_accuracies else "",
+        "" if seed is None else f"seed {seed}",
+        "weights as trained" if float32 else "weights rounded to float16",
+        f"jaxnets {first.version}",
+    ]
+    return " · ".join(filter(None, parts))
 
 
-def _version(networks: Mapping[str, Trained]) -> str:
-    """The version of jaxnets that wrote the weights."""
-    return next(iter(networks.values())).version
-
-
-def _record(one: Trained, seed: int | None, float32: bool) -> dict[str, Any]:
+def _record(
+    one: Trained, accuracy: float | None, seed: int | None, float32: bool
+) -> dict[str, Any]:
     """A network as networks.js reads it."""
     kind = KINDS.get(one.network)
     if kind is None:
@@ -150,6 +143,8 @@ def _record(one: Trained, seed: int | None, float32: bool) -> dict[str, Any]:
     return {
         "name": one.name,
         "kind": kind,
+        "sizes": "-".join(map(str, one.layer_sizes)),
+        "accuracy": None if accuracy is None else f"{accuracy:.2%}",
         "color": models.get(one.model).color,
         "shapes": [layer.kernel.shape for layer in one.params],
         "weights": _packed(one.name, one.params, float32),

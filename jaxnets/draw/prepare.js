@@ -55,8 +55,9 @@ function shrunk(ink, width, height, columns, rows) {
 }
 
 // MNIST's way: the box of the ink fits into a box of the image's own proportions whose
-// longer side has `fit` pixels, and the centre of mass lies in the middle of the image,
-// or as near to it as all of the ink allows.
+// longer side has `fit` pixels, and the centre of mass lies in the pixel just beyond the
+// middle, 14 of 0 to 27, as it does in all of MNIST's images; or as near to it as all of
+// the ink allows.
 function centred(ink, width, height, columns, rows, fit) {
   const image = new Uint8ClampedArray(columns * rows);
   const box = inkBox(ink, width, height);
@@ -70,8 +71,8 @@ function centred(ink, width, height, columns, rows, fit) {
   for (let y = 0, at = 0; y < down; y++) {
     for (let x = 0; x < across; x++, at++) {
       mass += digit[at];
-      massX += digit[at] * (x + 0.5);
-      massY += digit[at] * (y + 0.5);
+      massX += digit[at] * x;
+      massY += digit[at] * y;
     }
   }
   const within = (place, room) => Math.min(Math.max(Math.round(place), 0), room);

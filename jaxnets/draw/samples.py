@@ -30,9 +30,13 @@ def groups_of(
       answers: int [images] of each network; of none there are examples only.
       probabilities: float [images] of each, those of its answers.
     """
-    right = sum((answer == labels for answer in answers.values()), np.zeros(len(labels)))
+    right = sum(
+        (answer == labels for answer in answers.values()), np.zeros(len(labels))
+    )
     groups = [
-        Group("Examples", "One test image of each class.", examples(right, labels), True)
+        Group(
+            "Examples", "One test image of each class.", examples(right, labels), True
+        )
     ]
     if answers:
         guesses, sure = (np.stack([*of.values()]) for of in (answers, probabilities))

@@ -92,7 +92,7 @@ def _corner(
             float(np.arange(length) @ small.sum(axis=1 - axis)) / total
             for axis, length in enumerate(small.shape)
         ]
-        corner = (np.array(shape) / 2) - 0.5 - mass
+        corner = np.array(shape) / 2 - mass
     elif centre == "box":
         corner = room / 2
     else:
