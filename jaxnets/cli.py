@@ -165,6 +165,33 @@ def _import(options: argparse.Namespace) -> None:
     print(f"{options.file}, a network of {sizes}, is in {file}; use it as a RUN")
 
 
+def _add_draw(parser: argparse.ArgumentParser) -> None:
+    add_run(parser)
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="by default draw.html in the run"
+    )
+    parser.add_argument(
+        "--float32",
+        action="store_true",
+        help="keep weights to the last bit, in twice the space",
+    )
+
+
+def _draw(options: argparse.Namespace) -> None:
+    from jaxnets import draw, trained
+
+    file = draw.place(options.run, options.output)
+    networks = trained.load_networks(options.run)
+    test = None
+    if absolute(options.run).is_dir():
+        try:
+            test = draw.load_test(options.run)
+        except InputError as error:
+            print(f"The page has no test images. {error}", file=sys.stderr)
+    draw.write(options.run, file, test=test, float32=options.float32)
+    print(f"{', '.join(networks)}: open {file} in a browser")
+
+
 def _output(file: Path) -> Path:
     """A file to write, from the root; InputError where its folder is not there."""
     path = absolute(file)
@@ -180,6 +207,11 @@ COMMANDS: dict[str, Command] = {
         "Say what the digits of pictures are, by every network of a run.",
         _add_predict,
         _predict,
+    ),
+    "draw": Command(
+        "Write a page to draw on, where every network of a run answers.",
+        _add_draw,
+        _draw,
     ),
     "export": Command(
         "Write a network of a run as a file for another tool.", _add_export, _export

@@ -20,9 +20,9 @@ from small import random_layers
 from experiments.compare import __main__ as compare
 from experiments.kit import page as kit_page
 from experiments.kit.command import PartFailed
-from jaxnets import draw, pixels, row_rnn, trained, training
+from jaxnets import cli, data, draw, pixels, row_rnn, trained, training
 from jaxnets.draw import samples
-from jaxnets.errors import InputError
+from jaxnets.errors import DatasetUnavailable, InputError
 from jaxnets.models import MODELS
 from jaxnets.trained import Trained
 from jaxnets.types import Batch, num_params
@@ -722,7 +722,7 @@ def test_what_cannot_be_drawn_is_refused(tmp_path, run, digits):
     small = random_network("row_rnn", (8, 10), image_shape=(8, 8))
     with pytest.raises(InputError, match="relu_softmax and row_rnn differ"):
         draw.make_page({"relu_softmax": large, "row_rnn": small})
-    with pytest.raises(InputError, match="answers to 360 images, but there are 239"):
+    with pytest.raises(InputError, match="answers to 360 images that are not"):
         draw.write(run, tmp_path / "x.html", test=digits.validation)
     with pytest.raises(InputError, match="is no folder"):
         draw.write(run, tmp_path / "none" / "x.html")
@@ -731,6 +731,36 @@ def test_what_cannot_be_drawn_is_refused(tmp_path, run, digits):
     with pytest.raises(InputError, match="not the folder of a run"):
         draw.write(tmp_path)
     assert os.listdir(tmp_path) == []
+
+
+def test_the_command_draws_a_run_or_a_file(run, tmp_path, monkeypatch, capsys):
+    copied = shutil.copytree(run, tmp_path / "run")
+    (copied / draw.FILE).unlink()
+    assert cli.main(["draw", str(copied)]) == 0
+    assert str(copied / draw.FILE) in capsys.readouterr().out
+    page = (copied / draw.FILE).read_text()
+    assert all(f'"name":"{name}"' in page for name in MODELS_HERE)
+    assert '"title":"The hardest"' in page
+    # Without the dataset there are no test images, and it says so.
+    config = json.loads((copied / "config.json").read_text())
+    config["dataset"] = "mnist"
+    (copied / "config.json").write_text(json.dumps(config))
+    monkeypatch.setattr(data, "load", unavailable)
+    output = tmp_path / "page.html"
+    options = ["--output", str(output), "--float32"]
+    assert cli.main(["draw", str(copied), *options]) == 0
+    assert "no test images. It is nowhere" in capsys.readouterr().err
+    assert '"samples":[]' in output.read_text()
+    # A file of weights alone.
+    file = copied / "weights" / "row_rnn.npz"
+    assert cli.main(["draw", str(file)]) == 0
+    assert "One network trained on" in (copied / "weights" / draw.FILE).read_text()
+    assert cli.main(["draw", str(tmp_path)]) == 1
+    assert "error: " in capsys.readouterr().err
+
+
+def unavailable(*_, **__):
+    raise DatasetUnavailable("It is nowhere.")
 
 
 def test_labels_are_data_and_never_html():

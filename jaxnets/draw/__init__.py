@@ -54,6 +54,19 @@ def write(
       InputError: as `jaxnets.load` and `make_page`; the output cannot be made; there
         are answers to more or fewer test images than `test` has.
     """
+    path, file = absolute(run), place(run, output)
+    networks = trained.load_networks(path)
+    config = path / "config.json"
+    seed = json.loads(config.read_bytes()).get("seed") if config.exists() else None
+    tested = None if test is None else read_answers(path, networks, test)
+    write_text(file, make_page(networks, tested, seed=seed, float32=float32))
+    return file
+
+
+def place(
+    run: str | os.PathLike[str], output: str | os.PathLike[str] | None = None
+) -> Path:
+    """Where `write` puts the page; InputError where that cannot be."""
     path = absolute(run)
     folder = path if path.is_dir() else path.parent
     file = folder / FILE if output is None else absolute(output)
@@ -61,11 +74,6 @@ def write(
         raise InputError(f"output {file} is a folder; name a file, such as {FILE}")
     if not file.parent.is_dir():
         raise InputError(f"output {file} cannot be made: {file.parent} is no folder")
-    networks = trained.load_networks(path)
-    config = path / "config.json"
-    seed = json.loads(config.read_bytes()).get("seed") if config.exists() else None
-    tested = None if test is None else read_answers(folder, networks, test)
-    write_text(file, make_page(networks, tested, seed=seed, float32=float32))
     return file
 
 
@@ -81,25 +89,34 @@ def load_test(run: str | os.PathLike[str]) -> Batch:
         name, folders = config["dataset"], (config["mnist_dir"], config["data_dir"])
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(f"{file} does not name a dataset") from None
+    if own := config.get("dataset_dir"):
+        settings = {key: config[key] for key in ("classes", "transpose")}
+        return data.load_folder(own, **settings).test
     return data.load(name, folder=folders[0], data_dir=folders[1]).test
 
 
 def read_answers(folder: Path, networks: Mapping[str, Trained], test: Batch) -> Tested:
     """What `predictions.csv` of a run says; of a run without it, no answers."""
     file = folder / "predictions.csv"
-    columns: dict[str, tuple[str, ...]] = {}
-    if file.exists():
-        with open(file, encoding="utf-8", newline="") as stream:
-            header, *rows = csv.reader(stream)
-        if len(rows) != len(test.label):
-            raise InputError(
-                f"{file} has answers to {len(rows):,} images, but there are "
-                f"{len(test.label):,} test images; is it another dataset?"
-            )
-        columns = dict(zip(header, zip(*rows, strict=True), strict=True))
+    if not file.exists():
+        return Tested(test, {}, {})
+    with open(file, encoding="utf-8", newline="") as stream:
+        header, *rows = csv.reader(stream)
+    columns = dict(zip(header, zip(*rows, strict=True), strict=True))
+    first = next(iter(networks.values()))
+    number = {name: label for label, name in enumerate(first.labels)}
+
+    def classes(column: str) -> np.ndarray:
+        return np.array([number.get(name, -1) for name in columns[column]], np.int32)
+
+    if not np.array_equal(classes("label"), test.label):
+        raise InputError(
+            f"{file} has answers to {len(rows):,} images that are not these "
+            f"{len(test.label):,} test images; is it another dataset?"
+        )
     names = [name for name in networks if name in columns]
     return Tested(
         test,
-        {name: np.array(columns[name], np.int32) for name in names},
+        {name: classes(name) for name in names},
         {name: np.array(columns[f"{name}_probability"], np.float32) for name in names},
     )

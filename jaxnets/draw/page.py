@@ -181,7 +181,7 @@ def _sample_records(groups: list[samples.Group], test: Batch) -> list[dict[str, 
 
 
 def _base64(array: np.ndarray) -> str:
-    return base64.b64encode(np.ascontiguousarray(array)).decode()
+    return base64.b64encode(array.tobytes()).decode()
 
 
 def _assemble(content: Mapping[str, Any]) -> str:
