@@ -11,26 +11,20 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxnets import (
-    flax_dense,
-    models,
-    relu_softmax,
-    row_rnn,
-    sigmoid_mse,
-    training,
-)
+from jaxnets import models, training
 from jaxnets.draw import samples
 from jaxnets.errors import InputError
 from jaxnets.trained import Trained
-from jaxnets.types import Batch, Network, Params, num_params
+from jaxnets.types import Batch, Params, num_params
 
 SCRIPTS = ("prepare", "networks", "picture", "paper", "answers", "page")
-# Which function of networks.js computes what a network's module does.
-KINDS: dict[Network, str] = {
-    sigmoid_mse: "sigmoid",
-    relu_softmax: "softmax",
-    flax_dense: "softmax",
-    row_rnn: "rows",
+# Which function of networks.js computes a model of `models.MODELS`.
+KINDS = {
+    "sigmoid_mse": "sigmoid",
+    "relu_softmax": "softmax",
+    "keras_dense": "softmax",
+    "flax_dense": "softmax",
+    "row_rnn": "rows",
 }
 # Larger networks do not bring their initial weights: four networks fit in 6 MB.
 MOST_UNTRAINED = 200_000
@@ -132,7 +126,7 @@ def _record(
     one: Trained, accuracy: float | None, seed: int | None, float32: bool
 ) -> dict[str, Any]:
     """A network as networks.js reads it."""
-    kind = KINDS.get(one.network)
+    kind = KINDS.get(one.model)
     if kind is None:
         raise InputError(f"{one.name}: the page cannot compute a {one.model}")
     initial = None
