@@ -143,7 +143,7 @@ def test_the_folder_holds_what_was_promised(finished):
     assert names == {
         *("config.json", "metrics.jsonl", "baselines.json", "results.json"),
         *("checkpoint.npz", "checkpoint.npz.previous"),
-        *("predictions.csv", "report.html"),
+        *("predictions.csv", "report.html", "draw.html"),
         *(f"{figure}.png" for figure in FIGURES),
         *(f"weights/{model}.npz" for model in TWO),
         *(f"weights/first_layer_{model}_{n}.npz" for model in TWO for n in (0, 1)),
