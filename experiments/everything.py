@@ -35,6 +35,7 @@ FULL = {  # the options that each is run with, beside the data's
     "control": "",
     "pictures": "",
     "durability": "--kills 100 --keras-kills 10",
+    "scale": "",
 }
 QUICK = {  # and what makes it a matter of seconds, beside QUICK_DATA
     "compare": "--epochs 1",
@@ -53,6 +54,7 @@ QUICK = {  # and what makes it a matter of seconds, beside QUICK_DATA
     "--gradient-images 50 --rate-images 500",
     "pictures": "--models sigmoid_mse --epochs 1 --pictures 10 --sheets 1",
     "durability": "--kills 3 --keras-kills 0 --epochs 2",
+    "scale": "--models sigmoid_mse --batch-sizes 64 --device-counts 1",
 }
 QUICK_DATA = "--examples 1000"
 

@@ -18,10 +18,12 @@ from jaxnets import (
     relu_softmax,
     row_rnn,
     sigmoid_mse,
+    streaming,
     training,
 )
 from jaxnets.data import Dataset
 from jaxnets.errors import InputError, NonFiniteLoss
+from jaxnets.streaming import Read
 from jaxnets.training import Epoch
 from jaxnets.types import Network, Prediction, Recipe, TrainState
 
@@ -191,6 +193,8 @@ def train_and_test(
     seed: int,
     *,
     state: TrainState | None = None,
+    mesh: jax.sharding.Mesh | None = None,
+    read: Read | None = None,
 ) -> Iterator[Epoch | Prediction]:
     """Train a model by its recipe, and test it once, at the end.
 
@@ -199,6 +203,9 @@ def train_and_test(
       seed: decides the initial weights and the order of the examples.
       state: of an earlier epoch with the same arguments, to go on from. The end is bit
         for bit that of a training that was never stopped.
+      mesh: devices to train on, as in `training.fit`; not for Keras.
+      read: where the training images come from, as in `streaming.fit_stream`, in place
+        of `dataset.train`; not for Keras.
 
     Returns:
       An iterator of an `Epoch` after each epoch, with host arrays, held out the
@@ -221,7 +228,15 @@ def train_and_test(
                     recipe, dataset, seed, state=state
                 )
             else:
-                yield from _train(model.network, recipe, dataset, seed, state)
+                yield from _train(
+                    model.network,
+                    recipe,
+                    dataset,
+                    seed,
+                    state=state,
+                    mesh=mesh,
+                    read=read,
+                )
 
     return events()
 
@@ -246,23 +261,32 @@ def _train(
     recipe: Recipe,
     dataset: Dataset,
     seed: int,
+    *,
     state: TrainState | None,
+    mesh: jax.sharding.Mesh | None,
+    read: Read | None,
 ) -> Iterator[Epoch | Prediction]:
     keys = training.run_keys(seed)
     tx = optimizers.make(recipe)
     if state is None:
         state = training.start(network.init(keys.init, recipe.layer_sizes), tx)
-    epochs = training.fit(
-        network.loss_fn,
-        tx,
-        state,
-        dataset.train,
-        (dataset.validation,),
-        batch_size=recipe.batch_size,
-        num_epochs=recipe.num_epochs,
-        key=keys.data,
-        num_classes=dataset.num_classes,
-    )
+    options: Any = {
+        "batch_size": recipe.batch_size,
+        "num_epochs": recipe.num_epochs,
+        "num_classes": dataset.num_classes,
+        "mesh": mesh,
+    }
+    held_out = (dataset.validation,)
+    if read is None:
+        options |= {"key": keys.data}
+        epochs = training.fit(
+            network.loss_fn, tx, state, dataset.train, held_out, **options
+        )
+    else:
+        options |= {"num_examples": len(dataset.train.label)}
+        epochs = streaming.fit_stream(
+            network.loss_fn, tx, state, read, held_out, **options
+        )
     for epoch in epochs:
         state = jax.device_get(epoch.state)
         yield epoch._replace(state=state)

@@ -17,9 +17,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
 
+import jax
+
 from experiments.compare import page, results
 from experiments.compare.settings import Config, Settings, choose_recipes
+from experiments.compare.source import reader, require_stream
+from experiments.kit import cluster, scalars
 from experiments.kit.command import run_command
+from experiments.kit.follower import Follower
 from experiments.kit.progress import Progress
 from experiments.kit.run import Row, Run
 from jaxnets import models, trained, training
@@ -29,11 +34,24 @@ from jaxnets.types import Prediction, Recipe
 
 
 def main(config: Settings) -> dict[str, Any]:
-    """Run the comparison; return the content of results.json."""
+    """Run the comparison; return the content of results.json, in process 0."""
+    with cluster.joined(config):  # before anything touches a device
+        return compare(config)
+
+
+def compare(config: Settings) -> dict[str, Any]:
+    """The comparison, in one of its processes."""
     recipes = choose_recipes(config)
-    run = Run.open("compare", config, settings=lambda data: applied(recipes, data))
+    mesh = None if config.redraw else cluster.mesh(config)
+    kind = Run if cluster.is_first() else Follower
+    run = kind.open("compare", config, settings=lambda data: applied(recipes, data))
+    require_stream(run)
+    cluster.require_alike(run.shared_content())
     recipes = fitting(choose_recipes(run.config), run.data)
-    run.record(measure(run, recipes))
+    rows = measure(run, recipes, mesh)
+    run.record(scalars.mirrored(run, rows) if run.writes_scalars else rows)
+    if not cluster.is_first():
+        return {}
     answers = results.read_predictions(run)
     params = results.read_params(run, recipes, answers)
     content = results.comparison(run, recipes, answers, params)
@@ -60,7 +78,11 @@ def applied(recipes: Mapping[str, Recipe], data: Dataset) -> dict[str, Any]:
     return {"recipes": {name: asdict(recipe) for name, recipe in fitted.items()}}
 
 
-def measure(run: Run[Settings], recipes: Mapping[str, Recipe]) -> Iterator[Row]:
+def measure(
+    run: Run[Settings],
+    recipes: Mapping[str, Recipe],
+    mesh: jax.sharding.Mesh | None = None,
+) -> Iterator[Row]:
     """Train one model after the other: a row an epoch, then files for the test set."""
     answers = results.read_predictions(run)  # those of a run that is resumed
     totals = {name: recipe.num_epochs for name, recipe in recipes.items()}
@@ -68,6 +90,8 @@ def measure(run: Run[Settings], recipes: Mapping[str, Recipe]) -> Iterator[Row]:
     with Progress(totals) as progress, ThreadPoolExecutor(1) as another_core:
         baselines = another_core.submit(keep_baselines, run)
         for name, recipe in recipes.items():
+            if models.get(name).framework == "keras" and not cluster.is_first():
+                continue  # process 0 trains it, and the others wait
             num_before = len(results.rows_of(run, name))  # by a run that is resumed
             if name in answers and num_before == recipe.num_epochs:
                 progress.advance(name, num_before, "was finished before")
@@ -85,7 +109,13 @@ def measure(run: Run[Settings], recipes: Mapping[str, Recipe]) -> Iterator[Row]:
             shown = {1, -(-recipe.num_epochs // 6), recipe.num_epochs}
             try:
                 for event in models.train_and_test(
-                    name, recipe, run.data, run.config.seed, state=state
+                    name,
+                    recipe,
+                    run.data,
+                    run.config.seed,
+                    state=state,
+                    mesh=mesh,
+                    read=reader(run, recipe, mesh),
                 ):
                     if isinstance(event, Prediction):
                         answers[name] = results.answers_of(event)

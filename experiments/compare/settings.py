@@ -4,6 +4,8 @@ from dataclasses import dataclass, field, make_dataclass, replace
 from importlib.util import find_spec
 from typing import ClassVar
 
+from experiments.kit import scalars
+from experiments.kit.cluster import DeviceOptions
 from experiments.kit.options import Resumable, require_names
 from jaxnets import models, training
 from jaxnets.errors import InputError
@@ -12,7 +14,7 @@ from jaxnets.types import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(Resumable):
+class Settings(Resumable, DeviceOptions):
     """What to compare; every published setting can be overridden."""
 
     any_classes: ClassVar[bool] = True
@@ -28,6 +30,11 @@ class Settings(Resumable):
     """Epochs of every model, in place of each one's own."""
     seed: int = 3
     """Decides the initial weights and the order of the images."""
+    stream: bool = False
+    """Train the networks of JAX on images that are read from disk as they are needed,
+    shuffled 10,000 at a time, so in another order than without."""
+    tensorboard: bool = False
+    """Write the rows as scalars for TensorBoard too, into the run's folder."""
 
 
 # The settings, and a field for each model's recipe.
@@ -45,6 +52,8 @@ def choose_recipes(config: Settings) -> dict[str, Recipe]:
     """The recipe of each model; InputError where one makes no sense."""
     require_names(config, "models", MODELS)
     training.require_seed(config.seed)
+    if config.tensorboard:
+        scalars.require_writer()
     recipes = {}
     for name in config.models:
         trains_keras = MODELS[name].framework == "keras" and not config.redraw

@@ -10,7 +10,7 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
@@ -91,16 +91,17 @@ def run_command(
     config_type: type[Config],
     *,
     all_cores: bool = False,
+    args: Sequence[str] | None = None,
 ) -> NoReturn:
     """Parse the command line into a config, run, and exit with one clear line.
 
-    `all_cores` is that of `configure`.
+    `all_cores` is that of `configure`; `args` is in place of the command line's.
 
     Exit codes: 0 done, 1 bad input or a failed write, 2 a wrong command line,
     130 Ctrl-C, 143 SIGTERM, 129 SIGHUP.
     """
     try:
-        _run(main, config_type, all_cores)
+        _run(main, config_type, all_cores, args)
         sys.stdout.flush()  # so that a reader who has gone is noticed here
     except RunFinished as finished:
         print(finished, flush=True)
@@ -118,7 +119,10 @@ def run_command(
 
 
 def _run(
-    main: Callable[[Config], object], config_type: type[Config], all_cores: bool
+    main: Callable[[Config], object],
+    config_type: type[Config],
+    all_cores: bool,
+    args: Sequence[str] | None,
 ) -> None:
     import tyro
 
@@ -131,7 +135,7 @@ def _run(
             signal.signal(number, _stop_by_signal)
     description = sys.modules[main.__module__].__doc__
     try:
-        config = tyro.cli(config_type, description=description)
+        config = tyro.cli(config_type, args=args, description=description)
         path = getattr(config, "resume", None)
         if path is not None:
             from experiments.kit.resume import stored_options
@@ -213,7 +217,17 @@ def uninterrupted() -> Iterator[None]:
 def _stop(message: str, code: int) -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C adds nothing
     print(f"error: {message}", file=sys.stderr, flush=True)
+    if _has_peers():  # for which JAX would wait, and they may be gone
+        sys.stdout.flush()
+        os._exit(code)
     sys.exit(code)
+
+
+def _has_peers() -> bool:
+    """Whether this process is one of several of a run."""
+    import jax
+
+    return jax.distributed.is_initialized()
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:

@@ -26,6 +26,7 @@ CHECKPOINT = "checkpoint.npz"
 FREE = {
     *("output", "overwrite", "redraw", "resume", "allow_changes"),
     *("mnist_dir", "data_dir", "dataset_dir", "checkpoint_seconds"),
+    *("tensorboard", "distributed", "coordinator", "num_processes", "process_id"),
     *(folder.MARK, "notice", "head.notice", "recipes"),
 }
 # JAX's own settings that decide numbers.
@@ -64,6 +65,8 @@ def require_run(path: Path, experiment: str | None = None) -> dict[str, Any]:
 def stored_options(config_type: type[Config], path: Path) -> Config:
     """The options of an earlier run, to resume it."""
     anew = {"resume": path, "output": None, "overwrite": False, "redraw": None}
+    anew |= dict.fromkeys(("coordinator", "num_processes", "process_id"))
+    anew |= {"distributed": False}
     return from_json(config_type, {**require_run(path), **anew})
 
 
@@ -103,6 +106,7 @@ def circumstances(dataset: Dataset) -> dict[str, Any]:
         "data_sha256": data_sha256(dataset),
         "platform": jax.default_backend(),
         "num_devices": len(jax.devices()),
+        "process_count": jax.process_count(),
         "jax": {name: getattr(jax.config, full, None) for name, full in names},
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
     }

@@ -36,6 +36,7 @@ Settings = Callable[[data.Dataset], Mapping[str, Any]]
 Row = Mapping[str, Any]  # numbers, text and lists of them, by name
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "tensorflow", "keras")
 TRACEBACK = "traceback.txt"
+FOLDERS = ("mnist_dir", "data_dir")  # each host may have its own
 SHOWN = ("model", "seeds", "epoch")  # of a position, on the screen
 
 
@@ -215,6 +216,20 @@ class Run(Generic[Config]):
             if isinstance(rows, Generator):
                 rows.close()
             self._save()
+
+    @property
+    def writes_scalars(self) -> bool:
+        """Whether rows are also written for TensorBoard."""
+        asked = getattr(self.config, "tensorboard", False)
+        return asked and self.config.redraw is None
+
+    def shared_content(self) -> dict[str, Any]:
+        """What must be the same in all processes of the run."""
+        own = ("coordinator", "process_id", "output", "overwrite", "notice", *FOLDERS)
+        content = {k: v for k, v in self._content().items() if k not in own}
+        others = ("device", "cpu_count", "notice")
+        head = {k: v for k, v in self.head.items() if k not in others}
+        return {**content, "head": head}
 
     def _content(self) -> dict[str, Any]:
         """What `config.json` holds."""

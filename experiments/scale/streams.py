@@ -1,0 +1,100 @@
+"""Training from disk beside training from memory: images a second, and memory."""
+
+import resource
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from experiments.kit.progress import Progress
+from experiments.kit.run import Row
+from jaxnets import models, optimizers, process, streaming, training
+from jaxnets.data import Dataset, stream
+
+EPOCHS = 3  # the fastest counts
+
+
+def measure(
+    names: Sequence[str],
+    repeats: Sequence[int],
+    dataset: Dataset,
+    **where: Path | None,
+) -> Iterator[Row]:
+    """A row for each network and way to train it, each in a process of its own."""
+    with Progress({"streams": len(names) * (1 + len(repeats))}) as progress:
+        for name in names:
+            for count in (0, *repeats):
+                args = (name, count, dataset, where)
+                for row in process.iterate(_train_here, *args):
+                    yield row
+                    rate = f"{row['images_per_second']:,.0f} images a second"
+                    progress.advance("streams", text=f"{name}, {row['source']}: {rate}")
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has had."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _train_here(
+    send: Callable[[Row], None],
+    name: str,
+    repeats: int,
+    dataset: Dataset,
+    where: Any,
+) -> None:
+    """A few epochs of a network; `repeats` 0: from memory."""
+    model = models.get(name)
+    network, recipe, keys = model.network, model.recipe, training.run_keys(0)
+    tx = optimizers.make(recipe)
+    state = training.start(network.init(keys.init, recipe.layer_sizes), tx)
+    num_examples = len(dataset.train.label) * max(repeats, 1)
+    held_out = (dataset.validation,)
+    options: Any = {"batch_size": recipe.batch_size, "num_epochs": EPOCHS}
+
+    def read(epoch: int) -> Iterator:
+        return stream(
+            dataset.name,
+            split=f"train[:{len(dataset.train.label)}]",
+            batch_size=streaming.BATCHES * recipe.batch_size,
+            seed=epoch,
+            **where,
+            repeats=repeats,
+        )
+
+    if repeats:
+        dataset = dataset._replace(train=dataset.train.split(0)[0])  # it is not needed
+        epochs = streaming.fit_stream(
+            network.loss_fn,
+            tx,
+            state,
+            read,
+            held_out,
+            num_examples=num_examples,
+            **options,
+        )
+    else:
+        epochs = training.fit(
+            network.loss_fn,
+            tx,
+            state,
+            dataset.train,
+            held_out,
+            key=keys.data,
+            **options,
+        )
+    seconds = min(epoch.seconds for epoch in epochs)
+    send(
+        {
+            "kind": "stream",
+            "model": name,
+            "source": f"disk, {repeats} times" if repeats else "memory",
+            "repeats": repeats,
+            "images_per_second": num_examples / seconds,
+            "peak_bytes": peak_bytes(),
+            "devices": len(jax.local_devices()),
+        }
+    )
