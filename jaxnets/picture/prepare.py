@@ -92,6 +92,7 @@ def _corner(
             float(np.arange(length) @ small.sum(axis=1 - axis)) / total
             for axis, length in enumerate(small.shape)
         ]
+        # To pixel 14 of 0 to 27: in all MNIST test images it lies from 13.5 to 14.5.
         corner = np.array(shape) / 2 - mass
     elif centre == "box":
         corner = room / 2
