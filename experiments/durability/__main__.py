@@ -38,7 +38,7 @@ class Config(Options):
     """Of the runs that are killed."""
     kills: int = 1000
     """SIGKILLs in all."""
-    keras_kills: int = 150
+    keras_kills: int = 60
     """How many of them hit runs that train with Keras."""
     epochs: int = 40
     """Of each network in a run that is killed."""

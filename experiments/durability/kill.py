@@ -5,6 +5,7 @@ forked. Each program is a fork of it that runs the command's own `main`, and so 
 in a fraction of the time.
 """
 
+import importlib
 import os
 import shutil
 import signal
@@ -49,7 +50,9 @@ def kill_runs(
     """
     from experiments.compare.__main__ import Config, main
 
-    data.load("digits")  # what the programs import late is imported here
+    # What the programs import late is imported here.
+    importlib.import_module("jaxnets.flax_dense")
+    data.load("digits")
     prepare_to_draw()
     rng = np.random.default_rng((seed, len(plan.networks)))
 
