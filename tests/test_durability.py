@@ -18,7 +18,7 @@ from jaxnets import checkpoint
 from jaxnets.errors import InputError
 
 HAS_KERAS = importlib.util.find_spec("tensorflow") is not None
-KERAS_KILLS = 2 if HAS_KERAS else 0
+KERAS_KILLS = 1 if HAS_KERAS else 0  # the start of each takes seconds
 QUICK = durability.Config(kills=25, keras_kills=KERAS_KILLS, epochs=24, seed=1)
 
 pytestmark = pytest.mark.skipif(
@@ -35,6 +35,7 @@ def finished(tmp_path_factory):
     return SimpleNamespace(path=path, results=returned, rows=rows)
 
 
+@pytest.mark.slow
 def test_all_kills_are_survived_bit_for_bit(finished):
     content = finished.results
     assert (content["kills"], content["kills_survived"]) == (25, 25)
@@ -50,6 +51,7 @@ def test_all_kills_are_survived_bit_for_bit(finished):
         assert np.mean(np.asarray(image.convert("L")) < 200) > 0.01
 
 
+@pytest.mark.slow
 def test_kills_fall_on_all_networks_and_their_rows_are_counted(finished):
     # Oracle: metrics.jsonl, read by hand.
     kills = [row for row in finished.rows if row["kind"] == "kill"]
