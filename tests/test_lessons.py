@@ -1,244 +1,189 @@
-"""The lessons, end to end on scikit-learn's digits."""
+"""The lessons run from top to bottom, and their notebooks are those of their code.
 
-import importlib
-import math
+Each lesson runs here as it is, on scikit-learn's digits, with its exercises open. Its
+own `assert` statements are the proofs of what its text says.
+"""
+
 import re
-from dataclasses import replace
+import runpy
+import sys
+from types import SimpleNamespace
 
-import jax
-import numpy as np
-import processes
+import nbformat
 import pytest
-from small import random_layers
+from PIL import Image
 
-from jaxnets import checkpoint, data, keras_dense, models, sigmoid_mse, training
-from jaxnets.errors import InputError, NonFiniteLoss
-from jaxnets.models import MODELS
-from jaxnets.types import Prediction, Totals
-from lessons import keras_vs_flax, relu_softmax, row_rnn
-from lessons import sigmoid_mse as sigmoid_lesson
+from jaxnets.errors import InputError
+from lessons import kit, render
+from lessons.kit import data as lesson_data
+from lessons.kit import figures
 
-TEST_IMAGES = 360  # scikit-learn's last fifth of 1,797
-CHANCE = TEST_IMAGES // 10
-LESSONS = {
-    "sigmoid_mse": sigmoid_lesson,
-    "relu_softmax": relu_softmax,
-    "row_rnn": row_rnn,
-}
+NEEDS_KERAS = {6}
+NUMBERS = [
+    pytest.param(number, marks=[pytest.mark.keras] if number in NEEDS_KERAS else [])
+    for number in range(1, 8)
+]
 
 
-@pytest.fixture
-def digits(thousand_digits, monkeypatch):
-    """What lessons load. Other tests compile for as many."""
-    monkeypatch.setattr(data, "load", lambda *args, **kwargs: thousand_digits)
-    return thousand_digits
+@pytest.fixture(autouse=True)
+def _on_digits(monkeypatch, tmp_path):
+    monkeypatch.setenv(lesson_data.VARIABLE, "digits")
+    monkeypatch.chdir(tmp_path)
 
 
-def by_models(name, digits, **settings):
-    """Epochs and right answers of the same recipe and seed by `models`."""
-    recipe = replace(MODELS[name].recipe, **settings)
-    *epochs, prediction = models.train_and_test(name, recipe, digits, 1)
-    assert isinstance(prediction, Prediction)
-    return epochs, prediction.label
+def run_lesson(number):
+    [source] = render.chosen([number])
+    return runpy.run_path(str(source), run_name="__main__")
 
 
-def test_sigmoid_mse_learns_and_prints_nielsens_lines(digits, capsys):
-    # Oracle: `models.train_and_test`.
-    lesson = sigmoid_lesson
-    settings = {"layer_sizes": (784, 10), "batch_size": 25}
-    config = lesson.Config(dataset="digits", epochs=10, seed=1, **settings)
-    results = lesson.main(config)
-    epochs, answers = by_models("sigmoid_mse", digits, num_epochs=10, **settings)
-    right = int(np.sum(answers == digits.test.label))
-    assert results["test_seen"] == TEST_IMAGES
-    assert results["test_correct"] == right > 2 * CHANCE
-    expected = [epoch.held_out[0].correct for epoch in epochs]
-    assert results["validation_correct"] == expected
-    # Oracle: the form of the line that Nielsen's program prints.
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_lesson_runs_with_its_exercises_open(number, capsys, tmp_path):
+    run_lesson(number)
     printed = capsys.readouterr().out
-    lines = re.findall(r"^Epoch (\d+): ([\d,]+) / 239$", printed, re.MULTILINE)
-    assert [int(number) for number, _ in lines] == list(range(1, 11))
-    assert [int(count) for _, count in lines] == expected
-    assert f"{right} / 360" in printed
+    assert "NOT MNIST" in printed  # said loudly
+    assert "NO TENSORFLOW" not in printed
+    for exercise in range(1, 4):
+        assert f"Exercise {number}.{exercise} is still open." in printed
+    pictures = list((tmp_path / "runs" / "lessons").iterdir())
+    assert 1 <= len(pictures) <= 2
+    for picture in pictures:
+        assert str(picture.relative_to(tmp_path)) in printed
+        with Image.open(picture) as image:
+            assert image.format == "PNG" and len(image.getcolors(10**6)) > 10  # drawn
+        assert picture.stat().st_size < 120_000  # seven notebooks stay small
 
 
-@pytest.mark.parametrize("name", ["sigmoid_mse", "relu_softmax"])
-def test_a_lesson_goes_on_from_its_checkpoint(name, digits, tmp_path, monkeypatch):
-    # Oracle: the same lesson, never stopped.
-    lesson, file = LESSONS[name], tmp_path / "state"
-    settings = {"layer_sizes": (784, 10), "batch_size": 25}
-    config = lesson.Config(dataset="digits", epochs=3, seed=1, **settings)
-    whole = lesson.main(replace(config, checkpoint=tmp_path / "whole"))
-    lesson.main(replace(config, epochs=2, checkpoint=file))
-    later = lesson.main(replace(config, checkpoint=file))
-    assert later["test_correct"] == whole["test_correct"]
-    ends = [checkpoint.load(path).arrays for path in (file, tmp_path / "whole")]
-    jax.tree.map(np.testing.assert_array_equal, *ends)
-    again = lesson.main(replace(config, checkpoint=file))  # all epochs are over
-    assert again["test_correct"] == whole["test_correct"]
-    with pytest.raises(InputError, match=r"state has learning_rate .*, not 5\.0"):
-        lesson.main(replace(config, learning_rate=5.0, checkpoint=file))
-
-
-@pytest.fixture
-def untrained(monkeypatch):
-    """`fit` yields the state that it is given; here is what it was asked for."""
-    calls = []
-
-    def fit(loss_fn, tx, state, train, held_out, **options):
-        calls.append((loss_fn, train, held_out, options))
-        none = Totals(0, 0.0, 1)
-        yield training.Epoch(1, state, none, (none,) * len(held_out), seconds=1.0)
-
-    monkeypatch.setattr(training, "fit", fit)
-    return calls
-
-
-@pytest.mark.usefixtures("untrained")
-def test_sigmoid_mse_names_the_digits_that_it_never_answers(
-    digits, capsys, monkeypatch
-):
-    # Oracle: the forward pass in float64 NumPy, of weights that nothing trains.
-    params = random_layers((784, 30, 10))
-    monkeypatch.setattr(sigmoid_mse, "init", lambda key, layer_sizes: params)
-    results = sigmoid_lesson.main(sigmoid_lesson.Config(dataset="digits", epochs=1))
-    activations = digits.test.image.reshape(TEST_IMAGES, -1) / 255
-    for kernel, bias in params:
-        weighted = activations @ np.float64(kernel) + np.float64(bias)[None, :]
-        activations = 1 / (1 + np.exp(-weighted))
-    answers = activations.argmax(axis=1)
-    never = [digit for digit in range(10) if digit not in answers]
-    assert never  # else these weights show nothing; take others
-    assert results["never_answered"] == never
-    assert results["test_correct"] == np.sum(answers == digits.test.label)
-    assert f"It never answers {', '.join(map(str, never))}." in capsys.readouterr().out
-
-
-def test_relu_softmax_writes_out_what_fit_does(digits, capsys):
-    # Oracle: `models.train_and_test`, which goes through `training.fit`.
-    settings = {"layer_sizes": (784, 10), "batch_size": 25}
-    config = relu_softmax.Config(dataset="digits", epochs=4, seed=1, **settings)
-    results = relu_softmax.main(config)
-    epochs, answers = by_models("relu_softmax", digits, num_epochs=4, **settings)
-    right = int(np.sum(answers == digits.test.label))
-    assert results["test_seen"] == TEST_IMAGES
-    assert results["test_correct"] == right > 2 * CHANCE
-    # rtol: the same float32 sums, ordered otherwise by another program
-    expected = [epoch.train.mean_loss for epoch in epochs]
-    np.testing.assert_allclose(results["losses"], expected, rtol=1e-5)
-    assert results["losses"][-1] < 0.5 * math.log(10)  # log(10) is a guess's loss
+def test_lesson_6_says_what_is_missing_and_goes_on(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)  # as if not installed
+    names = run_lesson(6)
     printed = capsys.readouterr().out
-    assert f"{right} / 360" in printed
-    for label, answer in zip(digits.test.label[:5], answers[:5], strict=True):
-        assert f"A {label} is read as {answer}, with probability" in printed
+    assert "NO TENSORFLOW" in printed and "pip install tensorflow" in printed
+    assert set(names["apart"]) == {"Flax"}
+    assert "Exercise 6.3 is still open." in printed
+    assert "functions, fit" in printed and "tf.keras, tuned" not in printed
 
 
-def test_row_rnn_is_asked_after_each_row(digits, untrained):
-    # Oracle: the network's own answers to images that end after that row.
-    config = row_rnn.Config(dataset="digits", seed=1)
-    results = row_rnn.main(config)
-    [(loss_fn, train, (held_out,), options)] = untrained
-    network, keys = MODELS["row_rnn"].network, training.run_keys(1)
-    assert loss_fn is network.loss_fn
-    assert (train, held_out) == (digits.train, digits.validation)
-    assert options.pop("key") == keys.data
-    assert options == {"batch_size": 64, "num_epochs": 15}
-    params, predict = network.init(keys.init, (28, 128, 10)), jax.jit(network.predict)
-    for rows in (28, 20):
-        answers = predict(params, digits.test.image[:, :rows]).label
-        right = np.sum(answers == digits.test.label)
-        assert results["after_each_row"][rows - 1] == right
-    assert results["test_correct"] == results["after_each_row"][27]
+@pytest.mark.parametrize("source", render.SOURCES, ids=lambda source: source.stem)
+def test_a_lesson_has_a_question_proofs_exercises_and_an_end(source):
+    text = source.read_text(encoding="utf-8")
+    number = int(source.name[:2])
+    first, *_, last = text.split("# %% [markdown]\n")[1:]
+    assert re.search(r"^\*\*.*\?\*\*$", first, re.MULTILINE | re.DOTALL)
+    assert "## Where to go from here" in last
+    assert len(re.findall(r"^ *assert |assert_allclose", text, re.MULTILINE)) >= 4
+    checks = re.findall(r'^check\("(\d\.\d)"', text, re.MULTILINE)
+    headings = re.findall(r"^### Exercise (\d\.\d)$", text, re.MULTILINE)
+    assert checks == headings == [f"{number}.{place}" for place in range(1, 4)]
 
 
-@pytest.mark.keras
-@pytest.mark.usefixtures("digits")
-def test_keras_and_flax_take_the_same_steps(capsys):
-    config = keras_vs_flax.Config(
-        dataset="digits",
-        layer_sizes=(784, 10),
-        learning_rate=0.002,
-        batch_size=25,
-        epochs=4,
+# Notebooks.
+
+
+def test_there_are_seven_lessons_and_no_other_notebook():
+    assert [source.name[:2] for source in render.SOURCES] == [
+        f"0{number}" for number in range(1, 8)
+    ]
+    notebooks = sorted(render.FOLDER.glob("*.ipynb"))
+    assert notebooks == [render.path_of(source) for source in render.SOURCES]
+
+
+@pytest.mark.parametrize("source", render.SOURCES, ids=lambda source: source.stem)
+def test_a_notebook_is_fresh_and_of_mnist(source):
+    assert render.staleness(source) is None
+    text = render.path_of(source).read_text(encoding="utf-8")
+    assert "NOT MNIST" not in text and "NO TENSORFLOW" not in text
+    assert "Traceback" not in text and '"name": "stderr"' not in text
+    assert "image/png" in text
+    assert len(text) < 600_000
+
+
+def test_a_stale_notebook_is_refused(tmp_path):
+    source = render.SOURCES[0]
+    path = tmp_path / "01_perceptrons.ipynb"
+    assert "is missing" in render.staleness(source, path)
+
+    def staleness_after(change):
+        notebook = nbformat.read(render.path_of(source), as_version=4)
+        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        change(notebook, code)
+        nbformat.write(notebook, path)
+        return render.staleness(source, path)
+
+    def change_code(_, code):
+        code[1].source += "\nprint(1)"
+
+    def change_prose(notebook, _):
+        notebook.cells[0].source += " More."
+
+    def drop_cell(notebook, _):
+        notebook.cells.pop()
+
+    def drop_output(_, code):
+        code[-1].execution_count = None
+
+    def fail(_, code):
+        error = nbformat.v4.new_output("error", ename="E", evalue="", traceback=[])
+        code[-1].outputs = [error]
+
+    assert staleness_after(lambda *_: None) is None
+    assert "stale from cell 1 " in staleness_after(change_prose)
+    assert "is stale" in staleness_after(change_code)
+    assert "is stale" in staleness_after(drop_cell)
+    assert "no output" in staleness_after(drop_output)
+    assert "failed" in staleness_after(fail)
+
+
+def test_check_names_stale_notebooks_and_the_remedy(monkeypatch, tmp_path):
+    monkeypatch.setattr(render, "FOLDER", tmp_path)
+    with pytest.raises(InputError, match=r"04_.* is missing\. Run .*lessons\.render"):
+        render.main(render.Config(lessons=(4,), check=True))
+    with pytest.raises(InputError, match="no lesson 8; they are 1 to 7"):
+        render.main(render.Config(lessons=(8,), check=True))
+
+
+def test_a_lesson_becomes_a_notebook_with_outputs(tmp_path):
+    source = tmp_path / "lesson.py"
+    source.write_text(
+        '# %% [markdown]\nr"""\n# A title\n\n$\\sigma$\n"""\n\n# %%\n'
+        "print(1)\nprint(2)\n\n# %%\nfrom lessons.kit import new_figure, show\n\n"
+        'figure, _ = new_figure()\nshow(figure, "one")\n'
     )
-    results = keras_vs_flax.main(config)
-    steps = results["steps"]
-    assert len(steps) == 10
-    # Oracle: Adam's first step is the learning rate times the gradient's sign
-    # (Kingma and Ba 2015, algorithm 1, at t = 1); rtol: the start's float32 digits.
-    assert steps[0]["moved"] == pytest.approx(0.002, rel=1e-3)
-    assert 0.01 < steps[9]["moved"] <= 0.0201
-    # Tolerance: float32 rounding, 1e-7 a weight, which Adam's division by a small
-    # gradient enlarges. With Adam in optax's own form the last is above 1e-3.
-    assert steps[0]["apart"] < 2e-6
-    assert steps[9]["apart"] < 5e-5
-    printed = capsys.readouterr().out
-    for name in ("tf.keras", "Flax"):
-        assert results[name]["test_seen"] == TEST_IMAGES
-        assert results[name]["test_correct"] > 7 * CHANCE
-        assert f"{name}: {results[name]['test_correct']} / 360" in printed
+    notebook = render.notebook_of(source)
+    assert [cell.cell_type for cell in notebook.cells] == ["markdown", "code", "code"]
+    assert notebook.cells[0].source == "# A title\n\n$\\sigma$"
+    render.execute(notebook, render.ROOT)
+    [printed], [shown] = (cell.outputs for cell in notebook.cells[1:])
+    assert printed.text == "1\n2\n"
+    assert set(shown.data) == {"image/png", "text/plain"}
+    assert shown.data["text/plain"] == "A figure"
+    assert set(notebook.metadata.language_info) == {"name"}
+    nbformat.validate(notebook)
 
 
-DIVERGED = "^{}: .* epoch 1 at learning rate {}. Try a smaller learning rate.$"
+# What the lessons share.
 
 
-@pytest.mark.usefixtures("digits")
-def test_relu_softmax_says_that_it_diverged():
-    config = relu_softmax.Config(
-        layer_sizes=(784, 10), batch_size=25, epochs=2, learning_rate=1e38
+def test_mnist_is_not_announced_as_something_else(monkeypatch, capsys, digits):
+    mnist = digits._replace(name="mnist")
+    monkeypatch.setattr(lesson_data.data, "load", lambda name: mnist)
+    assert kit.load() is mnist
+    assert capsys.readouterr().out == (
+        "mnist: 1,198 images to train on, 239 to validate, 360 to test.\n"
     )
-    message = DIVERGED.format("relu_softmax", re.escape("1e+38"))
-    with pytest.raises(NonFiniteLoss, match=message):
-        relu_softmax.main(config)
 
 
-def diverging_fit(*_, **__):
-    raise NonFiniteLoss("the loss is nan in epoch 1")
+def test_a_figure_is_displayed_in_a_notebook(monkeypatch, tmp_path):
+    displayed = []
+    monkeypatch.setattr(figures, "_in_notebook", lambda: True)
+    module = SimpleNamespace(Image=lambda **options: options, display=displayed.append)
+    monkeypatch.setitem(sys.modules, "IPython.display", module)
+    figure, _ = kit.new_figure()
+    kit.show(figure, "name")
+    [picture] = displayed
+    assert picture["data"].startswith(b"\x89PNG") and picture["alt"] == "name"
+    assert not list(tmp_path.iterdir())
 
 
-def diverging_epochs(*_, **__):
-    yield diverging_fit()
-
-
-@pytest.mark.usefixtures("digits")
-@pytest.mark.parametrize(
-    ("name", "lesson", "sizes"),
-    [
-        ("sigmoid_mse", sigmoid_lesson, (784, 10)),
-        ("row_rnn", row_rnn, (28, 128, 10)),
-        pytest.param("tf.keras", keras_vs_flax, (784, 10), marks=pytest.mark.keras),
-    ],
-)
-def test_a_lesson_says_that_fit_diverged(name, lesson, sizes, monkeypatch):
-    monkeypatch.setattr(training, "fit", diverging_epochs)
-    monkeypatch.setattr(keras_dense, "fit", diverging_epochs)
-    monkeypatch.setattr(keras_vs_flax, "STEPS", 0)
-    config = lesson.Config(layer_sizes=sizes)
-    message = DIVERGED.format(re.escape(name), f"{config.learning_rate:g}")
-    with pytest.raises(NonFiniteLoss, match=message):
-        lesson.main(config)
-
-
-@pytest.mark.parametrize("name", [*LESSONS, "keras_vs_flax"])
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"epochs": 0}, "0 epochs"),
-        ({"learning_rate": -0.5}, "-0.5"),
-        ({"batch_size": 1199}, "1199"),
-        ({"layer_sizes": (784, 10, 9)}, "must (begin with 28|end with 10)"),
-        ({"dataset": "mnits"}, "'mnits'"),
-    ],
-)
-def test_a_lesson_refuses_bad_settings(name, settings, message):
-    lesson = importlib.import_module(f"lessons.{name}")
-    with pytest.raises(InputError, match=message):
-        lesson.main(lesson.Config(**{"dataset": "digits", **settings}))
-
-
-def test_a_lesson_is_a_program():
-    process = processes.start("-m", "lessons.sigmoid_mse", "--dataset", "mnits")
-    printed, complaint = process.communicate()
-    assert (process.returncode, printed) == (1, "")
-    [line] = complaint.splitlines()
-    assert line.startswith("error: unknown dataset 'mnits'")
+def test_seconds_gives_the_result_and_a_duration():
+    duration, result = kit.seconds(lambda a, b: a + b, 1, 2)
+    assert result == 3 and duration > 0
