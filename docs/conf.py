@@ -32,10 +32,20 @@ apidoc_modules = [
         "separate_modules": True,
         "module_first": True,
         "include_private": False,
-        "automodule_options": {"members", "undoc-members"},
+        # Without what a package passes on: it is documented where it is defined.
+        "automodule_options": {"members", "undoc-members", "ignore-module-all"},
     }
 ]
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 
 html_theme = "furo"
+
+
+def setup(app):
+    """Bars in docstrings are absolute values and tables, not substitutions."""
+
+    def escape_bars(_app, _what, _name, _object, _options, lines):
+        lines[:] = [line.replace("|", r"\|") for line in lines]
+
+    app.connect("autodoc-process-docstring", escape_bars)

@@ -320,7 +320,7 @@ axes[0, 1].plot(rates, along, color="#0072B2", label="the cost")
 line = start_cost - rates * norm
 axes[0, 1].plot(rates, line, "--", color="#D55E00", label="predicted to first order")
 axes[0, 1].axvline(3, color="0.6", linewidth=1)
-axes[0, 1].annotate("rate 3", (3, 0), (4, 0.02), color="0.4")
+axes[0, 1].annotate("rate 3", (3, 0), (3.5, 1.4 * start_cost), color="0.4")
 axes[0, 1].set(xlabel="learning rate of one step", ylabel="cost", title="One step")
 axes[0, 1].set(ylim=(0, 1.5 * start_cost))
 axes[0, 1].legend()

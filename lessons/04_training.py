@@ -12,7 +12,9 @@ end you get three broken programs and are asked what is wrong with them.
 """
 
 # %%
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +24,7 @@ from jax import lax
 
 from experiments.bugs import train as broken
 from experiments.bugs.programs import MISTAKES
-from jaxnets import models, sigmoid_mse, training
+from jaxnets import checkpoint, models, sigmoid_mse, training
 from jaxnets.batches import epoch_order
 from jaxnets.diagnose import Run, diagnose
 from jaxnets.types import Batch
@@ -225,23 +227,47 @@ used it up.
 """
 
 # %%
-epochs = list(
-    training.fit(
+
+
+def fit_from(state):
+    """An epoch after the other, from this state to the end of the recipe."""
+    return training.fit(
         sigmoid_mse.loss_fn,
         tx,
-        training.start(params, tx),
+        state,
         dataset.train,
         (dataset.validation,),
         batch_size=recipe.batch_size,
         num_epochs=recipe.num_epochs,
         key=keys.data,
     )
-)
+
+
+epochs = list(fit_from(training.start(params, tx)))
 train_accuracy = [float(epoch.train.accuracy) for epoch in epochs]
 validation_accuracy = [float(epoch.held_out[0].accuracy) for epoch in epochs]
 for epoch in (epochs[0], epochs[-1]):
     print(f"Epoch {epoch.number}: validation {epoch.held_out[0].accuracy:.2%}.")
 print(f"An epoch takes {np.median([epoch.seconds for epoch in epochs]):.3f} s.")
+
+# %% [markdown]
+r"""
+Suppose that the machine had been switched off two epochs before the end. The state is a
+value, and a value can be written to a file. Nothing else is needed: the order of the
+next epoch follows from the key and its number. So the run goes on and ends with the
+same weights, bit for bit.
+"""
+
+# %%
+with tempfile.TemporaryDirectory() as folder:
+    file = Path(folder) / "model_1.ckpt"
+    checkpoint.save(file, epochs[-3].state)
+    saved = checkpoint.restore(file, like=epochs[-3].state)
+resumed = list(fit_from(saved))
+assert len(resumed) == 2
+pairs = zip(epochs[-1].state.params, resumed[-1].state.params, strict=True)
+assert all(np.array_equal(one.kernel, other.kernel) for one, other in pairs)
+print(f"Resumed after epoch {epochs[-3].number}: the same weights at the end.")
 
 # %% [markdown]
 r"""

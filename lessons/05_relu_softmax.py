@@ -244,7 +244,8 @@ for (name, activations), color in zip(hidden.items(), colors, strict=True):
         color=color,
         label=name,
     )
-axes[0, 0].set(xlabel="activation", ylabel="share", title="Model 1's hidden neurons")
+axes[0, 0].set(xlabel="activation", ylabel="share, logarithmic", yscale="log")
+axes[0, 0].set(title="Model 1's hidden neurons")
 axes[0, 0].legend(loc="upper center")
 axes[0, 1].plot(z, quadratic_slope, color="#0072B2", label="sigmoid, quadratic cost")
 axes[0, 1].plot(z, entropy_slope, color="#D55E00", label="sigmoid, cross-entropy")
@@ -388,7 +389,7 @@ for place, (name, values) in enumerate(accuracies.items()):
     axes[0, 0].semilogx(rates, 100 * values, styles[place % 2], color=color, label=name)
 axes[0, 0].set(xlabel="learning rate", ylabel="validation accuracy in percent")
 axes[0, 0].set(title="A short training at six rates")
-axes[0, 0].legend()
+axes[0, 0].legend(loc="upper right")
 numbers = range(1, len(epochs) + 1)
 axes[0, 1].semilogy(numbers, train_loss, color="#56B4E9", label="training")
 axes[0, 1].semilogy(numbers, validation_loss, color="#D55E00", label="validation")

@@ -419,7 +419,8 @@ axes[0, 0].semilogy(steps, moved, "o-", color="0.5", label="moved from the start
 for name, differences in apart.items():
     color = "#CC79A7" if name == "tf.keras" else "#009E73"
     shown = np.maximum(differences, 1e-9)  # a difference of 0 has no logarithm
-    axes[0, 0].semilogy(steps, shown, "o-", color=color, label=f"apart from {name}")
+    label = f"apart from {name}" if max(differences) else f"not apart from {name}: 0"
+    axes[0, 0].semilogy(steps, shown, "o-", color=color, label=label)
 axes[0, 0].set(xlabel="step", ylabel="largest difference of a weight")
 axes[0, 0].set(title="The same steps", ylim=(5e-10, 0.1))
 axes[0, 0].legend()
