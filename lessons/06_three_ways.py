@@ -393,12 +393,10 @@ epoch_seconds["Flax, fit"], _ = fit_seconds(flax_dense.loss_fn)
 if has_keras:
     tuned = {"jit_compile": True, "steps_per_execution": 16}
     for name, options in (("tf.keras, defaults", {}), ("tf.keras, tuned", tuned)):
-        keras.utils.set_random_seed(3)
         keras_model = make_keras_model(**options)
         keras_dense.from_dense(keras_model, params)
-        keras_epochs: list[training.Epoch] = []
         short = replace(recipe, num_epochs=NUM_EPOCHS)
-        keras_dense.fit(keras_model, short, part, nothing, keras_epochs.append)
+        keras_epochs = keras_dense.fit(keras_model, short, part, nothing, seed=3)
         epoch_seconds[name] = [epoch.seconds for epoch in keras_epochs]
 
 for name, durations in epoch_seconds.items():
