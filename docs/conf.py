@@ -43,9 +43,24 @@ html_theme = "furo"
 
 
 def setup(app):
-    """Bars in docstrings are absolute values and tables, not substitutions."""
+    """Docstrings have indented code, Markdown's tables, and bars for sizes."""
+    app.connect("autodoc-process-docstring", as_rest, priority=600)  # after napoleon
 
-    def escape_bars(_app, _what, _name, _object, _options, lines):
-        lines[:] = [line.replace("|", r"\|") for line in lines]
 
-    app.connect("autodoc-process-docstring", escape_bars)
+def as_rest(_app, _what, _name, _object, _options, lines):
+    """Code and tables become literal blocks, bars stand for themselves."""
+    rest, literal = [], False
+    for line in lines:
+        before = next((text for text in reversed(rest) if text), "")
+        is_table = line.startswith("|")
+        is_code = line.startswith("    ") and not before.startswith((" ", ":", ".."))
+        starts = (is_table or (is_code and rest and not rest[-1])) and not literal
+        if starts:
+            rest += ["", "::", ""]
+        literal = starts or (literal and (is_table or not line or line[:4] == "    "))
+        if literal:
+            rest.append(f"    {line}" if is_table else line)
+        else:
+            rest += [""] * (bool(line) and before.startswith("    |"))
+            rest.append(line.replace("|", r"\|"))
+    lines[:] = rest
