@@ -32,10 +32,11 @@ apidoc_modules = [
         "separate_modules": True,
         "module_first": True,
         "include_private": False,
-        # Without what a package passes on: it is documented where it is defined.
-        "automodule_options": {"members", "undoc-members", "ignore-module-all"},
+        "automodule_options": {"members", "undoc-members"},
     }
 ]
+# Without what a package passes on: it is documented where it is defined.
+autodoc_default_options = {"ignore-module-all": True}
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 
