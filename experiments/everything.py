@@ -36,6 +36,9 @@ FULL = {  # the options that each is run with, beside the data's
     "pictures": "",
     "durability": "--kills 100 --keras-kills 10",
     "scale": "",
+    "sweep": "",
+    "speedrun": "",
+    "ladder": "",
 }
 QUICK = {  # and what makes it a matter of seconds, beside QUICK_DATA
     "compare": "--epochs 1",
@@ -55,6 +58,9 @@ QUICK = {  # and what makes it a matter of seconds, beside QUICK_DATA
     "pictures": "--models sigmoid_mse --epochs 1 --pictures 10 --sheets 1",
     "durability": "--kills 3 --keras-kills 0 --epochs 2",
     "scale": "--models sigmoid_mse --batch-sizes 64 --device-counts 1",
+    "sweep": "--rates 0.1 3 1000 --seeds 2 --epochs 2",
+    "speedrun": "--seeds 3 --keras-epochs 1 --num-epochs 1 --hidden 32",
+    "ladder": "--seeds 2 --ensemble 2 --epochs 1",
 }
 QUICK_DATA = "--examples 1000"
 

@@ -8,7 +8,7 @@ sums round in another order.
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,15 @@ from jaxnets import devices, training
 from jaxnets.data.checks import NUM_CLASSES
 from jaxnets.errors import InputError
 from jaxnets.training import Epoch
-from jaxnets.types import Array, Batch, LossFn, Params, Totals, TrainState
+from jaxnets.types import (
+    Array,
+    Batch,
+    KeyedLossFn,
+    LossFn,
+    Params,
+    Totals,
+    TrainState,
+)
 
 AXIS = "seed"
 PER_SEED, SHARED = jax.P(AXIS), jax.P()
@@ -31,6 +39,13 @@ MEMORY_SHARE = 0.8  # of an accelerator's memory, for one program
 
 Init = Callable[[jax.Array], Params]  # layer sizes closed over
 MakeOptimizer = Callable[[jax.Array], optax.GradientTransformation]
+
+
+class Own(NamedTuple):
+    """What is a network's own, beside its state."""
+
+    keys: training.RunKeys
+    rate: Array  # its entry of `learning_rates`
 
 
 def fit_many(
@@ -47,6 +62,7 @@ def fit_many(
     num_classes: int = NUM_CLASSES,
     mesh: jax.sharding.Mesh | None = None,
     state: TrainState | None = None,
+    train_loss_fn: KeyedLossFn | None = None,
 ) -> Iterator[Epoch]:
     """Train a network from each of S seeds, all at once, yielding after each epoch.
 
@@ -55,8 +71,9 @@ def fit_many(
 
     Args:
       init: from a key to parameters.
-      loss_fn, train, held_out, batch_size, num_epochs, num_classes: as in
-        `training.fit`. Each network sees the data in an order of its own.
+      loss_fn, train, held_out, batch_size, num_epochs, num_classes, train_loss_fn: as
+        in `training.fit`. Each network sees the data in an order of its own, and draws
+        by a key of its own.
       tx: the optimizer of all networks; or, with `learning_rates`, what makes the
         optimizer of one from its entry there, such as `optax.sgd`.
       seeds: one network each, S of them; memory grows with their number. Equal seeds
@@ -89,7 +106,6 @@ def fit_many(
                 "the mesh has devices of other processes; give each process seeds of "
                 "its own and a mesh of jax.local_devices()"
             )
-    run_epoch = _make_run_epoch(loss_fn, make_tx, batch_size)
     given, first = state, 0
     if given is not None:
         if np.shape(given.step) != (len(seeds),):
@@ -97,6 +113,9 @@ def fit_many(
                 f"the state is of networks {np.shape(given.step)}, not of {len(seeds)}"
             )
         first = training.epochs_done(given, len(train.label), batch_size)
+    run_epoch = _make_run_epoch(
+        train_loss_fn or loss_fn, make_tx, batch_size, keyed=train_loss_fn is not None
+    )
 
     def epochs() -> Iterator[Epoch]:
         chosen = mesh or jax.local_devices()[: len(seeds)]
@@ -133,23 +152,28 @@ def fit_many(
 
 def _begin(
     init: Init, make_tx: MakeOptimizer, seed: int, rate: Array
-) -> tuple[TrainState, tuple[jax.Array, Array]]:
-    """A network's state, and what else is its own: the key of its data, its rate."""
+) -> tuple[TrainState, Own]:
+    """A network's state, and what else is its own."""
     keys = training.run_keys(seed)
-    return training.start(init(keys.init), make_tx(rate)), (keys.data, rate)
+    return training.start(init(keys.init), make_tx(rate)), Own(keys, rate)
 
 
 def _make_run_epoch(
-    loss_fn: LossFn, make_tx: MakeOptimizer, batch_size: int
+    loss_fn: LossFn | KeyedLossFn,
+    make_tx: MakeOptimizer,
+    batch_size: int,
+    *,
+    keyed: bool = False,
 ) -> training.RunEpoch:
     """As `training.make_run_epoch`, with what is a network's own in the key's place."""
 
     def run_epoch(
-        state: TrainState, own: tuple[jax.Array, Array], epoch: jax.Array, train: Batch
+        state: TrainState, own: Own, epoch: jax.Array, train: Batch
     ) -> tuple[TrainState, Totals, jax.Array]:
-        key, rate = own
-        run_one = training.make_run_epoch(loss_fn, make_tx(rate), batch_size)
-        return run_one(state, key, epoch, train)
+        loss_key = own.keys.extra if keyed else None
+        tx = make_tx(own.rate)
+        run_one = training.make_run_epoch(loss_fn, tx, batch_size, loss_key)
+        return run_one(state, own.keys.data, epoch, train)
 
     return run_epoch
 

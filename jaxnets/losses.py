@@ -26,3 +26,20 @@ def softmax_cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
     """
     chex.assert_rank([logits, labels], [2, 1])
     return optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels)
+
+
+def smoothed_cross_entropy(
+    logits: jax.Array, labels: jax.Array, smoothing: float
+) -> jax.Array:
+    """Cross-entropy with targets of 1 - smoothing for the label, the rest for all.
+
+    Float32 [B] of logits float32 [B, classes] and labels int32 [B]: every class, the
+    label too, has the target smoothing / classes beside. Szegedy et al., "Rethinking
+    the Inception architecture" (2016), section 7. `smoothing` is in [0, 1); 0 is
+    `softmax_cross_entropy`.
+    """
+    of_label = softmax_cross_entropy(logits, labels)
+    if not smoothing:
+        return of_label
+    of_all = -jax.nn.log_softmax(logits).mean(axis=-1)
+    return (1 - smoothing) * of_label + smoothing * of_all

@@ -93,20 +93,26 @@ def take_share(data: Batch, indices: jax.Array) -> Share:
 
 
 def loss_of_share(
-    loss_fn: Callable[[Params, Batch], tuple[jax.Array, Totals]],
-) -> Callable[[Params, Share], tuple[jax.Array, Totals]]:
+    loss_fn: Callable[..., tuple[jax.Array, Totals]],
+) -> Callable[..., tuple[jax.Array, Totals]]:
     """What a share adds to the mean loss of its batch, and the totals of the share.
 
-    `loss_fn` gives the mean over the examples that it is given.
+    `loss_fn` gives the mean over the examples that it is given. Where it takes a key,
+    so does the new one, and makes of it one for each device and part.
     """
 
-    def share_loss(params: Params, share: Share) -> tuple[jax.Array, Totals]:
+    def share_loss(
+        params: Params, share: Share, *keys: jax.Array
+    ) -> tuple[jax.Array, Totals]:
+        own = [jax.random.fold_in(key, lax.axis_index(AXIS)) for key in keys]
+        equal_key = [jax.random.fold_in(key, 0) for key in own]
+        extra_key = [jax.random.fold_in(key, 1) for key in own]
         loss, totals = jnp.float32(0), Totals.zeros()
         if len(share.equal.label):
-            mean, totals = loss_fn(params, share.equal)
+            mean, totals = loss_fn(params, share.equal, *equal_key)
             loss = mean * share.equal_weight.astype(mean.dtype)
         if len(share.extra.label):
-            mean, more = loss_fn(params, share.extra)
+            mean, more = loss_fn(params, share.extra, *extra_key)
             loss = loss + mean * share.extra_weight.astype(mean.dtype)
             totals = totals + counted(more, share.extra_weight > 0)
         return loss, totals

@@ -17,6 +17,7 @@ some programs with it.
 import os
 import re
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import chex
 import jax
@@ -24,7 +25,9 @@ import optax
 from jax.extend import core
 
 from jaxnets.batches import scan_batches, take
-from jaxnets.types import Batch, LossFn, Step, Totals, TrainState
+from jaxnets.types import Batch, KeyedLossFn, LossFn, Step, Totals, TrainState
+
+Loss = TypeVar("Loss", LossFn, KeyedLossFn)
 
 GATHERED = 100  # at most so many batches are gathered together; they fit a core's cache
 FUSION = "xla_cpu_use_multi_output_fusion"  # an option of XLA's processor back end
@@ -92,9 +95,9 @@ def transpose(tree: chex.ArrayTree) -> chex.ArrayTree:
     return jax.tree.map(lambda leaf: leaf.T, tree)
 
 
-def on_transposed(loss_fn: LossFn) -> LossFn:
-    """The same loss of parameters that are stored transposed."""
-    return lambda stored, batch: loss_fn(transpose(stored), batch)
+def on_transposed(loss_fn: Loss) -> Loss:
+    """The same loss, a keyed one too, of parameters that are stored transposed."""
+    return lambda stored, *inputs: loss_fn(transpose(stored), *inputs)  # type: ignore
 
 
 def make_train_epoch(

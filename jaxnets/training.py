@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import lax
+from jax.random import fold_in
 
 from jaxnets import devices, parallel, processor
 from jaxnets.batches import epoch_order, scan_batches, take
@@ -21,7 +22,16 @@ from jaxnets.data.checks import NUM_CLASSES, require_batch
 from jaxnets.devices import compile_ahead
 from jaxnets.errors import InputError, NonFiniteLoss
 from jaxnets.parallel import Spread
-from jaxnets.types import Batch, LossFn, Params, Prediction, Step, Totals, TrainState
+from jaxnets.types import (
+    Batch,
+    KeyedLossFn,
+    LossFn,
+    Params,
+    Prediction,
+    Step,
+    Totals,
+    TrainState,
+)
 
 EVALUATION_BATCH = 1000  # images per step of an evaluation; bounds its memory
 
@@ -76,13 +86,18 @@ def start(params: Params, tx: optax.GradientTransformation) -> TrainState:
 
 
 def make_train_step(
-    loss_fn: Callable[[Params, Any], tuple[jax.Array, Totals]],
+    loss_fn: Callable[..., tuple[jax.Array, Totals]],
     tx: optax.GradientTransformation,
+    key: jax.Array | None = None,
 ) -> TrainStep:
-    """One update: gradient of the batch's mean loss, then the optimizer's rule."""
+    """One update: gradient of the batch's mean loss, then the optimizer's rule.
+
+    With a key, the loss takes one too: `fold_in(key, step)`, another at each step.
+    """
 
     def train_step(state: TrainState, batch: Batch) -> Step:
-        grads, totals = jax.grad(loss_fn, has_aux=True)(state.params, batch)
+        inputs = (batch,) if key is None else (batch, fold_in(key, state.step))
+        grads, totals = jax.grad(loss_fn, has_aux=True)(state.params, *inputs)
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         return TrainState(state.step + 1, params, opt_state), totals
@@ -199,19 +214,20 @@ def epochs_done(state: TrainState, num_examples: int, batch_size: int) -> int:
 
 
 def make_run_epoch(
-    loss_fn: LossFn,
+    loss_fn: LossFn | KeyedLossFn,
     tx: optax.GradientTransformation,
     batch_size: int,
+    loss_key: jax.Array | None = None,
     *,
     shared: bool = False,
 ) -> RunEpoch:
     """Shuffle and train: what `fit` compiles, and `ensemble.fit_many` over seeds.
 
     `run_epoch(state, key, epoch, train)` returns the next state, the totals, and
-    bool []: whether every parameter is finite. It is for one device, or `shared`, for
-    the inside of `parallel.over`.
+    bool []: whether every parameter is finite. `loss_key` is `make_train_step`'s key.
+    It is for one device, or `shared`, for the inside of `parallel.over`.
     """
-    train_epoch = make_epoch_fn(loss_fn, tx, batch_size, shared=shared)
+    train_epoch = make_epoch_fn(loss_fn, tx, batch_size, loss_key, shared=shared)
 
     def run_epoch(
         state: TrainState, key: jax.Array, epoch: jax.Array, train: Batch
@@ -224,15 +240,17 @@ def make_run_epoch(
 
 
 def make_epoch_fn(
-    loss_fn: LossFn,
+    loss_fn: LossFn | KeyedLossFn,
     tx: optax.GradientTransformation,
     batch_size: int,
+    key: jax.Array | None = None,
     *,
     shared: bool,
 ) -> TrainEpoch:
     """`make_train_epoch` as the devices at hand like it; `shared` as above."""
     if shared:
-        step = make_train_step(parallel.loss_of_share(loss_fn), parallel.summing(tx))
+        share_loss, share_tx = parallel.loss_of_share(loss_fn), parallel.summing(tx)
+        step = make_train_step(share_loss, share_tx, key)
         of_share = make_train_epoch(step, batch_size, parallel.take_share)
 
         def shared_epoch(state: TrainState, data: Batch, order: jax.Array) -> Step:
@@ -240,9 +258,9 @@ def make_epoch_fn(
             return state, parallel.summed(totals)
 
         return shared_epoch
-    plain_epoch = make_train_epoch(make_train_step(loss_fn, tx), batch_size)
+    plain_epoch = make_train_epoch(make_train_step(loss_fn, tx, key), batch_size)
     # The same on a processor, faster.
-    stored_step = make_train_step(processor.on_transposed(loss_fn), tx)
+    stored_step = make_train_step(processor.on_transposed(loss_fn), tx, key)
     processor_epoch = processor.make_train_epoch(stored_step, batch_size)
 
     def epoch_fn(state: TrainState, data: Batch, order: jax.Array) -> Step:
@@ -345,6 +363,8 @@ def fit(
     key: jax.Array,
     num_classes: int = NUM_CLASSES,
     mesh: jax.sharding.Mesh | None = None,
+    train_loss_fn: KeyedLossFn | None = None,
+    loss_key: jax.Array | None = None,
 ) -> Iterator[Epoch]:
     """Train until `num_epochs` are done, yielding after each.
 
@@ -364,10 +384,14 @@ def fit(
         batch; those of other processes too, where each process makes the same call.
         Left out: the default device. On the same mesh every run ends bit for bit
         alike; between meshes float32 sums are rounded in another order.
+      train_loss_fn: a loss that takes a key too, as for dropout or distorted images,
+        and is trained with in place of `loss_fn`, which evaluates.
+      loss_key: decides what it draws, with the step alone; `run_keys(seed).extra`. On
+        a mesh each device draws by a key of its own.
 
     Raises:
-      InputError: when called: data or settings make no sense, or the state stands
-        in the middle of an epoch.
+      InputError: when called: data or settings make no sense, the state stands in the
+        middle of an epoch, or one of the last two comes without the other.
       NonFiniteLoss: a loss of an epoch, or a weight after it, is NaN or infinite.
     """
     require_data(train, held_out, batch_size, num_epochs, num_classes)
@@ -375,12 +399,21 @@ def fit(
     mesh = None if mesh is None else devices.mesh_along(parallel.AXIS, mesh)
     many = mesh is not None and mesh.size > 1
     spread = parallel.over(mesh) if mesh is not None and many else parallel.alone
-    run_epoch = make_run_epoch(loss_fn, tx, batch_size, shared=many)
+    if (train_loss_fn is None) != (loss_key is None):
+        raise InputError("train_loss_fn and loss_key go together; give both or neither")
     numbers = range(first, num_epochs)
     evaluate = make_evaluate(loss_fn)
 
+    def run_epoch(
+        state: TrainState, keys: tuple, epoch: jax.Array, train: Batch
+    ) -> tuple[TrainState, Totals, jax.Array]:
+        order_key, loss_key = keys
+        used_loss = train_loss_fn or loss_fn
+        run_one = make_run_epoch(used_loss, tx, batch_size, loss_key, shared=many)
+        return run_one(state, order_key, epoch, train)
+
     def epochs() -> Iterator[Epoch]:
-        begin, data = (state, key), (train, tuple(held_out))
+        begin, data = (state, (key, loss_key)), (train, tuple(held_out))
         if mesh is None:
             data = jax.device_put(data)
         else:

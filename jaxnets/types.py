@@ -94,6 +94,8 @@ class Recipe:
 
 
 LossFn: TypeAlias = Callable[[Params, Batch], tuple[jax.Array, Totals]]
+# A loss that draws random numbers, as for dropout: another key at each step.
+KeyedLossFn: TypeAlias = Callable[[Params, Batch, jax.Array], tuple[jax.Array, Totals]]
 
 
 class Network(Protocol):
@@ -108,6 +110,11 @@ class Network(Protocol):
     def loss_fn(self, params: Params, batch: Batch, /) -> tuple[jax.Array, Totals]: ...
 
     def predict(self, params: Params, images: jax.Array, /) -> Prediction: ...
+
+
+def without_key(loss_fn: LossFn) -> KeyedLossFn:
+    """The same loss as one that takes a key, and does without."""
+    return lambda params, batch, key: loss_fn(params, batch)
 
 
 def num_params(params: Params) -> int:

@@ -11,8 +11,9 @@ import numpy as np
 import optax
 import oracles
 import pytest
+import small
 
-from jaxnets import models, optimizers, processor
+from jaxnets import models, optimizers, processor, training
 
 
 def adam_path(tx, gradients, value):
@@ -100,3 +101,77 @@ def test_the_recipe_chooses_the_optimizer_and_its_rate():
     # Adam's first step is the rate, whatever the gradient's size. float32 has 1 - 0.999
     # to 1e-5, in Keras as here.
     np.testing.assert_allclose(value, 0.75, rtol=1e-5)
+
+
+def test_keras_adam_takes_its_rate_from_a_schedule():
+    # With equal gradients Adam moves by the rate at every step, but for its epsilon.
+    rates = jnp.array([0.1, 0.3, 0.0, 0.2])
+    tx = optimizers.keras_adam(lambda count: rates[count])
+    path = adam_path(tx, np.full((4, 1), 2.0, np.float32), jnp.array([1.0]))
+    expected = [0.9, 0.6, 0.6, 0.4]
+    # float32 has 1 - 0.999 to 1e-5, as above.
+    np.testing.assert_allclose(np.ravel([*path]), expected, rtol=3e-5)
+
+
+def test_one_cycle_rises_and_falls_in_lines():
+    # By hand: 25 of 100 steps up from 4 / 25, 75 down to 0.
+    schedule = jax.jit(optimizers.one_cycle(4.0, 100, rise=0.25))
+    rates = [float(schedule(step)) for step in (0, 25, 50, 75, 100)]
+    np.testing.assert_allclose(rates, [0.16, 4.0, 8 / 3, 4 / 3, 0.0], atol=1e-6)
+    short = optimizers.one_cycle(1.0, 1)
+    assert float(short(0)) == pytest.approx(1 / 25)
+
+
+def test_max_norm_shortens_a_units_incoming_weights_alone():
+    # Oracle: NumPy's norms of the columns, which are [in, out] kernels' units.
+    kernel = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
+    step = np.float32(0.5) * np.sign(kernel)
+    params = {"kernel": jnp.asarray(kernel), "bias": jnp.full(5, 9.0)}
+    updates = {"kernel": jnp.asarray(step), "bias": jnp.ones(5)}
+    tx = optimizers.max_norm(2.5)
+    limited, _ = jax.jit(tx.update)(updates, tx.init(params), params)
+    moved = optax.apply_updates(params, limited)
+    lengths = np.linalg.norm(kernel + step, axis=0)
+    assert (lengths > 2.5).any() and (lengths < 2.5).any()
+    expected = (kernel + step) * np.minimum(1, 2.5 / lengths)
+    np.testing.assert_allclose(moved["kernel"], expected, rtol=1e-5, atol=1e-6)
+    assert moved["bias"].tolist() == [10.0] * 5
+    # Nothing at all is no trouble: a unit of length 0.
+    zero = jax.tree.map(jnp.zeros_like, params)
+    limited, _ = tx.update(zero, tx.init(zero), zero)
+    assert np.all(np.isfinite(limited["kernel"]))
+
+
+def test_averaged_keeps_a_running_mean_and_changes_no_update():
+    tx = optax.chain(optax.sgd(1.0), optimizers.averaged(0.5))
+    state = training.start({"bias": jnp.array([0.0])}, tx)
+    values = []
+    for gradient in (-1.0, -2.0, -4.0, -8.0):
+        grads = {"bias": jnp.array([gradient])}
+        updates, opt_state = tx.update(grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        state = state._replace(params=params, opt_state=opt_state)
+        values.append(params["bias"][0].item())
+    assert values == [1.0, 3.0, 7.0, 15.0]
+    average, expected = optimizers.average_of(state)["bias"][0].item(), 0.0
+    for count, value in enumerate(values, start=1):
+        decay = min(0.5, (1 + count) / (10 + count))
+        expected = decay * expected + (1 - decay) * value
+    assert average == pytest.approx(expected, rel=1e-6)
+    plain = training.start({"bias": jnp.array([2.0])}, optax.sgd(1.0))
+    assert optimizers.average_of(plain) is plain.params
+
+
+@pytest.mark.parametrize(
+    ("name", "suits"), [("one_cycle", True), ("averaged", True), ("max_norm", False)]
+)
+def test_what_may_be_stored_transposed(name, suits):
+    # One cycle and the mean treat all numbers of a kernel alike, max-norm does not.
+    parts = {
+        "one_cycle": optimizers.keras_adam(optimizers.one_cycle(0.1, 10)),
+        "averaged": optax.chain(optimizers.keras_adam(0.1), optimizers.averaged(0.9)),
+        "max_norm": optax.chain(optimizers.keras_adam(0.1), optimizers.max_norm(3.0)),
+    }
+    tx = parts[name]
+    state = training.start(small.random_layers((20, 6, 10)), tx)
+    assert processor.suits(tx, state) == suits

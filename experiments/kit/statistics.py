@@ -140,6 +140,23 @@ def paired(differences: ArrayLike) -> Difference | None:
     return Difference(float(np.mean(differences)), error, count - 1)
 
 
+def lower_bound(values: ArrayLike, chance: float) -> float | None:
+    """What the mean of such values is above, but for a one-sided `chance`.
+
+    By Student (1908), of values taken for normal; None where `paired` gives none.
+
+    Args:
+      values: float [seeds].
+      chance: 0 to 0.5.
+    """
+    above = paired(values)
+    if above is None:
+        return None
+    return (
+        above.mean + float(scipy.special.stdtrit(above.freedom, chance)) * above.error
+    )
+
+
 def welch(first: ArrayLike, second: ArrayLike) -> Difference | None:
     """First minus second, of two independent samples (Welch, 1947).
 
@@ -226,9 +243,12 @@ class Pair(NamedTuple):
         return "not told apart"
 
 
-def compare_pairs(scores: Mapping[str, Collection[float]]) -> list[Pair]:
-    """All pairs of models, from each one's scores over its seeds; by Holm."""
-    names = list(itertools.combinations(scores, 2))
+def compare_pairs(
+    scores: Mapping[str, Collection[float]],
+    names: Sequence[tuple[str, str]] | None = None,
+) -> list[Pair]:
+    """Pairs of these names, or all, from each one's scores over its seeds; by Holm."""
+    names = list(itertools.combinations(scores, 2)) if names is None else names
     samples = [[np.array([*scores[name]]) for name in pair] for pair in names]
     sizes = [(len(first), len(second)) for first, second in samples]
     means = [welch(*pair) for pair in samples]

@@ -1,0 +1,1 @@
+"""The experiment on time to accuracy."""

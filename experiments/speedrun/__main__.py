@@ -1,0 +1,139 @@
+"""How soon does a fully connected network reach 98 or 99 % of MNIST's test set?
+
+    python -m experiments.speedrun --mark 98              # 30 seeds
+    python -m experiments.speedrun --mark 99 --seeds 10
+    python -m experiments.speedrun --mark 98.9            # without any distortion
+    python -m experiments.speedrun --mark 99.4
+    python -m experiments.speedrun --mark 99.5            # an ensemble of ten a run
+
+A record has rules, which are printed with the result and kept or not. Its recipe is in
+`settings.py`. Time is told in seconds and in epochs of Model 3 by Keras's `fit` with
+defaults, which are measured in the same run, spread among the others.
+
+The options below `--epochs` change a record's settings, and `--validation` scores on
+the validation set: that is how settings are chosen, `--validation` first, then once
+without it. Marks, figures and times: docs/records.md.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from experiments.kit.command import run_command
+from experiments.kit.options import Options, require_at_least
+from experiments.kit.run import Run
+from experiments.speedrun.measure import measure
+from experiments.speedrun.results import results
+from experiments.speedrun.settings import RECORDS, Record
+from jaxnets import training
+from jaxnets.data import Dataset
+from jaxnets.errors import InputError
+
+DATASET = "mnist"  # of the records
+CHANGES = ("hidden", "peak_rate", "batch_size", "num_epochs")  # of settings, by options
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Options):
+    """Which record, from which seeds."""
+
+    mark: float = 98.0
+    """Per cent of the test images: 98, 98.9, 99, 99.4 or 99.5."""
+    seeds: int | None = None
+    """Runs; left out: as many as the record needs."""
+    first_seed: int = 0
+    """The seeds count up from here."""
+    ensemble: int | None = None
+    """Networks of each run, trained together; their mean probabilities answer. Left
+    out: the record's, 10 for 99.5 and 1 for the others."""
+    keras_epochs: int = 5
+    """Epochs of Keras's fit of Model 3 that are timed; 0: none, without TensorFlow."""
+    validation: bool = False
+    """Score on the validation set, to choose settings; the test set stays closed."""
+    num_epochs: int | None = None
+    """Epochs of each network, in place of the record's."""
+    batch_size: int | None = None
+    """Images an update, in place of the record's."""
+    peak_rate: float | None = None
+    """Adam's highest learning rate, in place of the record's."""
+    hidden: tuple[int, ...] | None = None
+    """Neurons of each hidden layer, in place of the record's."""
+
+
+def main(config: Config) -> dict[str, Any]:
+    """Run from all seeds; return the content of results.json."""
+    validate_config(config)
+    run = Run.open("speedrun", config)
+    config = run.config
+    record = record_of(config)
+    if config.redraw is None:
+        validate_data(config, record, run.data)
+    run.record(measure(run, record, seeds_of(config, record)))
+    content = results(
+        config.mark,
+        record,
+        run.rows,
+        as_recorded=record == RECORDS[config.mark] and is_whole_mnist(config, run.data),
+        scored="validation" if config.validation else "test",
+    )
+    from experiments.speedrun import page  # loads Matplotlib
+
+    return run.publish(
+        content,
+        title=f"Time to {config.mark:g} %",
+        lead=lambda: page.lead(content),
+        sections=lambda: page.sections(content, run.data.train.image),
+        facts={"scored on": "validation" if config.validation else "test"},
+    )
+
+
+def record_of(config: Config) -> Record:
+    """The record of the mark, with what options change."""
+    record = RECORDS[config.mark]
+    given = {name: getattr(config, name) for name in CHANGES}
+    changes = {name: value for name, value in given.items() if value is not None}
+    networks = record.networks if config.ensemble is None else config.ensemble
+    settings = replace(record.settings, **changes)
+    return replace(record, settings=settings, networks=networks)
+
+
+def seeds_of(config: Config, record: Record) -> range:
+    """One for each run."""
+    count = record.least_seeds if config.seeds is None else config.seeds
+    return range(config.first_seed, config.first_seed + count)
+
+
+def is_whole_mnist(config: Config, dataset: Dataset) -> bool:
+    """Whether nothing is cut off and nothing stands in."""
+    is_cut = config.examples is not None or config.validation_examples is not None
+    return dataset.name == DATASET and dataset.notice is None and not is_cut
+
+
+def validate_config(config: Config) -> None:
+    """Raise InputError where an option makes no sense whatever the data."""
+    if config.mark not in RECORDS:
+        marks = ", ".join(f"{mark:g}" for mark in RECORDS)
+        raise InputError(f"mark={config.mark:g} must be one of {marks}")
+    require_at_least(config, seeds=1, first_seed=0, ensemble=1, keras_epochs=0)
+    require_at_least(config, num_epochs=1, batch_size=1, hidden=1)
+    rate = config.peak_rate
+    if rate is not None and not 0 < rate < float("inf"):
+        raise InputError(f"peak_rate={rate} must be greater than 0")
+    record = record_of(config)
+    last = seeds_of(config, record)[-1]
+    training.require_seed((last + 1) * record.networks - 1)
+
+
+def validate_data(config: Config, record: Record, dataset: Dataset) -> None:
+    """Raise InputError where there is nothing to score on, or batches are too large."""
+    if config.validation and not len(dataset.validation.label):
+        raise InputError("validation_examples=0 leaves nothing for --validation")
+    batch_size, num_examples = record.settings.batch_size, len(dataset.train.label)
+    if batch_size > num_examples:
+        raise dataset.misfit(
+            f"batch size {batch_size} must be at most {num_examples} images; change "
+            "--batch-size"
+        )
+
+
+if __name__ == "__main__":
+    run_command(main, Config, all_cores=True)

@@ -1,0 +1,119 @@
+"""The measurements: runs by the clock, with epochs of Keras's `fit` in between.
+
+Rows, told apart by `kind`:
+
+    start   compile_seconds, cold_start_seconds
+    keras   seconds
+    run     seed, seconds, accuracy, train_loss, compile_seconds
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import jax
+import numpy as np
+
+import jaxnets
+from experiments.kit.numbers import finite
+from experiments.kit.progress import Progress
+from experiments.kit.run import Row, Run
+from experiments.speedrun import keras_fit
+from experiments.speedrun.settings import Record
+from experiments.speedrun.train import (
+    Outcome,
+    Programs,
+    compile_programs,
+    run_once,
+    run_together,
+)
+from jaxnets import process
+from jaxnets.files import write_text
+from jaxnets.types import Batch
+
+UNCACHED = {"JAX_ENABLE_COMPILATION_CACHE": "false"}
+
+
+def measure(run: Run, record: Record, seeds: Sequence[int]) -> Iterator[Row]:
+    """Start cold once; then run after run, and Keras's epochs spread among them."""
+    config, data = run.config, run.data
+    keep_source(run.path / "source")
+    scored = data.validation if config.validation else data.test
+    turns = np.linspace(0, len(seeds), config.keras_epochs).round().tolist()
+    totals = {"start": 1, "keras": config.keras_epochs, "runs": len(seeds)}
+    with (
+        jax.default_matmul_precision("highest"),
+        Progress(totals) as progress,
+        closing(keras_fit.epoch_seconds(data.train)) as keras,
+    ):
+        progress.text("start", "compiling in a new process")
+        row = start(record, data.train, scored)
+        progress.advance("start", text=f"{row['cold_start_seconds']:.1f} s")
+        yield row
+        programs = None
+        if record.networks == 1:
+            programs = compile_programs(record.settings, data.train, scored)
+        for number, seed in enumerate((*seeds, None)):
+            for _ in range(turns.count(number)):
+                progress.text("keras", "an epoch of fit")
+                seconds = next(keras)
+                progress.advance("keras", text=f"{seconds:.2f} s")
+                yield {"kind": "keras", "seconds": seconds}
+            if seed is not None:
+                outcome = run_seed(record, programs, seed, data.train, scored.image)
+                row = run_row(seed, outcome, scored.label)
+                text = f"seed {seed}: {row['accuracy']:.2%} in {row['seconds']:.2f} s"
+                progress.advance("runs", text=text)
+                yield row
+
+
+def run_seed(
+    record: Record,
+    programs: Programs | None,
+    seed: int,
+    train: Batch,
+    images: np.ndarray,
+) -> Outcome:
+    """One run; of several networks, no two runs have one in common."""
+    settings, count = record.settings, record.networks
+    if programs:
+        return run_once(programs, settings.num_epochs, seed, train, images)
+    seeds = range(seed * count, (seed + 1) * count)
+    return run_together(settings, seeds, train, images)
+
+
+def run_row(seed: int, outcome: Outcome, labels: np.ndarray) -> Row:
+    """A run as a row."""
+    return {
+        "kind": "run",
+        "seed": seed,
+        "seconds": outcome.seconds,
+        "accuracy": outcome.accuracy(labels),
+        "train_loss": finite(outcome.train_loss),
+        "compile_seconds": outcome.compile_seconds,
+    }
+
+
+def start(record: Record, train: Batch, scored: Batch) -> Row:
+    """A new process without any program on disk: how long until its clock starts."""
+    began = time.perf_counter()
+    work = (record, train, scored)
+    [compiling] = process.iterate(_compile_cold, *work, environment=UNCACHED)
+    cold = time.perf_counter() - began
+    return {"kind": "start", "compile_seconds": compiling, "cold_start_seconds": cold}
+
+
+def _compile_cold(
+    send: Callable[[float], None], record: Record, train: Batch, scored: Batch
+) -> None:
+    send(compile_programs(record.settings, train, scored).compile_seconds)
+
+
+def keep_source(path: Path) -> None:
+    """Write the files of the library and of this experiment below this folder."""
+    for package in (Path(jaxnets.__file__).parent, Path(__file__).parent):
+        for file in package.rglob("*.py"):
+            copy = path / package.name / file.relative_to(package)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            write_text(copy, file.read_text(encoding="utf-8"))

@@ -1,0 +1,105 @@
+"""From the rows of a run to the content of results.json. Nothing is measured here."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from experiments.kit.numbers import finite, percent, text
+from experiments.kit.run import Row
+from experiments.kit.statistics import lower_bound
+from experiments.speedrun.settings import Record
+
+CHANCE = 0.01  # that the mean of so many seeds is so high, and the true one is not
+
+
+def results(
+    mark: float, record: Record, rows: Sequence[Row], *, as_recorded: bool, scored: str
+) -> dict[str, Any]:
+    """The content of results.json beside its head.
+
+    Args:
+      mark: per cent.
+      rows: of `measure`.
+      as_recorded: whether data and settings are those of the record.
+      scored: "test", or "validation" while settings are chosen.
+    """
+    runs, keras = ([r for r in rows if r["kind"] == kind] for kind in ("run", "keras"))
+    [start] = [row for row in rows if row["kind"] == "start"] or [{}]
+    seconds = [row["seconds"] for row in runs]
+    accuracies = [row["accuracy"] for row in runs]
+    epochs = [row["seconds"] for row in keras]
+    median = float(np.median(seconds)) if seconds else None
+    epoch = float(np.median(epochs)) if epochs else None
+    bound = lower_bound(accuracies, CHANCE)
+    content = {
+        "mark": mark,
+        "seed": [row["seed"] for row in runs],
+        "seconds": seconds,
+        "test_accuracy": accuracies if scored == "test" else [],
+        "validation_accuracy": accuracies if scored == "validation" else [],
+        "keras_epoch_seconds": epoch,
+        "keras_seconds": epochs,
+        "median_seconds": median,
+        "keras_epochs": median / epoch if median and epoch else None,
+        "mean_accuracy": finite(np.mean(accuracies)) if runs else None,
+        "sd_accuracy": finite(np.std(accuracies, ddof=1)) if len(runs) > 1 else None,
+        "lower_bound": bound,
+        "compile_seconds": start.get("compile_seconds"),
+        "cold_start_seconds": start.get("cold_start_seconds"),
+        "networks": record.networks,
+        "settings": asdict(record.settings),
+    }
+    rules = rules_of(content, record, as_recorded=as_recorded, scored=scored)
+    return {**content, "rules": rules, "stands": all(rule["holds"] for rule in rules)}
+
+
+def rules_of(
+    content: Row, record: Record, *, as_recorded: bool, scored: str
+) -> list[dict[str, Any]]:
+    """Each rule of a record, what this run has, and whether it keeps the rule."""
+    runs, bound, mark = content["seed"], content["lower_bound"], content["mark"]
+    rules = [
+        (
+            "data and settings of the record, which were chosen on validation alone",
+            "as recorded" if as_recorded else "changed by an option, or other data",
+            as_recorded,
+        ),
+        (
+            "the test set is opened once a seed, at the end, and nothing else",
+            f"{scored} set",
+            scored == "test",
+        ),
+        (
+            f"at least {record.least_seeds} seeds in a row, none left out",
+            f"{len(runs)}, from {runs[0]}" if runs else "0",
+            len(runs) >= record.least_seeds,
+        ),
+        (
+            f"the mean's lower bound (Student, one-sided, p < {CHANCE:g}) is above "
+            f"{mark:g} %",
+            f"{percent(bound)} %; mean {percent(content['mean_accuracy'])} %",
+            bound is not None and bound > mark / 100,
+        ),
+        (
+            "the clock runs from images in the host's memory to the last evaluation, "
+            "with copying, initial weights, shuffling and distortions inside",
+            f"median {text(content['median_seconds'], '.2f')} s",
+            bool(runs),
+        ),
+        (
+            "compiling, and the cold start of a process up to the clock, stand beside",
+            f"{text(content['compile_seconds'], '.1f')} s, "
+            f"{text(content['cold_start_seconds'], '.1f')} s",
+            content["cold_start_seconds"] is not None,
+        ),
+        (
+            "an epoch of Model 3 by Keras's fit, defaults, is measured in the same run",
+            f"median {text(content['keras_epoch_seconds'], '.2f')} s of "
+            f"{len(content['keras_seconds'])}",
+            content["keras_epoch_seconds"] is not None,
+        ),
+        ("the source is in the run's folder", "source/", True),
+    ]
+    return [dict(zip(("rule", "here", "holds"), rule, strict=True)) for rule in rules]

@@ -1,0 +1,1 @@
+"""The experiment on learning rates and batch sizes, in one program each."""

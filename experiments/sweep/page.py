@@ -1,0 +1,178 @@
+"""The tables and figures of the page, from results.json and the rows."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from experiments.kit.figures import COLORS, new_figure, whole_epochs
+from experiments.kit.page import Picture, Table, table
+from experiments.kit.run import Row
+from experiments.sweep.results import LAST_EPOCHS
+
+# Rates that others name, beside the recipe's: Nielsen, chapter 1, on Model 1.
+NAMED = {"sigmoid_mse": {100.0: "Nielsen: too high"}}
+
+
+def lead(content: Row) -> str:
+    """The best rate of each batch size, and the edge."""
+    sentences = []
+    for batch_size, part in content["batch_sizes"].items():
+        best = next(r for r in part["rates"] if r["rate"] == part["best_rate"])
+        accuracy = best["test_accuracy"] or best["validation_accuracy"]
+        edge = part["edge"]
+        where = f"between {edge[0]:g} and {edge[1]:g}" if edge else "not reached"
+        sentences.append(
+            f"Batch size {batch_size}: rate {best['rate']:g} validates best "
+            f"({accuracy['median']:.2%}, {accuracy['low']:.2%} to "
+            f"{accuracy['high']:.2%}); the edge of divergence is {where}."
+        )
+    return f"{content['model']}. {' '.join(sentences) or 'No epoch has ended.'}"
+
+
+def sections(content: Row, rows: Sequence[Row]) -> Iterator[Table | Picture]:
+    """For each batch size accuracy by rate, by epoch, and a table."""
+    for batch_size, part in content["batch_sizes"].items():
+        own = [row for row in rows if row["batch_size"] == int(batch_size)]
+        yield Picture(
+            f"rates-{batch_size}",
+            f"Accuracy by learning rate, batch size {batch_size}",
+            "After the last epoch: median over seeds, and the band from lowest to "
+            "highest. Grey: where most networks answer no better than a constant.",
+            partial(by_rate, content, part),
+        )
+        yield Picture(
+            f"epochs-{batch_size}",
+            f"Accuracy by epoch, batch size {batch_size}",
+            "Validation error, median over seeds, on a logarithmic scale; the lowest "
+            "and highest as a band. Rates below the edge.",
+            partial(by_epoch, part, own),
+        )
+        yield rate_table(batch_size, part)
+
+
+def rate_table(batch_size: str, part: Row) -> Table:
+    """A row a rate."""
+
+    def ends(entry: Row) -> str:
+        accuracy = entry["validation_accuracy"]
+        return f"{accuracy['low']:.2%} to {accuracy['high']:.2%}"
+
+    def tested(entry: Row) -> str:
+        accuracy = entry["test_accuracy"]
+        return f"{accuracy['median']:.2%}" if accuracy else "-"
+
+    return table(
+        f"Rates, batch size {batch_size}",
+        "Accuracies are medians over seeds after the last epoch. Restless: mean change "
+        "of a network's validation accuracy from epoch to epoch, up or down, in the "
+        f"last {LAST_EPOCHS}, in points. Failed: networks whose training loss is not "
+        "finite, or not below that of the best constant answer: diverged, or too slow.",
+        part["rates"],
+        {
+            "rate": "rate:g",
+            "seeds": "seeds:d",
+            "validation": lambda entry: f"{entry['validation_accuracy']['median']:.2%}",
+            "lowest to highest": ends,
+            "test": tested,
+            "restless": lambda e: _points(e["restlessness"]),
+            "failed": "failed:d",
+        },
+    )
+
+
+def _points(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.2f}"
+
+
+def by_rate(content: Row, part: Row) -> Figure:
+    """Accuracy against rate, its spread, the published rates, and the edge."""
+    figure, [[axes]] = new_figure(size=(9, 4.6))
+    rates = [entry["rate"] for entry in part["rates"]]
+    color = COLORS[content["model"]]
+    is_tested = part["rates"][0]["test_accuracy"] is not None
+    which = "test_accuracy" if is_tested else "validation_accuracy"
+    values = [entry[which] for entry in part["rates"]]
+    low, median, high = ([v[key] for v in values] for key in ("low", "median", "high"))
+    axes.fill_between(rates, low, high, color=color, alpha=0.25, lw=0)
+    axes.plot(rates, median, "o-", color=color, ms=4, label="median over seeds")
+    axes.set(xscale="log", xlabel="learning rate", ylabel=which.replace("_", " "))
+    published = {content["published_rate"]: "the recipe's"}
+    for rate, words in (published | NAMED.get(content["model"], {})).items():
+        if rates[0] <= rate <= rates[-1]:
+            axes.axvline(rate, color="black", ls=":", lw=1)
+            axes.text(
+                rate,
+                0.02,
+                f" {words}, {rate:g}",
+                rotation=90,
+                ha="right",
+                va="bottom",
+                fontsize=8,
+                transform=axes.get_xaxis_transform(),
+            )
+    if part["edge"]:
+        middle = float(np.sqrt(np.prod(part["edge"])))
+        axes.axvspan(middle, rates[-1], color="#999999", alpha=0.25, lw=0)
+        axes.axvline(
+            middle,
+            color="#D55E00",
+            lw=1.5,
+            label="edge, {:g} to {:g}".format(*part["edge"]),
+        )
+    _finish(axes)
+    return figure
+
+
+def by_epoch(part: Row, rows: Sequence[Row]) -> Figure:
+    """Validation error of each rate that trains, by epoch."""
+    figure, [[axes]] = new_figure(size=(9, 4.8))
+    highest = part["edge"][0] if part["edge"] else np.inf
+    entries = [entry for entry in part["rates"] if entry["rate"] <= highest]
+    shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.92, len(entries)))
+    for shade, entry in zip(shades, entries, strict=True):
+        curves = _curves([row for row in rows if row["rate"] == entry["rate"]])
+        epochs = np.arange(1, curves.shape[1] + 1)
+        errors = 1 - curves
+        axes.plot(
+            epochs,
+            np.median(errors, axis=0),
+            color=shade,
+            lw=1.4,
+            label=f"{entry['rate']:g}",
+        )
+        axes.fill_between(
+            epochs,
+            errors.min(axis=0),
+            errors.max(axis=0),
+            color=shade,
+            alpha=0.12,
+            lw=0,
+        )
+    axes.set(yscale="log", ylabel="validation error")
+    whole_epochs(axes)
+    axes.yaxis.set_minor_formatter(PercentFormatter(1, decimals=0))
+    _finish(axes)
+    axes.legend(title="rate", fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def _curves(rows: Sequence[Row]) -> Any:
+    """Validation accuracies, float [seeds, epochs] that all have reached."""
+    by_seed: dict[int, list[float]] = {}
+    for row in rows:
+        by_seed.setdefault(row["seed"], []).append(row["validation_accuracy"])
+    shortest = min(map(len, by_seed.values()))
+    return np.array([values[:shortest] for values in by_seed.values()])
+
+
+def _finish(axes: Axes) -> None:
+    """Percent, a grid and a legend."""
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower left")

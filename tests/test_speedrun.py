@@ -1,0 +1,414 @@
+"""`experiments.speedrun` and `ladder`: rules, rows and runs on digits."""
+
+import dataclasses
+import itertools
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import jax
+import numpy as np
+import pytest
+import scipy.stats
+
+from experiments.kit import page as kit_page
+from experiments.kit.statistics import lower_bound
+from experiments.ladder import __main__ as ladder
+from experiments.ladder import results as ladder_results
+from experiments.ladder.steps import CHANGES, FIRST, LAST, PUBLISHED, steps
+from experiments.speedrun import __main__ as speedrun
+from experiments.speedrun import keras_fit, measure, page, train
+from experiments.speedrun.results import results
+from experiments.speedrun.settings import RECORDS, Settings
+from jaxnets import augment, relu_softmax, training
+from jaxnets.errors import InputError
+
+QUICK = speedrun.Config(
+    mark=99.0,  # with distortions and dropout
+    seeds=3,
+    first_seed=4,
+    keras_epochs=2,
+    num_epochs=2,
+    hidden=(16,),
+    batch_size=50,
+    dataset="digits",
+    examples=200,
+)
+SMALL = Settings(hidden=(16,), peak_rate=0.01, batch_size=50, num_epochs=2)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """One run, with made-up seconds of Keras, and all it left behind."""
+    output = tmp_path_factory.mktemp("speedrun") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        seconds = iter([2.0, 4.0, 3.0])
+        patch.setattr(keras_fit, "epoch_seconds", lambda _: (s for s in seconds))
+        returned = speedrun.main(dataclasses.replace(QUICK, output=output))
+    lines = (output / "metrics.jsonl").read_text().splitlines()
+    return SimpleNamespace(
+        path=output, returned=returned, rows=list(map(json.loads, lines))
+    )
+
+
+# The run
+
+
+def test_results_hold_a_number_a_seed(finished):
+    content = json.loads((finished.path / "results.json").read_text())
+    assert content == finished.returned and content["status"] == "complete"
+    assert content["mark"] == 99 and content["seed"] == [4, 5, 6]
+    assert len(content["seconds"]) == len(content["test_accuracy"]) == 3
+    assert all(seconds > 0 for seconds in content["seconds"])
+    assert all(0.1 < share < 0.99 for share in content["test_accuracy"])
+    assert len(set(content["test_accuracy"])) > 1
+    assert content["keras_epoch_seconds"] == 3.0  # the median of 2 and 4
+    median = float(np.median(content["seconds"]))
+    assert content["keras_epochs"] == pytest.approx(median / 3)
+    assert content["cold_start_seconds"] > content["compile_seconds"] > 0
+    assert not content["stands"]
+    assert content["settings"]["hidden"] == [16]
+
+
+def test_keras_epochs_are_spread_among_the_runs(finished):
+    kinds = [row["kind"] for row in finished.rows]
+    assert kinds == ["start", "keras", "run", "run", "run", "keras"]
+
+
+def test_a_run_is_that_of_fit_from_the_same_seed(finished, digits):
+    # Oracle: `fit`, and the test set's images counted by hand.
+    record = speedrun.record_of(QUICK)
+    part, keys = digits.train.split(200)[0], training.run_keys(5)
+    tx = train.make_tx(record.settings, 200)
+    params = relu_softmax.init(keys.init, (784, 16, 10))
+    *_, last = training.fit(
+        relu_softmax.loss_fn,
+        tx,
+        training.start(params, tx),
+        part,
+        batch_size=50,
+        num_epochs=2,
+        key=keys.data,
+        train_loss_fn=train.make_loss_fn(record.settings),
+        loss_key=keys.extra,
+    )
+    answers = relu_softmax.predict(last.state.params, digits.test.image).label
+    expected = np.mean(answers == digits.test.label)
+    # An image on the border may fall to the other side.
+    assert finished.returned["test_accuracy"][1] == pytest.approx(expected, abs=0.003)
+
+
+def test_the_source_is_kept(finished):
+    source = finished.path / "source"
+    for name, module in (("speedrun", train), ("jaxnets", augment)):
+        copy = source / name / module.__file__.rpartition("/")[2]
+        with open(module.__file__, encoding="utf-8") as original:
+            assert copy.read_text(encoding="utf-8") == original.read()
+    assert (source / "speedrun" / "__main__.py").exists()
+
+
+def test_a_run_is_redrawn_without_training(finished, monkeypatch):
+    def draw(picture, dataset):
+        return kit_page.Drawn(*picture[:3], dataset.encode())
+
+    monkeypatch.setattr(kit_page, "draw", draw)  # the kit's test draws
+    monkeypatch.delattr(measure, "compile_programs")
+    assert speedrun.main(speedrun.Config(redraw=finished.path)) == finished.returned
+    pictures = {file.name for file in finished.path.glob("*.png")}
+    assert pictures == {"speedrun.png", "distorted.png"}
+
+
+def test_validation_scores_in_place_of_the_test_set(digits, monkeypatch):
+    scored = []
+
+    def run_once(programs, num_epochs, seed, train_set, images):
+        scored.append(images)
+        chances = np.eye(10, dtype=np.float32)[np.zeros(len(images), int)]
+        return train.Outcome(1.0, chances, 0.0, 0.0)
+
+    monkeypatch.setattr(measure, "run_once", run_once)
+    monkeypatch.setattr(measure, "keep_source", lambda path: None)
+    monkeypatch.setattr(measure, "compile_programs", lambda *_: "programs")
+    monkeypatch.setattr(measure, "start", lambda *_: {"cold_start_seconds": 1.0})
+    config = dataclasses.replace(QUICK, keras_epochs=0, validation=True)
+    run = SimpleNamespace(config=config, data=digits, path=Path())
+    rows = list(measure.measure(run, RECORDS[98.0], range(2)))
+    monkeypatch.undo()
+    assert all(images is digits.validation.image for images in scored)
+    [share] = {row["accuracy"] for row in rows[1:]}
+    assert share == np.mean(digits.validation.label == 0)
+
+
+def test_networks_of_an_ensemble_answer_together(digits):
+    # Oracle: the mean of the probabilities of networks that `run_once` trains.
+    part, images = digits.train.split(200)[0], digits.test.image
+    settings = dataclasses.replace(SMALL, average=0.9, dropout=0.2)
+    together = train.run_together(settings, range(3), part, images)
+    programs = train.compile_programs(settings, part, digits.test)
+    alone = [train.run_once(programs, 2, seed, part, images) for seed in range(3)]
+    expected = np.mean([outcome.probability for outcome in alone], axis=0)
+    np.testing.assert_allclose(together.probability, expected, atol=2e-3)
+    assert np.abs(alone[0].probability - expected).max() > 0.05
+    losses = [outcome.train_loss for outcome in alone]
+    assert together.train_loss == pytest.approx(np.mean(losses), rel=1e-3)
+    assert together.seconds > 0 and together.compile_seconds > 0
+
+
+def test_no_two_ensembles_share_a_network(monkeypatch):
+    monkeypatch.setattr(measure, "run_together", lambda _, seeds, *__: [*seeds])
+    record = dataclasses.replace(RECORDS[98.0], networks=10)
+    groups = [measure.run_seed(record, None, seed, None, None) for seed in (0, 1, 2)]
+    assert [seed for group in groups for seed in group] == list(range(30))
+
+
+@pytest.mark.keras
+def test_an_epoch_of_keras_is_timed_and_waits(digits):
+    epochs = keras_fit.epoch_seconds(digits.train.split(100)[0])
+    assert 0 < next(epochs) < 5 and 0 < next(epochs) < 5
+    epochs.close()
+
+
+def test_the_averaged_weights_answer(digits):
+    settings = dataclasses.replace(SMALL, average=0.9)
+    tx = train.make_tx(settings, 200)
+    state = training.start(relu_softmax.init(jax.random.key(0), (784, 16, 10)), tx)
+    moved = state._replace(params=jax.tree.map(lambda leaf: -leaf, state.params))
+    images = digits.test.image[:1000]
+    answers = train.predict(moved, images).probability
+    expected = relu_softmax.predict(state.params, images).probability
+    np.testing.assert_allclose(answers, expected, atol=1e-6)
+
+
+# The rules
+
+
+def rows_of(accuracies, seconds=1.0, keras=(5.0, 6.0, 40.0)):
+    start = {"kind": "start", "compile_seconds": 1.0, "cold_start_seconds": 4.0}
+    runs = [
+        {"kind": "run", "seed": n, "seconds": seconds, "accuracy": share}
+        for n, share in enumerate(accuracies)
+    ]
+    return [start, *({"kind": "keras", "seconds": s} for s in keras), *runs]
+
+
+def judged(accuracies, mark=98.0, **changes):
+    options = {"as_recorded": True, "scored": "test", **changes}
+    return results(mark, RECORDS[mark], rows_of(accuracies), **options)
+
+
+GOOD = 0.982 + 0.001 * np.sin(np.arange(30))
+
+
+def test_a_record_stands_that_keeps_all_rules():
+    content = judged(GOOD)
+    assert content["stands"] and all(rule["holds"] for rule in content["rules"])
+    assert content["keras_epoch_seconds"] == 6.0
+    assert content["keras_epochs"] == pytest.approx(1 / 6)
+    assert page.lead(content).startswith("98 % stands: mean 98.2")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"accuracies": GOOD[:29]},  # one seed too few
+        {"accuracies": GOOD - 0.002},  # above the mark, not by enough
+        {"as_recorded": False},
+        {"scored": "validation"},
+    ],
+    ids=str,
+)
+def test_a_record_falls_with_one_rule(changes):
+    content = judged(**({"accuracies": GOOD} | changes))
+    assert not content["stands"]
+    assert sum(not rule["holds"] for rule in content["rules"]) == 1
+    assert "does not stand" in page.lead(content)
+
+
+def test_validation_figures_are_never_called_tests():
+    content = judged(GOOD, scored="validation")
+    assert content["test_accuracy"] == [] and len(content["validation_accuracy"]) == 30
+
+
+def test_the_bound_is_students():
+    # Oracle: SciPy's one-sided t-test; its p-value at the bound is the chance.
+    bound = lower_bound(GOOD, 0.01)
+    test = scipy.stats.ttest_1samp(GOOD, bound, alternative="greater")
+    assert test.pvalue == pytest.approx(0.01, rel=1e-6)
+    assert lower_bound(GOOD[:2], 0.01) is None
+    assert lower_bound([0.98] * 30, 0.01) is None  # no spread says nothing
+
+
+def test_a_broken_off_run_has_what_it_reached(finished):
+    for number in range(len(finished.rows)):
+        content = results(
+            99.0,
+            RECORDS[99.0],
+            finished.rows[:number],
+            as_recorded=False,
+            scored="test",
+        )
+        assert page.lead(content) and not content["stands"]
+        images = np.zeros((20, 28, 28), np.uint8)
+        assert len(list(page.sections(content, images))) >= 2
+
+
+def test_a_changed_setting_is_not_the_record():
+    assert speedrun.record_of(speedrun.Config(mark=99.0)) == RECORDS[99.0]
+    for change in (
+        {"hidden": (8,)},
+        {"peak_rate": 1.0},
+        {"num_epochs": 1},
+        {"ensemble": 2},
+    ):
+        config = speedrun.Config(mark=99.0, **change)
+        assert speedrun.record_of(config) != RECORDS[99.0]
+
+
+def test_the_record_without_augmentation_has_none():
+    assert RECORDS[98.0].least_seeds == 30 and RECORDS[99.0].least_seeds == 10
+    for mark in (98.0, 98.9):
+        assert RECORDS[mark].settings.distortion == augment.Distortion()
+    assert RECORDS[99.5].networks == 10
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"mark": 97.0}, "mark=97 must be one of 98, 98.9, 99, 99.4, 99.5"),
+        ({"mark": float("nan")}, "mark=nan must be one of"),
+        ({"seeds": 0}, "seeds=0"),
+        ({"first_seed": -1}, "first_seed=-1"),
+        ({"ensemble": 0}, "ensemble=0"),
+        ({"keras_epochs": -1}, "keras_epochs=-1"),
+        ({"num_epochs": 0}, "num_epochs=0"),
+        ({"batch_size": 0}, "batch_size=0"),
+        ({"hidden": (5, 0)}, r"hidden=\(5, 0\)"),
+        ({"peak_rate": 0.0}, "peak_rate=0.0"),
+        ({"peak_rate": float("nan")}, "peak_rate=nan"),
+        ({"first_seed": 2**32 - 2}, "seed=4294967296"),
+    ],
+)
+def test_bad_settings_are_refused(settings, message):
+    with pytest.raises(InputError, match=message):
+        speedrun.validate_config(dataclasses.replace(QUICK, **settings))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"validation_examples": 0, "validation": True}, "validation_examples=0"),
+        ({"batch_size": 201}, "batch size 201 must be at most 200"),
+    ],
+)
+def test_data_that_do_not_suit_are_refused_before_anything_is_written(
+    tmp_path, settings, message
+):
+    config = dataclasses.replace(QUICK, output=tmp_path / "run", **settings)
+    with pytest.raises(InputError, match=message):
+        speedrun.main(config)
+    assert not (tmp_path / "run").exists()
+
+
+# The ladder
+
+
+@pytest.fixture(scope="module")
+def climbed(tmp_path_factory):
+    """A short ladder of tiny networks."""
+    output = tmp_path_factory.mktemp("ladder") / "run"
+    chosen = (FIRST, "one-cycle rate", "shift")
+    changes = {name: dict(CHANGES[name]) for name in chosen}
+    changes[FIRST]["hidden"] = (16,)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("experiments.ladder.steps.CHANGES", changes)
+        config = ladder.Config(
+            dataset="digits",
+            examples=200,
+            seeds=4,
+            ensemble=2,
+            epochs=2,
+            batch_size=50,
+            output=output,
+        )
+        returned = ladder.main(config)
+    lines = (output / "metrics.jsonl").read_text().splitlines()
+    return SimpleNamespace(
+        path=output, returned=returned, rows=list(map(json.loads, lines))
+    )
+
+
+def test_each_step_adds_one_change():
+    settings = list(steps(10, 128).values())
+    names = [field.name for field in dataclasses.fields(Settings)]
+    for before, after in itertools.pairwise(settings):
+        changed = [n for n in names if getattr(before, n) != getattr(after, n)]
+        assert set(changed) - {"peak_rate"} and len(set(changed) - {"peak_rate"}) == 1
+    kinds = [settings[n].distortion for n in (-4, -3, -2, -1)]
+    assert kinds[0] == augment.Distortion()
+    assert [k.shift > 0 for k in kinds] == [False, True, True, True]
+    assert [k.is_affine for k in kinds] == [False, False, True, True]
+    assert [k.elastic > 0 for k in kinds] == [False, False, False, True]
+
+
+def test_no_two_networks_share_a_seed_and_some_answer_together(climbed):
+    names = [row["step"] for row in climbed.rows]
+    assert names == [FIRST] * 4 + ["one-cycle rate"] * 4 + (["shift"] * 2 + [LAST]) * 2
+    seeds = [row["seed"] for row in climbed.rows if row["step"] != LAST]
+    assert seeds == list(range(12))
+    assert [row["seed"] for row in climbed.rows if row["step"] == LAST] == [8, 10]
+    pair, both = climbed.rows[8:10], climbed.rows[10]
+    assert both["seconds"] == pytest.approx(sum(row["seconds"] for row in pair))
+
+
+def test_gains_are_welchs_over_the_step_before():
+    # Oracle: SciPy. Ten values each that do not overlap, and a step that adds nothing.
+    rng = np.random.default_rng(0)
+    samples = {"a": 0.97, "b": 0.98, "c": 0.98}
+    samples = {n: mean + 1e-4 * rng.normal(size=10) for n, mean in samples.items()}
+    rows = [
+        {"step": name, "seed": n, "test_accuracy": value, "seconds": n}
+        for name, values in samples.items()
+        for n, value in enumerate(values.tolist())
+    ]
+    first, second = ladder_results.results(rows, 3)["gains"]
+    expected = scipy.stats.ttest_ind(samples["b"], samples["a"], equal_var=False)
+    np.testing.assert_allclose(
+        first["interval"], expected.confidence_interval(), rtol=1e-9
+    )
+    assert (first["first"], first["verdict"]) == ("b", "b ahead")
+    assert second["verdict"] == "equal within 0.1 points"
+    few = ladder_results.results(rows[:2] + rows[10:12], 3)
+    assert few["gains"][0]["verdict"] == "too few seeds"
+    assert few["steps"]["a"]["seconds"] == 0.5
+
+
+def test_the_ladders_folder_holds_what_was_promised(climbed, monkeypatch):
+    content = json.loads((climbed.path / "results.json").read_text())
+    assert content == climbed.returned and content["status"] == "complete"
+    assert (climbed.path / "ladder.png").exists()
+    html = (climbed.path / "report.html").read_text()
+    assert all(entry.what in html for entry in PUBLISHED)
+
+    def draw(picture, dataset):
+        return kit_page.Drawn(*picture[:3], dataset.encode())
+
+    monkeypatch.setattr(kit_page, "draw", draw)
+    monkeypatch.setattr(ladder, "measure", lambda *_, **__: iter(()))
+    assert ladder.main(ladder.Config(redraw=climbed.path)) == climbed.returned
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"seeds": 0}, "seeds=0"),
+        ({"epochs": 0}, "epochs=0"),
+        ({"batch_size": 0}, "batch_size=0"),
+        ({"ensemble": 0}, "ensemble=0"),
+        ({"ensemble": 13}, "ensemble=13 must be at most"),
+        ({"first_seed": -1}, "first_seed=-1"),
+        ({"first_seed": 2**32 - 1}, "seed="),
+    ],
+)
+def test_a_ladder_that_makes_no_sense_is_refused(settings, message):
+    with pytest.raises(InputError, match=message):
+        ladder.validate_config(ladder.Config(**settings))
