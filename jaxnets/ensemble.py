@@ -44,7 +44,8 @@ MakeOptimizer = Callable[[jax.Array], optax.GradientTransformation]
 class Own(NamedTuple):
     """What is a network's own, beside its state."""
 
-    keys: training.RunKeys
+    data_key: jax.Array
+    loss_key: jax.Array
     rate: Array  # its entry of `learning_rates`
 
 
@@ -155,7 +156,9 @@ def _begin(
 ) -> tuple[TrainState, Own]:
     """A network's state, and what else is its own."""
     keys = training.run_keys(seed)
-    return training.start(init(keys.init), make_tx(rate)), Own(keys, rate)
+    return training.start(init(keys.init), make_tx(rate)), Own(
+        keys.data, keys.extra, rate
+    )
 
 
 def _make_run_epoch(
@@ -170,10 +173,10 @@ def _make_run_epoch(
     def run_epoch(
         state: TrainState, own: Own, epoch: jax.Array, train: Batch
     ) -> tuple[TrainState, Totals, jax.Array]:
-        loss_key = own.keys.extra if keyed else None
+        loss_key = own.loss_key if keyed else None
         tx = make_tx(own.rate)
         run_one = training.make_run_epoch(loss_fn, tx, batch_size, loss_key)
-        return run_one(state, own.keys.data, epoch, train)
+        return run_one(state, own.data_key, epoch, train)
 
     return run_epoch
 

@@ -78,12 +78,10 @@ def test_every_image_has_a_distortion_of_its_own_by_its_key():
     assert len({image.tobytes() for image in first}) == 7
     assert np.array_equal(compiled()(key(), images), first)
     assert np.any(compiled()(key(4), images) != first)
-    # Plain, and many keys at once: a float32 rounding may tip a grey level.
-    plain = make_distort(ALL)(key(), images)
-    assert np.abs(plain.astype(int) - first.astype(int)).max() <= 1
+    # Many keys at once: a float32 rounding may tip a grey level.
     of_seed = jax.vmap(lambda seed: make_distort(ALL)(key(seed), images))
-    both = jax.jit(of_seed)(np.array([3, 4]))
-    assert np.abs(both[0].astype(int) - first.astype(int)).max() <= 1
+    both = np.asarray(jax.jit(of_seed)(np.array([3, 4])))
+    assert np.abs(both[0].astype(int) - first).max() <= 1
 
 
 @pytest.mark.parametrize(

@@ -67,8 +67,8 @@ def test_every_network_has_a_row_an_epoch(finished):
 def test_networks_learn_at_their_own_rate_and_a_diverging_one_stops_nobody(finished):
     # Oracle: `training.fit` of the same seed at that rate.
     dataset = data.first_examples(data.load("digits"), 200)
-    keys = training.run_keys(3)
     for rate in RATES[:2]:
+        keys = training.run_keys(3)
         plan = sweep.plans_of(QUICK)[0]
         tx = plan.make_tx(rate)
         state = training.start(plan.init(keys.init), tx)

@@ -49,7 +49,7 @@ def results(
         "compile_seconds": start.get("compile_seconds"),
         "cold_start_seconds": start.get("cold_start_seconds"),
         "networks": record.networks,
-        "settings": asdict(record.settings),
+        "settings": asdict(record.settings) | {"hidden": [*record.settings.hidden]},
     }
     rules = rules_of(content, record, as_recorded=as_recorded, scored=scored)
     return {**content, "rules": rules, "stands": all(rule["holds"] for rule in rules)}
