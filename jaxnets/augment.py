@@ -62,7 +62,9 @@ def make_distort(distortion: Distortion) -> Distort:
             noise = random_noise(elastic_key, (count, 2, height, width))
             smoothed = smooth(noise, distortion.smoothness)
             displacements.append(distortion.elastic * smoothed)
-        return warp(images, sum(displacements)) if displacements else images
+        if not displacements:
+            return images
+        return warp(images, sum(displacements[1:], displacements[0]))
 
     return distort
 

@@ -51,8 +51,9 @@ def keras_adam(
             )
         steps = jnp.asarray(count, float)
         correction = jnp.sqrt(1 - b2**steps) / (1 - b1**steps)
-        is_schedule = callable(learning_rate)
-        rate_now = learning_rate(state.count) if is_schedule else learning_rate
+        rate_now = (
+            learning_rate(state.count) if callable(learning_rate) else learning_rate
+        )
 
         def step(m: jax.Array, v: jax.Array) -> jax.Array:
             rate = jnp.asarray(rate_now * correction, m.dtype)
@@ -102,7 +103,7 @@ def max_norm(limit: float) -> optax.GradientTransformation:
 class Averaged(NamedTuple):
     """The state of `averaged`."""
 
-    count: jax.Array  # int32 [], updates so far
+    num_updates: jax.Array  # int32 []
     average: Params
 
 
@@ -119,14 +120,15 @@ def averaged(decay: float) -> optax.GradientTransformation:
     def update(
         updates: Params, state: Averaged, params: Params | None = None
     ) -> tuple[Params, Averaged]:
-        count = state.count + 1
-        share = 1 - jnp.minimum(decay, (1.0 + count) / (10.0 + count))
+        step_number = state.num_updates + 1
+        past = (1.0 + step_number) / (10.0 + step_number)
+        share = 1 - jnp.minimum(decay, past)
 
         def mean(average: jax.Array, step: jax.Array, param: jax.Array) -> jax.Array:
             return average + share.astype(average.dtype) * (param + step - average)
 
         average = jax.tree.map(mean, state.average, updates, params)
-        return updates, Averaged(count, average)
+        return updates, Averaged(step_number, average)
 
     def init(params: Params) -> Averaged:
         # An array of its own, as in `keras_adam`.

@@ -17,7 +17,6 @@ some programs with it.
 import os
 import re
 from collections.abc import Callable, Sequence
-from typing import TypeVar
 
 import chex
 import jax
@@ -25,9 +24,9 @@ import optax
 from jax.extend import core
 
 from jaxnets.batches import scan_batches, take
-from jaxnets.types import Batch, KeyedLossFn, LossFn, Step, Totals, TrainState
+from jaxnets.types import Batch, Step, Totals, TrainState
 
-Loss = TypeVar("Loss", LossFn, KeyedLossFn)
+Loss = Callable[..., tuple[jax.Array, Totals]]  # `LossFn` or `KeyedLossFn`
 
 GATHERED = 100  # at most so many batches are gathered together; they fit a core's cache
 FUSION = "xla_cpu_use_multi_output_fusion"  # an option of XLA's processor back end
@@ -97,7 +96,7 @@ def transpose(tree: chex.ArrayTree) -> chex.ArrayTree:
 
 def on_transposed(loss_fn: Loss) -> Loss:
     """The same loss, a keyed one too, of parameters that are stored transposed."""
-    return lambda stored, *inputs: loss_fn(transpose(stored), *inputs)  # type: ignore
+    return lambda stored, *inputs: loss_fn(transpose(stored), *inputs)
 
 
 def make_train_epoch(

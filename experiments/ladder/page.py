@@ -90,8 +90,8 @@ def ladder(content: Row) -> Figure:
         axes.plot(np.full(len(errors), place), errors, "o", color=OWN, alpha=0.5, ms=4)
         axes.plot([place], [1 - step["mean"]], "D", color=OWN, mfc="white")
     places = range(len(steps) + 1, len(steps) + 1 + len(published))
-    errors = [1 - entry["accuracy"] for entry in published]
-    axes.plot(places, errors, "s", color=OTHERS)
+    others = [1 - entry["accuracy"] for entry in published]
+    axes.plot(places, others, "s", color=OTHERS)
     names = [f"{entry['source']}\n{entry['what']}" for entry in published]
     axes.set_xticks(
         [*range(len(steps)), *places],
@@ -101,9 +101,8 @@ def ladder(content: Row) -> Figure:
         fontsize=8,
     )
     axes.set(yscale="log", ylabel="test error")
-    for axis in (axes.yaxis,):
-        axis.set_major_formatter(PercentFormatter(1, decimals=1))
-        axis.set_minor_formatter(PercentFormatter(1, decimals=1))
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
+    axes.yaxis.set_minor_formatter(PercentFormatter(1, decimals=1))
     axes.invert_yaxis()
     axes.grid(alpha=0.3, which="both", axis="y")
     return figure

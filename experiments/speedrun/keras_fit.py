@@ -3,7 +3,7 @@
 It runs in a process of its own, and waits between its epochs.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ from jaxnets.types import Batch
 FOREVER = 10**6  # epochs: until it is not asked any more
 
 
-def epoch_seconds(train: Batch) -> Iterator[float]:
+def epoch_seconds(train: Batch) -> Generator[float, None, None]:
     """Seconds of each epoch but the first, in which Keras compiles; without end."""
     epochs = process.iterate(
         _train, train, without=process.KERAS_DOES_WITHOUT, lockstep=True

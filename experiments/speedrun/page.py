@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
@@ -110,7 +111,8 @@ def distorted(distortion: Distortion, images: np.ndarray) -> Figure:
     distort = augment.make_distort(distortion)
     originals = images[:SHOWN]
     keys = jax.random.split(jax.random.key(0), DISTORTED)
-    rows = [originals, *(np.asarray(distort(key, originals)) for key in keys)]
+    seen = [distort(key, jnp.asarray(originals)) for key in keys]
+    rows = [originals, *map(np.asarray, seen)]
     figure, [[axes]] = new_figure(size=(9, 9 * len(rows) / SHOWN))
     axes.imshow(np.vstack([np.hstack(list(row)) for row in rows]), cmap="gray_r")
     axes.axhline(originals.shape[1] - 0.5, color="#D55E00")

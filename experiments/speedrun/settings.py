@@ -75,7 +75,7 @@ RECORDS = {  # by the mark, per cent of the test images
             hidden=(1024, 1024),
             peak_rate=2e-3,
             batch_size=256,
-            num_epochs=20,
+            num_epochs=16,
             dropout=0.1,
             distortion=WRITING,
         ),

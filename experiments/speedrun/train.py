@@ -13,7 +13,7 @@ from jaxnets import augment, ensemble, optimizers, relu_dropout, training
 from jaxnets.data import NUM_CLASSES
 from jaxnets.devices import compile_ahead
 from jaxnets.training import RunKeys
-from jaxnets.types import Batch, KeyedLossFn, Prediction, Totals, TrainState
+from jaxnets.types import Array, Batch, KeyedLossFn, Prediction, Totals, TrainState
 
 
 def layer_sizes(settings: Settings, data: Batch) -> tuple[int, ...]:
@@ -101,7 +101,7 @@ class Outcome(NamedTuple):
 
 
 def run_once(
-    programs: Programs, num_epochs: int, seed: int, train: Batch, images: np.ndarray
+    programs: Programs, num_epochs: int, seed: int, train: Batch, images: Array
 ) -> Outcome:
     """Train a network from a seed, and let it answer once, by the clock.
 
@@ -121,7 +121,7 @@ def run_once(
 
 
 def run_together(
-    settings: Settings, seeds: Sequence[int], train: Batch, images: np.ndarray
+    settings: Settings, seeds: Sequence[int], train: Batch, images: Array
 ) -> Outcome:
     """Train a network from each seed by `fit_many`; their mean probabilities answer.
 
@@ -139,7 +139,8 @@ def run_together(
     planning = time.perf_counter()
     groups = ensemble.chunks(seeds, ensemble.num_at_once(**work))
     compile_seconds = time.perf_counter() - planning
-    images, probability, losses = jax.device_put(images), 0.0, []
+    probability, losses = np.zeros(()), []
+    images = jax.device_put(images)
     for group in groups:
         for epoch in ensemble.fit_many(
             **work,

@@ -45,7 +45,8 @@ class Plan(NamedTuple):
 
     def make_tx(self, rate: jax.Array) -> optax.GradientTransformation:
         """The recipe's optimizer at a rate, which is data and not part of a program."""
-        return optimizers.make(replace(self.recipe, learning_rate=rate))
+        recipe = replace(self.recipe, learning_rate=rate)  # type: ignore[arg-type]
+        return optimizers.make(recipe)
 
 
 def measure(plans: Sequence[Plan], data: Dataset) -> Iterator[Row]:
