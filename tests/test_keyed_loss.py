@@ -15,7 +15,7 @@ from small import (
     rows_of,
 )
 
-from jaxnets import augment, ensemble, relu_dropout, training
+from jaxnets import augment, devices, ensemble, relu_dropout, training
 from jaxnets.errors import InputError
 from jaxnets.types import Totals, without_key
 
@@ -105,19 +105,48 @@ def test_a_loss_without_its_key_is_refused(missing):
         fit(fresh_state(), **{missing: None})
 
 
+def drawn(params, batch, key):
+    """The gradient of the bias is the number drawn."""
+    return params["bias"] * jax.random.uniform(key), Totals.zeros()
+
+
+def bias_alone(params, batch):
+    return params["bias"], Totals.zeros()
+
+
+ADD = optax.sgd(-1.0)  # the gradient
+
+
+def test_on_a_mesh_each_device_draws_by_a_key_of_its_own():
+    # By hand: of five images one device takes three, the other two; two are equally
+    # many, and the third is an extra one with another key.
+    (epoch,) = training.fit(
+        bias_alone,
+        ADD,
+        training.start({"bias": jnp.float32(0)}, ADD),
+        rows_of(TRAIN, slice(5)),
+        batch_size=5,
+        num_epochs=1,
+        key=keys().data,
+        mesh=devices.mesh_along("data", jax.devices()),
+        train_loss_fn=drawn,
+        loss_key=keys().extra,
+    )
+
+    def number(device, part):
+        step_key = jax.random.fold_in(keys().extra, 0)
+        own = jax.random.fold_in(step_key, device)
+        return float(jax.random.uniform(jax.random.fold_in(own, part)))
+
+    expected = 0.4 * (number(0, 0) + number(1, 0)) + 0.2 * number(0, 1)
+    assert float(epoch.state.params["bias"]) == pytest.approx(expected, rel=1e-5)
+
+
 def test_many_networks_draw_each_by_its_own_key():
-    def drawn(params, batch, key):
-        # The gradient of the bias is the number drawn.
-        number = jax.random.uniform(key)
-        return params["bias"] * number, Totals.zeros()
-
-    def loss_fn(params, batch):
-        return params["bias"], Totals.zeros()
-
     (epoch,) = ensemble.fit_many(
         lambda key: {"bias": jnp.float32(0)},
-        loss_fn,
-        optax.sgd(-1.0),  # adds the gradient
+        bias_alone,
+        ADD,
         TRAIN,
         seeds=(4, 5, 4),
         batch_size=BATCH_SIZE,

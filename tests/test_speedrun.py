@@ -22,6 +22,7 @@ from experiments.speedrun.results import results
 from experiments.speedrun.settings import RECORDS, Settings
 from jaxnets import augment, relu_softmax, training
 from jaxnets.errors import InputError
+from jaxnets.types import Batch
 
 QUICK = speedrun.Config(
     mark=98.0,  # whose program compiles soon
@@ -320,6 +321,16 @@ def test_data_that_do_not_suit_are_refused_before_anything_is_written(
     with pytest.raises(InputError, match=message):
         speedrun.main(config)
     assert not (tmp_path / "run").exists()
+
+
+def test_other_classes_than_ten_are_refused(digits):
+    # A data set of one's own, with two of the digits.
+    part = digits.train.label < 2
+    two = Batch(digits.train.image[part], digits.train.label[part])
+    dataset = digits._replace(train=two, labels=("zero", "one"))
+    with pytest.raises(InputError, match="2 classes; these networks tell 10 apart"):
+        train.validate_data(SMALL, dataset)
+    train.validate_data(SMALL, digits)
 
 
 # The ladder

@@ -21,7 +21,8 @@ from experiments.kit.options import Options, require_at_least
 from experiments.kit.run import Run
 from experiments.ladder.measure import measure
 from experiments.ladder.results import results
-from experiments.ladder.steps import CHANGES, steps
+from experiments.ladder.steps import CHANGES, FIRST, steps
+from experiments.speedrun.train import validate_data
 from jaxnets import training
 from jaxnets.errors import InputError
 
@@ -47,13 +48,11 @@ def main(config: Config) -> dict[str, Any]:
     validate_config(config)
     run = Run.open("ladder", config)
     config = run.config
-    num_examples = len(run.data.train.label)
-    if config.batch_size > num_examples:
-        raise run.data.misfit(
-            f"batch_size={config.batch_size} must be at most {num_examples} images"
-        )
+    settings = steps(config.epochs, config.batch_size)
+    if config.redraw is None:
+        validate_data(settings[FIRST], run.data)
     rows = measure(
-        steps(config.epochs, config.batch_size),
+        settings,
         run.data,
         seeds=config.seeds,
         first_seed=config.first_seed,

@@ -21,6 +21,7 @@ from typing import Any
 from experiments.kit.command import run_command
 from experiments.kit.options import Options, require_at_least
 from experiments.kit.run import Run
+from experiments.speedrun import train
 from experiments.speedrun.measure import measure
 from experiments.speedrun.results import results
 from experiments.speedrun.settings import RECORDS, Record
@@ -124,15 +125,10 @@ def validate_config(config: Config) -> None:
 
 
 def validate_data(config: Config, record: Record, dataset: Dataset) -> None:
-    """Raise InputError where there is nothing to score on, or batches are too large."""
+    """Raise InputError where there is nothing to score on, or settings do not fit."""
     if config.validation and not len(dataset.validation.label):
         raise InputError("validation_examples=0 leaves nothing for --validation")
-    batch_size, num_examples = record.settings.batch_size, len(dataset.train.label)
-    if batch_size > num_examples:
-        raise dataset.misfit(
-            f"batch size {batch_size} must be at most {num_examples} images; change "
-            "--batch-size"
-        )
+    train.validate_data(record.settings, dataset)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,24 @@ import optax
 
 from experiments.speedrun.settings import Settings
 from jaxnets import augment, ensemble, optimizers, relu_dropout, training
-from jaxnets.data import NUM_CLASSES
+from jaxnets.data import NUM_CLASSES, Dataset
 from jaxnets.devices import compile_ahead
 from jaxnets.training import RunKeys
 from jaxnets.types import Array, Batch, KeyedLossFn, Prediction, Totals, TrainState
+
+
+def validate_data(settings: Settings, dataset: Dataset) -> None:
+    """Raise InputError where the settings do not fit the data."""
+    batch_size, num_examples = settings.batch_size, len(dataset.train.label)
+    if batch_size > num_examples:
+        raise dataset.misfit(
+            f"batch size {batch_size} must be at most {num_examples} images; change "
+            "--batch-size"
+        )
+    if dataset.num_classes != NUM_CLASSES:
+        raise dataset.misfit(
+            f"{dataset.num_classes} classes; these networks tell {NUM_CLASSES} apart"
+        )
 
 
 def layer_sizes(settings: Settings, data: Batch) -> tuple[int, ...]:
