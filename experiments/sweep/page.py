@@ -49,8 +49,8 @@ def sections(content: Row, rows: Sequence[Row]) -> Iterator[Table | Picture]:
         yield Picture(
             f"epochs-{batch_size}",
             f"Accuracy by epoch, batch size {batch_size}",
-            "Validation error, median over seeds, on a logarithmic scale; the lowest "
-            "and highest as a band. Rates below the edge.",
+            "Validation error, median over seeds, on a logarithmic scale. Rates below "
+            "the edge.",
             partial(by_epoch, part, own),
         )
         yield rate_table(batch_size, part)
@@ -130,7 +130,7 @@ def by_rate(content: Row, part: Row) -> Figure:
 
 
 def by_epoch(part: Row, rows: Sequence[Row]) -> Figure:
-    """Validation error of each rate that trains, by epoch."""
+    """Median validation error of each rate below the edge, by epoch."""
     figure, [[axes]] = new_figure(size=(9, 4.8))
     highest = part["edge"][0] if part["edge"] else np.inf
     entries = [entry for entry in part["rates"] if entry["rate"] <= highest]
@@ -138,22 +138,8 @@ def by_epoch(part: Row, rows: Sequence[Row]) -> Figure:
     for shade, entry in zip(shades, entries, strict=True):
         curves = _curves([row for row in rows if row["rate"] == entry["rate"]])
         epochs = np.arange(1, curves.shape[1] + 1)
-        errors = 1 - curves
-        axes.plot(
-            epochs,
-            np.median(errors, axis=0),
-            color=shade,
-            lw=1.4,
-            label=f"{entry['rate']:g}",
-        )
-        axes.fill_between(
-            epochs,
-            errors.min(axis=0),
-            errors.max(axis=0),
-            color=shade,
-            alpha=0.12,
-            lw=0,
-        )
+        median, name = np.median(1 - curves, axis=0), f"{entry['rate']:g}"
+        axes.plot(epochs, median, color=shade, lw=1.4, label=name)
     axes.set(yscale="log", ylabel="validation error")
     whole_epochs(axes)
     axes.yaxis.set_minor_formatter(PercentFormatter(1, decimals=0))
