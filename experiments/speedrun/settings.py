@@ -36,7 +36,6 @@ class Record:
     settings: Settings
     least_seeds: int  # runs that the mean needs
     networks: int = 1  # of each run, whose mean probabilities answer
-    wanted: float | None = None  # seconds, in epochs of Keras's `fit` of Model 3
 
 
 # Simard (2003) gives sigma 4 and alpha 34 for networks that train for 1,000 epochs;
@@ -55,7 +54,6 @@ RECORDS = {  # by the mark, per cent of the test images
             num_epochs=5,
         ),
         least_seeds=30,
-        wanted=0.4,
     ),
     # Not chosen: the published network, and a first guess of the rest.
     98.9: Record(
@@ -84,7 +82,6 @@ RECORDS = {  # by the mark, per cent of the test images
             distortion=WRITING,
         ),
         least_seeds=10,
-        wanted=12,
     ),
     # Not chosen: the recipe of 99 %, for longer.
     99.4: Record(
@@ -97,7 +94,6 @@ RECORDS = {  # by the mark, per cent of the test images
             distortion=WRITING,
         ),
         least_seeds=10,
-        wanted=40,
     ),
     # Likewise.
     99.5: Record(
