@@ -11,11 +11,14 @@ from PIL import Image
 
 import jaxnets
 from experiments.compare import __main__ as compare
-from experiments.compare.results import read_predictions
+from experiments.compare import figures
+from experiments.compare.results import Answers, read_predictions
+from experiments.kit import page
 from experiments.kit.run import Run
 from jaxnets import data, diagnose, models
 from jaxnets.data import idx
 from jaxnets.errors import InputError
+from jaxnets.types import Batch
 
 LETTERS = "ABCDEFGHIJ"  # what the digits are called in the sets that are made of them
 
@@ -85,7 +88,9 @@ def run(letters, tmp_path_factory):
         epochs=2,
         output=path,
     )
-    compare.main(config)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(page, "draw", lambda shown, _: page.Drawn(*shown[:3], png=b""))
+        compare.main(config)
     return path
 
 
@@ -100,10 +105,27 @@ def test_a_comparison_names_the_classes(run):
     again = Run.open("compare", compare.Config(redraw=run))
     assert read_predictions(again)["relu_softmax"].label.max() < 10
     again._until_published.close()
-    page = (run / "report.html").read_text()
+    html = (run / "report.html").read_text()
     frequent = LETTERS[results["zero_line"]["most_frequent_class"]]
-    assert f"answering {frequent} is right" in page.replace("\n", " ")
+    assert f"answering {frequent} is right" in html.replace("\n", " ")
     assert jaxnets.load(run)["sigmoid_mse"].labels == tuple(LETTERS)
+
+
+def test_figures_name_the_classes():
+    # A of A and B, and one C for a B; the fourth class is in no image.
+    test = Batch(np.zeros((3, 4, 5), np.uint8), np.array([0, 1, 2]))
+    answers = {"sigmoid_mse": Answers(np.array([0, 2, 2]), np.ones(3))}
+    [axes] = figures.confusion(answers, test.label, "ABCD").axes
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["A", "B", "C"]
+    words = [
+        text.get_text() for text in figures.gallery(answers, test, "ABCD").axes[0].texts
+    ]
+    assert "no. 1: B" in words and "C\n100" in words
+    words = [
+        text.get_text()
+        for text in figures.confused(answers, test, "ABCD").axes[0].texts
+    ]
+    assert "B taken for C" in words
 
 
 def test_images_of_any_size_and_number_of_classes_train(tmp_path):

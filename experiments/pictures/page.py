@@ -130,26 +130,31 @@ def gallery(run: Run, rows: Sequence[Row]) -> "Figure":
     """Pictures, each beside what the networks see."""
     from experiments.kit.figures import new_figure
 
-    lines = -(-len(rows) // COLUMNS)
-    figure, grid = new_figure(lines, 2 * COLUMNS, size=(14, 1.75 * lines))
-    for axes in grid.flat:
-        axes.axis("off")
+    lines, side, step = -(-len(rows) // COLUMNS), 1.0, (2.4, 1.3)
+    figure, [[axes]] = new_figure(size=(14, 1.25 * lines + 0.2))
+    axes.set(xlim=(0, COLUMNS * step[0]), ylim=(lines * step[1], -0.25))
+    axes.set_aspect("equal")
+    axes.axis("off")
     for number, row in enumerate(rows):
         line, column = divmod(number, COLUMNS)
+        x, y = column * step[0], line * step[1]
         own = np.random.default_rng([run.config.seed, row["index"]])
         photo = photograph.of_digit(run.data.test.image[row["index"]], own)
         seen = measure.variants(photo, measure.marks_of(photo))["prepared"]
-        whole, small = grid[line, 2 * column : 2 * column + 2]
         thumbnail = Image.fromarray(photo.pixels)
         thumbnail.thumbnail((180, 180))
-        whole.imshow(np.asarray(thumbnail))
-        small.imshow(seen, cmap="gray_r", vmin=0, vmax=255)
+        width, height = (length / max(thumbnail.size) for length in thumbnail.size)
+        axes.imshow(np.asarray(thumbnail), extent=(x, x + width, y + height, y))
+        right = x + 1.1
+        ends = (right, right + side, y + side, y)
+        axes.imshow(seen, cmap="gray_r", vmin=0, vmax=255, extent=ends)
         answers = list(row["answers"]["prepared"].values())
         is_right = row["found"] == 1 and set(answers) == {row["label"]}
         found = "" if row["found"] == 1 else f", {row['found']} found"
-        said = "" if is_right else f": {' '.join(map(str, answers))}{found}"
-        label = run.data.labels[row["label"]]
-        small.set_title(f"{label}{said}", fontsize=8, loc="left")
+        names = [run.data.labels[answer] for answer in answers]
+        said = "" if is_right else f": {' '.join(names)}{found}"
+        words = f"{run.data.labels[row['label']]}{said}"
+        axes.text(right, y - 0.03, words, fontsize=9, va="bottom")
     return figure
 
 

@@ -12,7 +12,7 @@ from jaxnets.picture.lines import without_lines
 from jaxnets.picture.prepare import prepare, stroke_width
 
 LEAST_SIDE, MOST_SIDE = 320, 1600  # of the picture as it is worked on
-HIGH, LOW = 0.6, 0.35  # of the ink's usual strength: in a stroke, and at its edge
+HIGH, LOW = 0.6, 0.45  # of the ink's usual strength: in a stroke, and at its edge
 LEAST_PIXELS = 30  # of a stroke, in the picture as it is worked on
 LEAST_HEIGHT = 0.35  # of the largest digit's height or width: less is a stain
 LEAST_AREA = 0.06  # likewise, of its ink; a 1 has a quarter of an 8's
@@ -187,9 +187,14 @@ def _with_their_dots(group: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     tallest = np.maximum.outer(heights, heights)
     is_piece = np.minimum.outer(heights, heights) < 0.45 * tallest
     shared = np.minimum.outer(right, right) - np.maximum.outer(left, left)
-    near = np.where(is_piece, 0.4, 0.12) * tallest
     gap = top[None, :] - bottom[:, None]  # of the column's part below the row's
+    near = np.where(is_piece, 0.4, 0.12) * tallest
     belongs = (shared >= 0.6 * np.minimum.outer(widths, widths)) & (gap <= near)
+    apart = np.hypot(np.maximum(gap, 0), np.maximum(-shared, 0))
+    # The bar of a 5 may end beside it; what is left of a ruled line is thinner.
+    thinner = np.minimum(heights, widths)
+    is_solid = np.minimum.outer(thinner, thinner) >= 0.06 * tallest
+    belongs |= is_piece & is_solid & (apart <= 0.12 * tallest)
     belongs &= top[:, None] <= top[None, :]
     for above, below in zip(*np.nonzero(belongs), strict=True):
         if group[above] != group[below]:

@@ -28,8 +28,8 @@ def _without_level_lines(mask: np.ndarray) -> np.ndarray:
     is_line = np.zeros_like(mask)
     for start, stop in _peaks(counts, LEAST_LENGTH * width, widest):
         # Columns are of the picture's own; ends of a line are no part of it.
-        near = (offset >= start - 2) & (offset < stop + 2)
-        thin = run_length <= 1.5 * (stop - start) + 2
+        near = (offset >= start - 3) & (offset < stop + 3)
+        thin = run_length <= 1.5 * (stop - start) + 3
         is_line |= near & thin & mask
     return mask & ~is_line
 
