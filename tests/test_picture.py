@@ -310,3 +310,18 @@ def test_files_that_are_not_there_are_refused(tmp_path):
         picture.read(tmp_path / "nothing.png")
     with pytest.raises(InputError, match="is a folder"):
         picture.read(tmp_path)
+
+
+@pytest.mark.mnist
+def test_mnists_own_images_stay_where_they_are(mnist):
+    # Oracle: the images themselves, cut to their ink and prepared again; those whose
+    # longer side has 20 pixels, which are nearly all.
+    stay = total = 0
+    for image in mnist.test.image[:500]:
+        rows, columns = (np.flatnonzero(image.any(axis=axis)) for axis in (1, 0))
+        ink = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] / 255
+        if max(ink.shape) == 20:
+            again = prepare(np.float32(ink))
+            total += 1
+            stay += np.corrcoef(again.ravel(), image.ravel())[0, 1] > 0.97
+    assert total > 450 and stay >= 0.99 * total
