@@ -50,7 +50,7 @@ class Process:
 
     def failure(self) -> str:
         """How it ended, in a line: its own last one, or its exit code in words."""
-        if self.errors is not None and self.popen.returncode > 0:
+        if self.errors is not None and self.popen.returncode != -signal.SIGKILL:
             self.errors.seek(0)
             lines = self.errors.read().decode(errors="replace").split("\n")
             own = [line for line in lines if line.startswith("error: ")]
@@ -89,9 +89,10 @@ def launch(config: Config, command: Sequence[str]) -> None:
         if first_failure is None:
             return
         _wait_for(processes[0], FAREWELL_SECONDS)
+        reason = first_failure.failure()
     if processes[0].popen.returncode > 0 and first_failure.popen.returncode > 0:
         sys.exit(processes[0].popen.returncode)  # it has said why
-    raise PartFailed(first_failure.failure())
+    raise PartFailed(reason)
 
 
 @contextlib.contextmanager

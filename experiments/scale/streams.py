@@ -51,14 +51,15 @@ def _train_here(
     network, recipe, keys = model.network, model.recipe, training.run_keys(0)
     tx = optimizers.make(recipe)
     state = training.start(network.init(keys.init, recipe.layer_sizes), tx)
-    num_examples = len(dataset.train.label) * max(repeats, 1)
+    num_images = len(dataset.train.label)
+    num_examples = num_images * max(repeats, 1)
     held_out = (dataset.validation,)
     options: Any = {"batch_size": recipe.batch_size, "num_epochs": EPOCHS}
 
     def read(epoch: int) -> Iterator:
         return stream(
             dataset.name,
-            split=f"train[:{len(dataset.train.label)}]",
+            split=f"train[:{num_images}]",
             batch_size=streaming.BATCHES * recipe.batch_size,
             seed=epoch,
             **where,
