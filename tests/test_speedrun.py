@@ -215,6 +215,7 @@ def test_a_record_stands_that_keeps_all_rules():
         {"accuracies": GOOD - 0.002},  # above the mark, not by enough
         {"as_recorded": False},
         {"scored": "validation"},
+        {"accuracies": GOOD + 0.01, "mark": 98.9},  # settings that nobody has chosen
     ],
     ids=str,
 )
