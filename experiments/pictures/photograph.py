@@ -82,7 +82,7 @@ def _developed(
             np.nonzero(one.max(axis=1) > 0.5),
             np.nonzero(one.max(axis=0) > 0.5),
         )
-        ends = columns[0].min(), rows[0].min(), columns[0].max() + 1, rows[0].max() + 1
+        ends = columns[0][0], rows[0][0], columns[0][-1] + 1, rows[0][-1] + 1
         left, top, right, bottom = map(float, ends)
         boxes.append((left, top, right, bottom))
     colour = pen + rng.uniform(-0.06, 0.06, 3)

@@ -96,7 +96,7 @@ def _opaque(image: Image.Image) -> Image.Image:
     """In mode "L" or "RGB", without transparency and with 8 bits a channel."""
     if image.mode.startswith(("I", "F")):  # 16 or 32 bits of grey
         levels = np.asarray(image, np.float64)
-        largest = 65535 if levels.max() > 255 else 255
+        largest = 65535 if np.max(levels) > 255 else 255
         return Image.fromarray(np.uint8(np.clip(levels * (255 / largest), 0, 255)))
     if image.has_transparency_data:
         layers = image.convert("RGBA")

@@ -107,7 +107,7 @@ def exercise_3(answer: object) -> None:
         ),
         "The other way round: the best test epoch is the higher one.": -expected,
         "Each seed has its own best epoch: take the maximum over the epochs, axis 0.": (
-            float(test.max() - np.mean(chosen))
+            float(np.max(test) - np.mean(chosen))
         ),
         "Each seed has its own chosen epoch; you chose one for all.": (
             float(np.mean(best - test[np.argmax(validation.mean(axis=1))]))
