@@ -5,16 +5,18 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from experiments.compare.__main__ import Config, main, require_whole
 from experiments.durability import __main__ as durability
 from experiments.durability import ends, kill, page, results
 from experiments.kit import folder, resume
-from jaxnets import checkpoint
+from jaxnets import checkpoint, models
 from jaxnets.errors import InputError
 
 HAS_KERAS = importlib.util.find_spec("tensorflow") is not None
@@ -107,6 +109,36 @@ def test_a_command_line_resumes_names_changes_and_says_when_all_is_over(broken):
     assert again.stdout == (
         f"The run in {broken.path} is finished; there is nothing to resume.\n"
     )
+
+
+def test_a_checkpoint_of_another_network_is_refused_and_nothing_is_lost(
+    broken, tmp_path
+):
+    path = tmp_path / "run"
+    shutil.copytree(broken.whole, path)
+    (path / "results.json").unlink()
+    before = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
+    stored = resume.stored_options(Config, path, "compare")
+    recipe = replace(stored.sigmoid_mse, layer_sizes=(784, 20, 10))
+    with pytest.raises(InputError, match="is of another state"):
+        main(replace(stored, sigmoid_mse=recipe, allow_changes=True))
+    after = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
+    assert after == before
+
+
+@pytest.mark.parametrize("count", [3, 1])
+def test_a_finished_model_needs_its_answers_and_its_epochs(tmp_path, digits, count):
+    run = SimpleNamespace(path=tmp_path, data=digits, position={"model": "row_rnn"})
+    run.rows = [{"model": "sigmoid_mse"}] * count
+    recipe = replace(models.get("sigmoid_mse").recipe, num_epochs=3)
+    if count != 3:
+        columns = ("index,label,sigmoid_mse,sigmoid_mse_probability", "0,1,1,0.5")
+        (tmp_path / "predictions.csv").write_text("\n".join(columns))
+    with pytest.raises(InputError, match=f"has {count} of 3 epochs of sigmoid_mse"):
+        require_whole(run, {"sigmoid_mse": recipe})
+    (tmp_path / "predictions.csv").write_bytes(b"index,\xff\n")
+    with pytest.raises(InputError, match=r"predictions\.csv is damaged"):
+        require_whole(run, {"sigmoid_mse": recipe})
 
 
 # ---- the judgement

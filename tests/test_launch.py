@@ -27,9 +27,9 @@ COMPARE = (
 BOUND = 30  # seconds until the others have ended
 
 
-def start(*options):
-    """Two processes of two devices each."""
-    program = ("-m", "experiments.launch", "--processes", 2)
+def start(*options, count=2):
+    """Processes of two devices each."""
+    program = ("-m", "experiments.launch", "--processes", count)
     return processes.start(*program, *COMPARE, "--devices", 2, *options, cwd=ROOT)
 
 
@@ -48,7 +48,7 @@ def lines_of(path):
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory):
-    """A run whose second process is killed in mid-epoch, and that is then resumed."""
+    """A run of two processes, one of which is killed in mid-epoch; four go on."""
     path = tmp_path_factory.mktemp("launch") / "run"
     process = start("--epochs", 40, "--output", path)
     processes.wait_for_line(process, path / "metrics.jsonl")
@@ -62,7 +62,8 @@ def killed(tmp_path_factory):
     seconds = time.monotonic() - began
     survivors = [number for number in children if processes.is_running(number)]
     reached = len(lines_of(path))
-    resumed = start("--resume", path, "--epochs", reached + 1, "--allow-changes")
+    more = ("--epochs", reached + 1, "--allow-changes")
+    resumed = start("--resume", path, *more, count=4)
     printed, words = resumed.communicate(timeout=processes.PATIENCE)
     assert resumed.returncode == 0, words
     return path, process.returncode, complaint, seconds, survivors, reached, printed
@@ -86,10 +87,12 @@ def test_what_was_reached_is_written_and_the_run_goes_on(killed):
     results = json.loads((path / "results.json").read_text())
     assert results["status"] == "complete"
     assert printed.count("The run is complete") == 1  # one process prints
+    assert "not bit for bit" in results["notice"]
+    assert "process_count was 2 and is 4" in results["notice"]
     assert "Gloo" not in printed
 
 
-def test_two_processes_train_as_one(killed, digits):
+def test_two_and_four_processes_train_as_one(killed, digits):
     # Oracle: the same network in this process, on one device.
     from dataclasses import replace
 

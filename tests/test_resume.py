@@ -229,6 +229,46 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
         trial(resume.stored_options(Config, path))
 
 
+@pytest.mark.parametrize("content", ["", "[]", '{"status": "complete"}'])
+def test_results_that_are_damaged_do_not_end_a_run(tmp_path, whole, content):
+    path = begun(tmp_path, 4)
+    (path / "results.json").write_text(content)
+    assert trial(resume.stored_options(Config, path)) == whole
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rate": "half"}, "config.json is damaged: rate='half'"),
+        ({"sizes": 3}, "config.json is damaged: sizes=3"),
+        ({"sizes": ["3"]}, r"config.json is damaged: sizes=\['3'\]"),
+        ({"head": []}, "is not the folder of a run"),
+    ],
+)
+def test_a_damaged_config_is_named(tmp_path, changes, message):
+    path = begun(tmp_path, 4)
+    config = json.loads((path / "config.json").read_text())
+    (path / "config.json").write_text(json.dumps({**config, **changes}))
+    with pytest.raises(InputError, match=message):
+        resume.stored_options(Config, path)
+
+
+@pytest.mark.parametrize("line", [b"\xff\x00\n", b"3\n", b"{\n"])
+def test_a_damaged_row_is_named(tmp_path, line):
+    path = begun(tmp_path, 4)
+    file = path / "metrics.jsonl"
+    file.write_bytes(line + file.read_bytes())
+    with pytest.raises(InputError, match=r"line 1 of .* is damaged"):
+        trial(resume.stored_options(Config, path))
+
+
+def test_a_checkpoint_of_no_run_is_refused(tmp_path):
+    path = begun(tmp_path, 4)
+    checkpoint.save(path / resume.CHECKPOINT, {"sum": np.float64(1)})
+    with pytest.raises(InputError, match="is no checkpoint of a run"):
+        trial(resume.stored_options(Config, path))
+
+
 def test_what_is_no_run_or_another_experiments_is_refused(tmp_path):
     path = begun(tmp_path, 4)
     for place in (tmp_path, tmp_path / "nowhere"):

@@ -121,9 +121,12 @@ def test_streams_stand_beside_memory():
     ]
     for part, peak in zip(rows, (50, 80, 83), strict=True):
         part["peak_bytes"] = peak * 2**20
-    cells = page.streams(results.results(rows)["streams"]).rows
+    content = results.results(rows)
+    cells = page.streams(content["streams"]).rows
     assert [line[3] for line in cells] == ["1.00", "0.75", "0.80"]
     assert [line[5] for line in cells] == ["-", "-", "+3"]
+    assert "0.75 to 0.80 times" in page.lead(content)
+    assert "10 times as many images took 3 MiB" in page.lead(content)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,13 @@
 """`fit_stream` against `fit`: read in the same order, the same parameters."""
 
+import json
+from pathlib import Path
+
 import chex
 import jax
 import numpy as np
 import optax
+import processes
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,11 +23,41 @@ from small import (
     sizes_for,
 )
 
+from experiments import launch
 from jaxnets import devices, parallel, relu_softmax, streaming, training
 from jaxnets.errors import InputError, NonFiniteLoss
 
 KEY = jax.random.key(9)
 TX = optax.sgd(0.1, momentum=0.9)
+
+# One of several processes of two devices each. It spoils the images that are not its
+# own, and prints the state after each epoch.
+PROGRAM = """
+import json, sys
+import jax
+address, count, number, *path = sys.argv[1:]
+jax.distributed.initialize(address, int(count), int(number))
+sys.path[:0] = path
+import numpy as np
+import test_streaming as here
+from jaxnets import devices, parallel
+
+mesh = devices.mesh_along("data", jax.devices())
+wanted = parallel.rows_here(here.BATCH_SIZE, mesh)
+
+def read(epoch):
+    for part in here.in_order(10)(epoch):
+        own = np.resize(wanted, len(part.label))
+        own[len(part.label) // here.BATCH_SIZE * here.BATCH_SIZE :] = True
+        image = np.where(own[:, None, None], part.image, 255).astype(np.uint8)
+        yield part._replace(image=image)
+
+states = [
+    [np.asarray(leaf).tolist() for leaf in jax.tree.leaves(epoch.state)]
+    for epoch in here.fit_stream(read, mesh=mesh)
+]
+print(json.dumps({"spoilt": int((~wanted).sum()), "states": states}))
+"""
 
 
 def in_order(part_size, data=TRAIN):
@@ -93,6 +127,26 @@ def test_two_devices_take_their_shares_of_a_stream(in_memory):
     for ours, theirs in zip(on_two, in_memory, strict=True):
         # float32: two devices round in another order
         assert_same_epoch(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_processes_read_their_own_images_and_train_as_one(in_memory):
+    here = Path(__file__).parent
+    address = f"127.0.0.1:{launch.free_port()}"
+    started = [
+        processes.start("-c", PROGRAM, address, 2, number, here, here.parent)
+        for number in range(2)
+    ]
+    ends = [process.communicate(timeout=processes.PATIENCE) for process in started]
+    for process, (_, words) in zip(started, ends, strict=True):
+        assert process.returncode == 0, words
+    first, second = (json.loads(printed) for printed, _ in ends)
+    assert first["states"] == second["states"]  # to the last bit
+    assert first["spoilt"] and second["spoilt"]
+    for ours, epoch in zip(first["states"], in_memory, strict=True):
+        for many, one in zip(ours, jax.tree.leaves(epoch.state), strict=True):
+            # float32: four devices round in another order
+            np.testing.assert_allclose(many, one, rtol=1e-4, atol=1e-5)
 
 
 def test_rows_that_no_device_here_takes_are_not_looked_at(monkeypatch):

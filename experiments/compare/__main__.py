@@ -29,8 +29,9 @@ from experiments.kit.progress import Progress
 from experiments.kit.run import Row, Run
 from jaxnets import models, trained, training
 from jaxnets.data import Dataset
+from jaxnets.errors import InputError
 from jaxnets.neurons import ten_class
-from jaxnets.types import Prediction, Recipe
+from jaxnets.types import Prediction, Recipe, TrainState
 
 
 def main(config: Settings) -> dict[str, Any]:
@@ -48,6 +49,7 @@ def compare(config: Settings) -> dict[str, Any]:
     require_stream(run)
     cluster.require_alike(run.shared_content())
     recipes = fitting(choose_recipes(run.config), run.data)
+    require_whole(run, recipes)
     rows = measure(run, recipes, mesh)
     run.record(scalars.mirrored(run, rows) if run.writes_scalars else rows)
     if not cluster.is_first():
@@ -99,9 +101,7 @@ def measure(
             progress.text(name, f"{'-'.join(map(str, recipe.layer_sizes))}, compiling")
             progress.advance(name, num_before)
             keys = training.run_keys(run.config.seed)
-            like = models.state_like(name, recipe), keys.data
-            kept = run.restore(like, model=name)
-            state = kept[0] if kept else None
+            state = reached(run, name, recipe)
             if state is None and models.get(name).framework == "jax":
                 # Keras draws its own weights.
                 start = models.get(name).network.init(keys.init, recipe.layer_sizes)
@@ -126,8 +126,7 @@ def measure(
                     yield row
                     if event.number in shown:
                         results.keep_first_layer(run, name, event.number, state.params)
-                    kept = state, keys.data
-                    run.checkpoint(kept, model=name, epoch=event.number)
+                    run.checkpoint((state, keys.data), model=name, epoch=event.number)
                     progress.advance(name, text=results.in_words(row))
             finally:
                 if state is not None:  # a model that is cut short keeps its weights
@@ -137,6 +136,36 @@ def measure(
                     )
                     trained.write(run.path / "weights" / f"{name}.npz", network)
             results.write_predictions(run, answers)  # which need the weights
+
+
+def reached(run: Run[Settings], name: str, recipe: Recipe) -> TrainState | None:
+    """The model's state in the checkpoint that a resumed run goes on from, if any.
+
+    Raises InputError where it is that of another network.
+    """
+    if run.position.get("model") != name:
+        return None
+    like = models.state_like(name, recipe), training.run_keys(run.config.seed).data
+    kept = run.restore(like, model=name)
+    return kept[0] if kept else None
+
+
+def require_whole(run: Run[Settings], recipes: Mapping[str, Recipe]) -> None:
+    """Raise InputError where a resumed run lacks what it has reached."""
+    if not run.position:
+        return
+    answers = results.read_predictions(run)
+    for name, recipe in recipes.items():
+        reached(run, name, recipe)
+        count, last = len(results.rows_of(run, name)), recipe.num_epochs
+        is_finished = name in answers and count == last
+        if count and not is_finished and run.position["model"] != name:
+            raise InputError(
+                f"{run.path} has {count} of {last} epochs of {name}, and "
+                f"{'its' if name in answers else 'no'} answers in "
+                f"{results.PREDICTIONS}; both are needed to go on with the next model. "
+                "Leave its epochs as they were, or begin anew"
+            )
 
 
 def keep_baselines(run: Run[Settings]) -> None:

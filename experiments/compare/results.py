@@ -121,22 +121,28 @@ def write_predictions(run: Run[Settings], answers: Mapping[str, Answers]) -> Non
 
 
 def read_predictions(run: Run[Settings]) -> dict[str, Answers]:
-    """The models that were tested, with what `write_predictions` wrote."""
+    """The models that were tested, with what `write_predictions` wrote.
+
+    Raises InputError where it is damaged.
+    """
     file = run.path / PREDICTIONS
     if not file.exists():
         return {}
-    with open(file, encoding="utf-8", newline="") as stream:
-        header, *rows = csv.reader(stream)
-    columns = dict(zip(header, zip(*rows, strict=True), strict=True))
     number = {name: label for label, name in enumerate(run.data.labels)}
-    return {
-        name: Answers(
-            np.array([number[label] for label in columns[name]], np.int32),
-            np.array(columns[f"{name}_probability"], np.float32),
-        )
-        for name in header
-        if f"{name}_probability" in header
-    }
+    try:
+        with open(file, encoding="utf-8", newline="") as stream:
+            header, *rows = csv.reader(stream)
+        columns = dict(zip(header, zip(*rows, strict=True), strict=True))
+        return {
+            name: Answers(
+                np.array([number[label] for label in columns[name]], np.int32),
+                np.array(columns[f"{name}_probability"], np.float32),
+            )
+            for name in header
+            if f"{name}_probability" in header
+        }
+    except (csv.Error, KeyError, ValueError) as error:
+        raise InputError(f"{file} is damaged ({error}); begin anew") from error
 
 
 def confusion_matrix(

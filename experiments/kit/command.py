@@ -141,7 +141,9 @@ def _run(
             from experiments.kit.resume import stored_options
 
             # Again, with the run's settings in the place of the defaults.
-            stored: Any = stored_options(config_type, path)  # type: ignore[type-var]
+            spec = sys.modules[main.__module__].__spec__
+            name = spec.parent.rpartition(".")[2] if spec and spec.parent else None
+            stored: Any = stored_options(config_type, path, name)  # type: ignore[type-var]
             config = tyro.cli(config_type, description=description, default=stored)
     except SystemExit:  # after --help, or a wrong command line
         sys.stdout.flush()

@@ -126,24 +126,22 @@ def write_config(path: Path, config: Mapping[str, Any]) -> None:
 
 def read_config(path: Path) -> dict[str, Any] | None:
     """The content of `config.json`; None where the folder is not that of a run."""
-    try:
-        config = json.loads((path / CONFIG).read_bytes())
-    except (OSError, ValueError):
-        return None
-    return config if isinstance(config, dict) and MARK in config else None
+    config = read_object(path / CONFIG)
+    is_of_run = MARK in config and isinstance(config.get("head", {}), dict)
+    return config if is_of_run else None
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """The rows of `metrics.jsonl`, without a last one that was cut off."""
     try:
-        lines = (path / ROWS).read_text(encoding="utf-8").splitlines()
+        lines = (path / ROWS).read_bytes().splitlines()
     except FileNotFoundError:
         return []
     rows = []
     for number, line in enumerate(lines, start=1):
         try:
-            rows.append(json.loads(line))
-        except ValueError as error:
+            rows.append(dict(json.loads(line)))
+        except (TypeError, ValueError) as error:
             if number < len(lines):
                 raise InputError(
                     f"line {number} of {path / ROWS} is damaged: {error}"
@@ -185,6 +183,20 @@ def write_json(file: Path, content: Any) -> None:
     """Write strict JSON; NaN is refused."""
     text = json.dumps(content, indent=2, allow_nan=False, default=str)
     write_text(file, text + "\n")
+
+
+def read_json(file: Path) -> Any:
+    """What `write_json` wrote; None where the file is not there, or damaged."""
+    try:
+        return json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """As `read_json`, of a file with an object; empty where there is none."""
+    content = read_json(file)
+    return content if isinstance(content, dict) else {}
 
 
 def write_bytes(file: Path, content: bytes) -> None:

@@ -1,11 +1,11 @@
 """`index.html`: one page that links the pages of several experiments."""
 
-import json
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from experiments.kit import folder
 from experiments.kit.page import templates
 
 
@@ -30,7 +30,7 @@ def render(path: Path, entries: Sequence[Entry]) -> str:
     cards = []
     for entry in entries:
         file = path / entry.name / "results.json"
-        results = json.loads(file.read_bytes()) if file.is_file() else {}
+        results = folder.read_object(file)
         has_page = (path / entry.name / "report.html").is_file()
         card = {
             **entry._asdict(),

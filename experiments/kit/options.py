@@ -139,26 +139,40 @@ def from_json(config_type: type[Config], stored: Mapping[str, Any]) -> Config:
     """The config whose `dataclasses.asdict` was written as JSON.
 
     Fields that are not in `stored` keep their defaults; further entries are ignored.
+    Raises InputError where a value is not of its field's type, or one is missing.
     """
     hints = typing.get_type_hints(config_type)
-    fields = dataclasses.fields(config_type)  # type: ignore[arg-type]
-    return config_type(
-        **{
-            field.name: _converted(hints[field.name], stored[field.name])
-            for field in fields
-            if field.name in stored
-        }
-    )
+    values = {}
+    for field in dataclasses.fields(config_type):  # type: ignore[arg-type]
+        if field.name in stored:
+            value = stored[field.name]
+            try:
+                values[field.name] = _converted(hints[field.name], value)
+            except TypeError as error:
+                raise InputError(
+                    f"config.json is damaged: {field.name}={value!r} ({error})"
+                ) from error
+    try:
+        return config_type(**values)
+    except TypeError as error:
+        raise InputError(f"config.json is damaged: {error}") from error
 
 
 def _converted(hint: Any, value: Any) -> Any:
-    """A value of JSON as the type that was written."""
-    if value is None:
-        return None
+    """A value of JSON as the type that was written; TypeError where it is not such."""
     if isinstance(hint, types.UnionType):
+        if value is None:
+            return None
         (hint,) = (option for option in hint.__args__ if option is not types.NoneType)
-    if dataclasses.is_dataclass(hint):
-        return from_json(hint, value)  # type: ignore[arg-type]
-    if typing.get_origin(hint) is tuple:
+    origin = typing.get_origin(hint)
+    if origin is tuple and isinstance(value, list):
         return tuple(_converted(typing.get_args(hint)[0], item) for item in value)
-    return Path(value) if hint is Path else value
+    if dataclasses.is_dataclass(hint) and isinstance(value, dict):
+        return from_json(hint, value)  # type: ignore[arg-type]
+    if hint is Path and isinstance(value, str | Path):
+        return Path(value)
+    if type(value) is hint or (hint is float and type(value) is int):
+        return value
+    if origin is typing.Literal and value in typing.get_args(hint):
+        return value
+    raise TypeError(f"not of type {getattr(hint, '__name__', hint)}")

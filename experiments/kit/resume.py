@@ -22,6 +22,7 @@ Config = TypeVar("Config", bound=Options)
 State = TypeVar("State")
 
 CHECKPOINT = "checkpoint.npz"
+ABOUT = ("rows", "position", "config")  # what it holds beside the state
 # What may differ when a run goes on: where files are, and what follows from the rest.
 FREE = {
     *("output", "overwrite", "redraw", "resume", "allow_changes"),
@@ -62,19 +63,20 @@ def require_run(path: Path, experiment: str | None = None) -> dict[str, Any]:
     return stored
 
 
-def stored_options(config_type: type[Config], path: Path) -> Config:
-    """The options of an earlier run, to resume it."""
+def stored_options(
+    config_type: type[Config], path: Path, experiment: str | None = None
+) -> Config:
+    """The options of an earlier run, to resume it; raises as `require_run`."""
     anew = {"resume": path, "output": None, "overwrite": False, "redraw": None}
     anew |= dict.fromkeys(("coordinator", "num_processes", "process_id"))
     anew |= {"distributed": False}
-    return from_json(config_type, {**require_run(path), **anew})
+    return from_json(config_type, {**require_run(path, experiment), **anew})
 
 
 def require_unfinished(path: Path) -> None:
     """Raise RunFinished where all of a run is done and its page is made."""
-    file = path / folder.RESULTS
-    results = json.loads(file.read_bytes()) if file.exists() else {}
-    if results.get("status") == "complete" and results["finding"] is not None:
+    results = folder.read_object(path / folder.RESULTS)
+    if results.get("status") == "complete" and results.get("finding") is not None:
         raise RunFinished(f"The run in {path} is finished; there is nothing to resume.")
 
 
@@ -84,8 +86,10 @@ def find_origin(path: Path, config: Mapping[str, Any]) -> Origin:
     if not file.exists() and not checkpoint.previous(file).exists():
         return Origin(0, {}, config, None)
     kept = checkpoint.load(file)
-    about = kept.about
-    return Origin(about["rows"], about["position"], about["config"], kept)
+    try:
+        return Origin(*(kept.about[key] for key in ABOUT), kept)
+    except KeyError as error:
+        raise InputError(f"{kept.file} is no checkpoint of a run; remove it") from error
 
 
 def data_sha256(dataset: Dataset) -> dict[str, str]:

@@ -144,7 +144,7 @@ class Run(Generic[Config]):
             run = cls._begun(name, config, settings)
             run.path, run._origin = path, origin
             run._changes = resume.changes(origin.config, run._content())
-            notice = stored["head"]["notice"]
+            notice = stored["head"].get("notice")
             if run._changes:
                 notice = resume.require_allowed(run._changes, config, path, notice)
             run.data = run.data._replace(notice=notice)
@@ -178,9 +178,8 @@ class Run(Generic[Config]):
         run.path = path
         run._until_published.callback(lock.release)
         run.rows = list(folder.read_rows(path))
-        run.status = "interrupted"
-        if (path / RESULTS).exists():
-            run.status = json.loads((path / RESULTS).read_bytes())["status"]
+        written = folder.read_object(path / RESULTS)
+        run.status = written.get("status", "interrupted")
         return run
 
     def record(self, rows: Iterable[Row]) -> None:
@@ -229,7 +228,8 @@ class Run(Generic[Config]):
         content = {k: v for k, v in self._content().items() if k not in own}
         others = ("device", "cpu_count", "notice")
         head = {k: v for k, v in self.head.items() if k not in others}
-        return {**content, "head": head}
+        rows = self._origin.num_rows if self._origin else 0
+        return {**content, "head": head, "checkpoint": {"rows": rows, **self.position}}
 
     def _content(self) -> dict[str, Any]:
         """What `config.json` holds."""
@@ -446,9 +446,8 @@ class Run(Generic[Config]):
         folder.write_json(self.path / f"{name}.json", value)
 
     def kept(self, name: str) -> Any:
-        """What `keep` wrote; None where it did not."""
-        file = self.path / f"{name}.json"
-        return json.loads(file.read_bytes()) if file.exists() else None
+        """What `keep` wrote; None where it did not, or the file is damaged."""
+        return folder.read_json(self.path / f"{name}.json")
 
     def write_weights(self, name: str, params: Params) -> None:
         """Write `weights/<name>.npz`."""

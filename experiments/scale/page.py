@@ -1,14 +1,19 @@
 """The tables of the page."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from experiments.kit.numbers import text
 from experiments.kit.page import Table, table
 from experiments.scale.results import BATCHES
 
 
 def lead(content: Mapping[str, Any]) -> str:
-    """How the largest number of devices compares with one, and with the model."""
+    """How more devices compare with one, and images from disk with those in memory."""
+    return " ".join([_of_devices(content), *_of_streams(content["streams"])])
+
+
+def _of_devices(content: Mapping[str, Any]) -> str:
     steps = content["steps"]
     times = {
         (row["model"], row["batch_size"], row["devices"]): row["measured_seconds"]
@@ -28,6 +33,43 @@ def lead(content: Mapping[str, Any]) -> str:
         f"times as fast as one; the model's steps are {min(ratios):.2f} to "
         f"{max(ratios):.2f} of those measured."
     )
+
+
+def _of_streams(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    shares = [
+        share for row in rows if (share := _of_memory(row, rows)) and row["repeats"]
+    ]
+    if shares:
+        yield (
+            f"From disk come {min(shares):.2f} to {max(shares):.2f} times as many "
+            "images a second as from memory."
+        )
+    more = [mib for row in rows if (mib := _more_than_once(row, rows)) is not None]
+    if more:
+        most = max(row["repeats"] for row in rows)
+        yield (
+            f"{most} times as many images took {max(more):,.0f} MiB of memory more at "
+            "most."
+        )
+
+
+def _of_memory(
+    row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
+) -> float | None:
+    """Images a second, of those of the same network from memory."""
+    memory = {r["model"]: r["images_per_second"] for r in rows if not r["repeats"]}
+    rate = memory.get(row["model"])
+    return row["images_per_second"] / rate if rate else None
+
+
+def _more_than_once(
+    row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
+) -> float | None:
+    """MiB of memory beyond those that the images take once."""
+    once = {r["model"]: r["peak_bytes"] for r in rows if r["repeats"] == 1}
+    if row["repeats"] <= 1 or row["model"] not in once:
+        return None
+    return (row["peak_bytes"] - once[row["model"]]) / 2**20
 
 
 def sections(content: Mapping[str, Any]) -> Iterator[Table]:
@@ -90,11 +132,8 @@ def sections(content: Mapping[str, Any]) -> Iterator[Table]:
     )
 
 
-def streams(rows: list[Mapping[str, Any]]) -> Table:
+def streams(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Training from disk beside training from memory."""
-    memory = {r["model"]: r["images_per_second"] for r in rows if not r["repeats"]}
-    once = {row["model"]: row["peak_bytes"] for row in rows if row["repeats"] == 1}
-
     return table(
         "Training from disk",
         "The fastest of three epochs, validation apart, each in a process of its own; "
@@ -104,16 +143,10 @@ def streams(rows: list[Mapping[str, Any]]) -> Table:
             "network": "model",
             "images from": "source",
             "images a second": "images_per_second:,.0f",
-            "of memory's": lambda row: (
-                f"{row['images_per_second'] / memory[row['model']]:.2f}"
-                if row["model"] in memory
-                else "-"
-            ),
+            "of memory's": lambda row: text(_of_memory(row, rows), ".2f"),
             "memory, MiB": lambda row: f"{row['peak_bytes'] / 2**20:,.0f}",
-            "more than once, MiB": lambda row: (
-                f"{(row['peak_bytes'] - once[row['model']]) / 2**20:+,.0f}"
-                if row["model"] in once and row["repeats"] > 1
-                else "-"
+            "more than once, MiB": lambda row: text(
+                _more_than_once(row, rows), "+,.0f"
             ),
         },
     )
@@ -124,7 +157,7 @@ def _of_batch(batch: str) -> Any:
 
 
 def _scaled(value: float | None, factor: float) -> str:
-    return "-" if value is None else f"{value * factor:.1f}"
+    return text(None if value is None else value * factor, ".1f")
 
 
 def _or_none(batch: int | None) -> str:

@@ -14,6 +14,7 @@ from jaxnets import models, optimizers, process, streaming, training
 from jaxnets.data import Dataset, stream
 
 EPOCHS = 3  # the fastest counts
+SOURCES = {0: "memory", 1: "disk"}
 
 
 def measure(
@@ -92,7 +93,7 @@ def _train_here(
         {
             "kind": "stream",
             "model": name,
-            "source": f"disk, {repeats} times" if repeats else "memory",
+            "source": SOURCES.get(repeats, f"disk, {repeats} times over"),
             "repeats": repeats,
             "images_per_second": num_examples / seconds,
             "peak_bytes": peak_bytes(),
