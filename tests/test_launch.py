@@ -152,6 +152,11 @@ def test_processes_that_differ_are_told_apart():
     ]
 
 
+def given(*values):
+    names = ("coordinator", "num_processes", "process_id")
+    return {"distributed": True, **dict(zip(names, values, strict=True))}
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -162,6 +167,8 @@ def test_processes_that_differ_are_told_apart():
             {"distributed": True, "coordinator": "a:1"},
             "coordinator=a:1, num_processes=None, process_id=None: name all three",
         ),
+        (given("a:1", 2, 2), "process_id=2 must be less than num_processes=2"),
+        (given("a", 2, 0), "coordinator=a must be HOST:PORT"),
     ],
 )
 def test_options_that_make_no_sense(options, message):
@@ -183,8 +190,6 @@ def test_devices_that_are_not_there():
     ("options", "message"),
     [
         ((), "--distributed finds no Slurm, .*name --coordinator"),
-        (("a:1", 2, 2), "process_id=2 must be less than num_processes=2"),
-        (("a", 2, 0), "coordinator=a must be HOST:PORT"),
         (("127.0.0.1:9", 2, 1), "have not met at the coordinator 127.0.0.1:9 within"),
         (("127.0.0.1:9", 2, 0), "have not met|coordinator 127.0.0.1:9"),
     ],
@@ -193,9 +198,11 @@ def test_processes_that_do_not_meet(options, message):
     names = ("--coordinator", "--num-processes", "--process-id")
     given = [text for pair in zip(names, options, strict=False) for text in pair]
     program = (
-        "from experiments.kit import cluster; cluster.CONNECT_SECONDS = 1;"
-        "from experiments.compare.__main__ import main, Config;"
-        "from experiments.kit.command import run_command; run_command(main, Config)"
+        "from experiments.kit import cluster, command\n"
+        "cluster.CONNECT_SECONDS = 1\n"
+        "def main(options):\n"
+        "    with cluster.joined(options): pass\n"
+        "command.run_command(main, cluster.DeviceOptions)"
     )
     process = processes.start("-c", program, "--distributed", *given, cwd=ROOT)
     _, complaint = process.communicate(timeout=processes.PATIENCE)

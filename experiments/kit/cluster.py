@@ -72,21 +72,11 @@ def joined(options: DeviceOptions) -> Iterator[None]:
     Within the block a lost process is a ProcessLost. Raises InputError where options
     make no sense, the processes do not meet, or fewer have met than were asked for.
     """
-    require_at_least(options, devices=1, num_processes=1, process_id=0)
+    _require_sense(options)
     _make_cpu_devices(options.devices)
-    given = (options.coordinator, options.num_processes, options.process_id)
     if not options.distributed:
-        if any(value is not None for value in given):
-            raise InputError(
-                "coordinator, num_processes and process_id need --distributed; add it"
-            )
         yield
         return
-    if any(value is None for value in given) and any(v is not None for v in given):
-        raise InputError(
-            f"coordinator={given[0]}, num_processes={given[1]}, process_id={given[2]}: "
-            "name all three, or none where the cluster tells them"
-        )
     _end_with_launcher()
     _keep_streams_for_python()
     _initialize(options)
@@ -94,6 +84,30 @@ def joined(options: DeviceOptions) -> Iterator[None]:
         _require_all(options.num_processes)
         console().quiet = not is_first()
         yield
+
+
+def _require_sense(options: DeviceOptions) -> None:
+    """Raise InputError where options do not go together."""
+    require_at_least(options, devices=1, num_processes=1, process_id=0)
+    address, count, number = (
+        options.coordinator,
+        options.num_processes,
+        options.process_id,
+    )
+    given = [value is not None for value in (address, count, number)]
+    if any(given) and not options.distributed:
+        raise InputError(
+            "coordinator, num_processes and process_id need --distributed; add it"
+        )
+    if any(given) and not all(given):
+        raise InputError(
+            f"coordinator={address}, num_processes={count}, process_id={number}: name "
+            "all three, or none where the cluster tells them"
+        )
+    if number is not None and count is not None and number >= count:
+        raise InputError(f"process_id={number} must be less than num_processes={count}")
+    if address is not None and not address.rpartition(":")[2].isdigit():
+        raise InputError(f"coordinator={address} must be HOST:PORT")
 
 
 def _make_cpu_devices(count: int) -> None:
@@ -105,20 +119,15 @@ def _make_cpu_devices(count: int) -> None:
 
 
 def _initialize(options: DeviceOptions) -> None:
-    number, count = options.process_id, options.num_processes
-    if number is not None and count is not None and number >= count:
-        raise InputError(f"process_id={number} must be less than num_processes={count}")
     address = options.coordinator
-    if address is not None and not address.rpartition(":")[2].isdigit():
-        raise InputError(f"coordinator={address} must be HOST:PORT")
     # It would take SIGTERM for itself, which is to end the run here.
     jax.config.update("jax_enable_preemption_service", False)
     try:
         with _connection_errors_raised():
             jax.distributed.initialize(
                 address,
-                count,
-                number,
+                options.num_processes,
+                options.process_id,
                 initialization_timeout=CONNECT_SECONDS,
                 heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
                 shutdown_timeout_seconds=FINISH_SECONDS,

@@ -144,7 +144,9 @@ def _run(
             spec = sys.modules[main.__module__].__spec__
             name = spec.parent.rpartition(".")[2] if spec and spec.parent else None
             stored: Any = stored_options(config_type, path, name)  # type: ignore[type-var]
-            config = tyro.cli(config_type, description=description, default=stored)
+            config = tyro.cli(
+                config_type, args=args, description=description, default=stored
+            )
     except SystemExit:  # after --help, or a wrong command line
         sys.stdout.flush()
         raise

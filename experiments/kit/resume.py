@@ -22,7 +22,6 @@ Config = TypeVar("Config", bound=Options)
 State = TypeVar("State")
 
 CHECKPOINT = "checkpoint.npz"
-ABOUT = ("rows", "position", "config")  # what it holds beside the state
 # What may differ when a run goes on: where files are, and what follows from the rest.
 FREE = {
     *("output", "overwrite", "redraw", "resume", "allow_changes"),
@@ -86,10 +85,10 @@ def find_origin(path: Path, config: Mapping[str, Any]) -> Origin:
     if not file.exists() and not checkpoint.previous(file).exists():
         return Origin(0, {}, config, None)
     kept = checkpoint.load(file)
-    try:
-        return Origin(*(kept.about[key] for key in ABOUT), kept)
-    except KeyError as error:
-        raise InputError(f"{kept.file} is no checkpoint of a run; remove it") from error
+    about = kept.about
+    if not about.keys() >= {"rows", "position", "config"}:
+        raise InputError(f"{kept.file} is no checkpoint of a run; remove it")
+    return Origin(about["rows"], about["position"], about["config"], kept)
 
 
 def data_sha256(dataset: Dataset) -> dict[str, str]:
