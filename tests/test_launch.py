@@ -30,7 +30,9 @@ BOUND = 30  # seconds until the others have ended
 def start(*options, count=2):
     """Processes of two devices each."""
     program = ("-m", "experiments.launch", "--processes", count)
-    return processes.start(*program, *COMPARE, "--devices", 2, *options, cwd=ROOT)
+    options = (*program, *COMPARE, "--devices", 2, *options)
+    # As JAX sets it, and not as conftest does.
+    return processes.start(*options, cwd=ROOT, TF_CPP_MIN_LOG_LEVEL="1")
 
 
 def children_of(process):
@@ -204,7 +206,9 @@ def test_processes_that_do_not_meet(options, message):
         "    with cluster.joined(options): pass\n"
         "command.run_command(main, cluster.DeviceOptions)"
     )
-    process = processes.start("-c", program, "--distributed", *given, cwd=ROOT)
+    process = processes.start(
+        *("-c", program, "--distributed", *given), cwd=ROOT, TF_CPP_MIN_LOG_LEVEL="1"
+    )
     _, complaint = process.communicate(timeout=processes.PATIENCE)
     assert process.returncode == 1
     (line,) = complaint.splitlines()

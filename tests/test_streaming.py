@@ -140,7 +140,8 @@ def test_processes_read_their_own_images_and_train_as_one(in_memory):
     ends = [process.communicate(timeout=processes.PATIENCE) for process in started]
     for process, (_, words) in zip(started, ends, strict=True):
         assert process.returncode == 0, words
-    first, second = (json.loads(printed) for printed, _ in ends)
+    # Gloo prints too, before.
+    first, second = (json.loads(printed.splitlines()[-1]) for printed, _ in ends)
     assert first["states"] == second["states"]  # to the last bit
     assert first["spoilt"] and second["spoilt"]
     for ours, epoch in zip(first["states"], in_memory, strict=True):
