@@ -101,7 +101,7 @@ def _decoded(builder: Any, records: Any, wanted: np.ndarray | None) -> Any:
         image = tf.cond(
             here,
             lambda: feature.decode_example(record["image"]),
-            lambda: tf.zeros(feature.shape, feature.dtype),
+            lambda: tf.zeros(feature.shape, tf.uint8),
         )
         return {**record, "image": image}
 
