@@ -54,8 +54,8 @@ print(f"sigma at -5, -1, 0, 1, 5: {np.round(sigmoid(np.array([-5, -1, 0, 1, 5]))
 r"""
 Multiply all weights and the bias by a large number and the curve gets steep:
 $\sigma(cz)$ approaches the perceptron's step as $c$ grows. So a sigmoid neuron can do
-what a perceptron does. The figure below has the picture; how steep is steep enough is a
-question for you.
+what a perceptron does. The first figure of this lesson has the picture; how steep is
+steep enough is a question for you.
 
 ### Exercise 2.1
 
@@ -350,19 +350,14 @@ for place, (flat, curve) in enumerate(zip(flat_curves, curves, strict=True)):
     axes[0, 0].plot(flat, "--", color="#D55E00", alpha=0.4, label=labels[0])
     axes[0, 0].plot(curve, color="#0072B2", alpha=0.6, label=labels[1])
 axes[0, 0].set(xlabel="steps of descent", ylabel="cost", title="XOR, 20 starts")
-axes[0, 0].legend()
-groups = [outputs[smooth_right], outputs[~smooth_right]]
-axes[0, 1].hist(
-    groups,
-    bins=20,
-    range=(0, 1),
-    stacked=True,
-    color=["#0072B2", "#D55E00"],
-    label=["right", "wrong"],
-)
-axes[0, 1].set(xlabel="output", ylabel="test images", yscale="log")
+axes[0, 0].legend(loc="upper right", bbox_to_anchor=(1, 0.92))
+images_in, edges = np.histogram(outputs, bins=10, range=(0, 1))
+wrong_in, _ = np.histogram(outputs[~smooth_right], bins=edges)
+shares = 100 * wrong_in / np.maximum(images_in, 1)
+bars = axes[0, 1].bar(edges[:-1], shares, 0.09, align="edge", color="#D55E00")
+axes[0, 1].bar_label(bars, [f"of {count}" for count in images_in], fontsize=7)
+axes[0, 1].set(xlabel="output", ylabel="wrong, in percent", ylim=(0, 105))
 axes[0, 1].set(title="3 or 5: mistakes are where the neuron is unsure")
-axes[0, 1].legend()
 show(figure, "2-smooth-learning")
 
 # %% [markdown]

@@ -265,9 +265,11 @@ print(f"Largest difference between jax.grad and the sweep: {apart:.1e}.")
 assert apart < 1e-5 * largest  # JAX computes in float32, which has 7 digits
 assert jax.tree.structure(by_jax) == jax.tree.structure(params)  # shaped as the weights
 
-num_zero = np.mean(by_jax[0].kernel == 0)
-print(f"{num_zero:.0%} of the first layer's slopes are exactly 0: those of pixels that")
-print("are white in all ten images, and those of saturated neurons.")
+is_zero = by_jax[0].kernel == 0
+blank = ~inputs.any(axis=0)  # pixels that are white in all ten images
+assert is_zero[blank].all()
+print(f"{is_zero.mean():.0%} of the first layer's slopes are exactly 0.")
+print(f"{blank.mean():.0%} are of pixels that are white in all ten images.")
 
 # %% [markdown]
 r"""
@@ -315,7 +317,9 @@ figure, axes = new_figure(1, 2, (11, 3.8))
 slopes = np.abs(flat(swept)), np.abs(flat(tried))
 axes[0, 0].loglog(*slopes, ".", markersize=2, color="#0072B2", rasterized=True)
 axes[0, 0].set(xlabel="slope by backpropagation", ylabel="slope by trying")
-axes[0, 0].set(title=f"{total:,} slopes, two ways", xlim=(1e-12, 1), ylim=(1e-12, 1))
+num_shown = np.sum(slopes[0] > 0)
+axes[0, 0].set(title=f"The {num_shown:,} slopes that are not 0, two ways")
+axes[0, 0].set(xlim=(1e-12, 1), ylim=(1e-12, 1))
 axes[0, 1].plot(rates, along, color="#0072B2", label="the cost")
 line = start_cost - rates * norm
 axes[0, 1].plot(rates, line, "--", color="#D55E00", label="predicted to first order")
@@ -329,8 +333,9 @@ show(figure, "3-gradient")
 # %% [markdown]
 r"""
 On the left all slopes lie on the diagonal, down to where rounding takes over from
-trying. On the right a small step falls along the straight line. A larger one falls less
-than the line says.
+trying. (A slope of 0 has no place on these axes. A white pixel passes nothing on, so
+its weights have such slopes, both ways.) On the right a small step falls along the
+straight line. A larger one falls less than the line says.
 
 So the network knows which way to move each weight because every operation passes the
 message back: the output's error, through the weights, times the slopes on the way. A

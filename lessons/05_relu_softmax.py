@@ -343,7 +343,7 @@ r"""
 This is one seed and a short training, so only large gaps mean something. What is large:
 Model 1's pair of formulas is the slowest, and either change helps. Whether the cost
 still matters once the ReLU is in, such a small experiment cannot say. Look also at the
-figure below. The best rate is another for each network. And a curve falls off on both
+figure below. The best rate need not be the same for all. And a curve falls off on both
 sides: too small a rate does not arrive, too large a one jumps about.
 
 ## Model 2
@@ -388,8 +388,9 @@ for place, (name, values) in enumerate(accuracies.items()):
     color = "#0072B2" if place < 2 else "#D55E00"
     axes[0, 0].semilogx(rates, 100 * values, styles[place % 2], color=color, label=name)
 axes[0, 0].set(xlabel="learning rate", ylabel="validation accuracy in percent")
-axes[0, 0].set(title="A short training at six rates")
-axes[0, 0].legend(loc="upper right")
+axes[0, 0].set(title="A short training at six rates", ylim=(0, 140))
+axes[0, 0].set(yticks=range(0, 101, 20))
+axes[0, 0].legend(loc="upper center", ncols=2)  # above the curves
 numbers = range(1, len(epochs) + 1)
 axes[0, 1].semilogy(numbers, train_loss, color="#56B4E9", label="training")
 axes[0, 1].semilogy(numbers, validation_loss, color="#D55E00", label="validation")

@@ -258,11 +258,11 @@ for name, differences in apart.items():
 
 # %% [markdown]
 r"""
-They are the same network, to rounding. Rounding is not nothing: the three add up their
-sums in different orders, and training enlarges the difference step by step. After an
-epoch or two the weights are visibly different, and a few test images are read
-otherwise. That is as it is between two machines, or two seeds, and no reason to prefer
-one.
+They are the same network, to rounding. Flax uses JAX, as the functions do, so both may
+well become the same program. Keras adds up its sums in another order. Ten steps leave
+such a difference small. Many more of them enlarge it, until the weights are visibly
+different: `experiments.parity` follows them over a whole epoch. That is as it is
+between two machines, and no reason to prefer one.
 
 ### Exercise 6.3
 
@@ -421,7 +421,7 @@ for name, differences in apart.items():
     axes[0, 0].semilogy(steps, shown, "o-", color=color, label=label)
 axes[0, 0].set(xlabel="step", ylabel="largest difference of a weight")
 axes[0, 0].set(title="The same steps", ylim=(5e-10, 0.1))
-axes[0, 0].legend()
+axes[0, 0].legend(loc=(0.03, 0.46))
 names = list(reversed(epoch_seconds))
 best = [min(epoch_seconds[name][1:]) for name in names]
 axes[0, 1].plot(best, names, "o", color="#0072B2", markersize=9)

@@ -41,7 +41,7 @@ def exercise_2(answer: object) -> None:
         "The slope is positive: the curve always rises.": -a * (1 - a),
     }
     slopes = (_sigmoid(z + STEP) - _sigmoid(z - STEP)) / (2 * STEP)
-    text = f"At z = 1 you give {value[3]:.4f}; two close points give {slopes[3]:.4f}."
+    text = f"At z = 1 you give {value[3]:.6f}; two close points give {slopes[3]:.6f}."
     require_equal(value, slopes, mistakes, text)
 
 
@@ -54,7 +54,7 @@ def exercise_3(answer: object) -> None:
     z = weights @ inputs + bias
     # What the answer does, measured: no formula of a slope is needed.
     reached = _sigmoid(z + value) - _sigmoid(z)
-    a, at_bias = _sigmoid(z), _sigmoid(bias)
+    a, at_bias, without = _sigmoid(z), _sigmoid(bias), _sigmoid(weights @ inputs)
     slope = a * (1 - a)
     mistakes = {
         "That is `wanted` itself: the output follows the bias by the slope.": wanted,
@@ -63,6 +63,8 @@ def exercise_3(answer: object) -> None:
         ),
         "You divided by sigma(z); it takes its slope.": wanted / a,
         "z is w . x + b, not the bias alone.": wanted / (at_bias * (1 - at_bias)),
+        "z is w . x + b: the bias belongs to it.": wanted / (without * (1 - without)),
+        "That is the new bias. How much was added to it?": bias + wanted / slope,
     }
     for hint, wrong in mistakes.items():
         require_different(value, wrong, hint)

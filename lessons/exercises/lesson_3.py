@@ -15,6 +15,7 @@ def exercise_1(answer: object) -> None:
         "The 1/2 makes the formula's cost smaller, the ten outputs make it larger.": 6,
         "Slopes change with the cost: C is a multiple of the new cost. Which?": 3,
         "The other way round, twice: is the 1/2 in C or in the mean?": 0.3,
+        "That is how many times C is the mean. The rate was 3 before.": 5,
     }
     text = "Write both costs for one image, and divide one by the other."
     require_equal(value, 15, mistakes, text)
@@ -42,6 +43,7 @@ def exercise_2(answer: object) -> None:
             back * (1 - np.tanh(a) ** 2)
         ),
         "The slope is 1 - a^2, not 1 - a.": back * (1 - a),
+        "Square a alone: 1 - a^2, not (1 - a)^2.": back * (1 - a) ** 2,
     }
     text = "Send the next delta back through its kernel, transposed; then the slope."
     require_equal(value, expected, mistakes, text)
@@ -74,6 +76,14 @@ def exercise_3(answer: object) -> None:
             slopes / 4 + decay / 2 * kernel
         ),
         "Differentiate w^2 / 2 once more: it is w.": slopes / 4 + 2 * decay * kernel,
+        "That adds the penalty itself. What is the slope of w^2 / 2?": (
+            slopes / 4 + decay / 2 * kernel**2
+        ),
+        "That adds the sum itself. Each weight has the slope of its own w^2 / 2.": (
+            slopes / 4 + decay / 2 * np.sum(kernel**2)
+        ),
+        "What is the slope of w^2 / 2? It has no square.": slopes / 4
+        + decay * kernel**2,
         "The penalty is added to the cost, so its slope is added.": (
             slopes / 4 - decay * kernel
         ),

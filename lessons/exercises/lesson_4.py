@@ -16,8 +16,8 @@ MYSTERIES = {
 HINTS = {
     "A": "A: its loss came down and its answers are spread like those of a network "
     "that has learned. So the training is healthy: what is wrong comes after it.",
-    "B": "B: its loss came down to that of a guess and stays there, and hidden neurons "
-    "are not flat. "
+    "B": "B: its loss stays at that of a guess, though messages still reach a part of "
+    "its hidden neurons. "
     "It learns all that there is to learn. What can be wrong with its data?",
     "C": "C: nearly all hidden neurons are flat. What makes the sums that they see so "
     "large?",
@@ -42,8 +42,11 @@ def exercise_1(answer: object) -> None:
                 "It changes the trees that it was given. A pure function makes new "
                 "arrays: `a + b`, never `a += b`."
             )
-    if not isinstance(result, tuple) or len(result) != 2:
-        raise Wrong("It must return two trees: the parameters, and the velocity.")
+    if not isinstance(result, tuple | list) or len(result) != 2:
+        raise Wrong(
+            "It must return two trees: the parameters, and the velocity. "
+            "`jax.tree.map` makes one; call it once for each."
+        )
     for tree_of_answer in result:
         if not isinstance(tree_of_answer, dict) or set(tree_of_answer) != set(params):
             raise Wrong(
@@ -105,7 +108,11 @@ def exercise_3(answer: object) -> None:
     if not isinstance(answer, dict) or set(answer) != set(MYSTERIES):
         raise Wrong(f"The answer is a dictionary of the programs {list(MYSTERIES)}.")
     names = answer
-    unknown = [name for name in names.values() if name not in MISTAKES]
+    unknown = [
+        name
+        for name in names.values()
+        if not isinstance(name, str) or name not in MISTAKES
+    ]
     if unknown:
         raise Wrong(f"{unknown[0]!r} is not one of {', '.join(MISTAKES)}.")
     wrong = [

@@ -76,7 +76,7 @@ def exercise_3(answer: object) -> None:
     t, rate, epsilon = 3, 0.001, 1e-7
     given = (w.copy(), slope.copy(), m.copy(), v.copy())
     result = call(answer, *given, t)
-    if not isinstance(result, tuple) or len(result) != 3:
+    if not isinstance(result, tuple | list) or len(result) != 3:
         raise Wrong("It must return three arrays: w, m and v.")
     names = ("w", "m", "v")
     values = [
@@ -116,6 +116,14 @@ def exercise_3(answer: object) -> None:
         "w goes against m: subtract.": -corrected * new_m / (root + epsilon),
         "Divide by the square root of v.": corrected * new_m / (new_v + epsilon),
         "Use the new m and v for the step.": corrected * m / (np.sqrt(v) + epsilon),
+        "Epsilon is added to the root, not under it.": (
+            corrected * new_m / np.sqrt(new_v + epsilon)
+        ),
+        "The first step has t = 1 already: the powers are beta^t.": (
+            rate * np.sqrt(1 - 0.999 ** (t + 1)) / (1 - 0.9 ** (t + 1))
+        )
+        * new_m
+        / (root + epsilon),
         "Epsilon is missing; it matters where slopes are tiny.": corrected
         * new_m
         / root,

@@ -114,6 +114,11 @@ def exercise_3(answer: object) -> None:
         ),
         "The mean over the seeds is asked for, not the sum.": 4 * expected,
     }
+    rows = test[np.argmax(validation, axis=0)]
+    mistakes[
+        "`test[chosen]` takes whole rows, the epochs with all their seeds. Give each "
+        "epoch its own seed: `test[chosen, np.arange(num_seeds)]`."
+    ] = float(np.mean(best - rows))
     # An epoch chosen along the wrong axis is a seed, and may not exist.
     text = "For each column: the largest test value, minus the test value in the row "
     text += "where the validation column is largest."

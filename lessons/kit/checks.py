@@ -5,6 +5,7 @@ The exercises themselves are in `lessons.exercises`: one function each, which ra
 """
 
 import importlib
+import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -70,8 +71,14 @@ def call(answer: object, *args: object) -> Any:
     except Exception as error:
         if "ellipsis" in str(error):  # as of `2 * ...`
             raise Open from error
-        line = (str(error) or "no message").splitlines()[0]
-        raise Wrong(f"Your function raises {type(error).__name__}: {line}") from error
+        message = textwrap.shorten(str(error) or "no message", 250)
+        text = f"Your function raises {type(error).__name__}: {message}"
+        shapes = [str(list(arg.shape)) for arg in args if hasattr(arg, "shape")]
+        if shapes:
+            text += f" (It was given arrays of the shapes {', '.join(shapes)}.)"
+        raise Wrong(text) from error
+    if result is None:
+        raise Wrong("Your function returns nothing: it must end with `return ...`.")
     require_answered(result)
     return result
 
@@ -89,16 +96,16 @@ def array_of(
     """
     wanted = f"numbers of the shape {list(shape)}" if shape else "one number"
     try:
-        array = np.asarray(value, np.float64)
+        array = np.asarray(value)
+        if array.dtype.kind in "OUSc":  # such as of None, or of "1"
+            raise TypeError
+        array = array.astype(np.float64)
     except (TypeError, ValueError) as error:
-        raise Wrong(
-            f"{what} must be {wanted}, not {_kind(value)}. {why}".rstrip()
-        ) from error
+        given = "something else" if isinstance(value, list | tuple) else _kind(value)
+        raise Wrong(f"{what} must be {wanted}, not {given}. {why}".rstrip()) from error
     if array.shape != shape:
-        right = f"the right one is {list(shape)}" if shape else "one number is wanted"
-        raise Wrong(
-            f"{what} has the shape {list(array.shape)}; {right}. {why}".rstrip()
-        )
+        given = f"{'' if shape else 'an array of the shape '}{list(array.shape)}"
+        raise Wrong(f"{what} must be {wanted}, not {given}. {why}".rstrip())
     return array
 
 
@@ -147,7 +154,8 @@ def _is_close(value: ArrayLike, expected: ArrayLike, tolerance: float) -> bool:
 
 
 def _kind(value: object) -> str:
-    return f"a {type(value).__name__}"
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
 def slopes_of(

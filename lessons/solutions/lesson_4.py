@@ -17,7 +17,7 @@ def momentum_step(params, velocity, slopes, rate, momentum):
 NUM_STEPS = 32 * math.ceil(50_000 / 64)
 
 # A: the loss falls as in a healthy run, the answers are spread, only the score is odd.
-# B: the loss comes down to a guess's, and no neuron is to blame: labels and images do
+# B: the loss stays at a guess's, though some neurons can learn: labels and images do
 # not belong together. C: pixels of 0 to 255 make sums that saturate every sigmoid.
 NAMES = {"A": "one_hot_rows", "B": "labels_apart", "C": "bytes"}
 
