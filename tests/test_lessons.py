@@ -1,7 +1,7 @@
 """The lessons run from top to bottom, and their notebooks are those of their code.
 
-Each lesson runs here as it is, on scikit-learn's digits, with its exercises open. Its
-own `assert` statements are the proofs of what its text says.
+Each lesson runs here as it is, on some of scikit-learn's digits, with its exercises
+open. Its own `assert` statements are the proofs of what its text says.
 """
 
 import json
@@ -20,8 +20,14 @@ from lessons.kit import data as lesson_data
 from lessons.kit import figures
 
 NEEDS_KERAS = {6}
+SLOW = {4, 5, 6, 7}
+FEWER = {6: 600, 7: 400}  # images to train on, where training takes long
 NUMBERS = [
-    pytest.param(number, marks=[pytest.mark.keras] if number in NEEDS_KERAS else [])
+    pytest.param(
+        number,
+        marks=[pytest.mark.keras] * (number in NEEDS_KERAS)
+        + [pytest.mark.slow] * (number in SLOW),
+    )
     for number in range(1, 8)
 ]
 
@@ -32,13 +38,22 @@ def _on_digits(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
 
-def run_lesson(number):
-    [source] = render.chosen([number])
-    return runpy.run_path(str(source), run_name="__main__")
+@pytest.fixture
+def run_lesson(digits, monkeypatch):
+    """Runs the lesson of a number, and returns its names."""
+
+    def run(number):
+        train = digits.train.split(FEWER.get(number, len(digits.train.label)))[0]
+        few = digits._replace(train=train)
+        monkeypatch.setattr(lesson_data.data, "load", lambda name: few)
+        [source] = render.chosen([number])
+        return runpy.run_path(str(source), run_name="__main__")
+
+    return run
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-def test_a_lesson_runs_with_its_exercises_open(number, capsys, tmp_path):
+def test_a_lesson_runs_with_its_exercises_open(number, run_lesson, capsys, tmp_path):
     run_lesson(number)
     printed = capsys.readouterr().out
     assert "NOT MNIST" in printed  # said loudly
@@ -54,7 +69,7 @@ def test_a_lesson_runs_with_its_exercises_open(number, capsys, tmp_path):
         assert picture.stat().st_size < 120_000  # seven notebooks stay small
 
 
-def test_lesson_6_says_what_is_missing_and_goes_on(monkeypatch, capsys):
+def test_lesson_6_says_what_is_missing_and_goes_on(run_lesson, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "tensorflow", None)  # as if not installed
     names = run_lesson(6)
     printed = capsys.readouterr().out

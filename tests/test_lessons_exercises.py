@@ -22,6 +22,10 @@ def sigmoid(z):
     return 1 / (1 + np.exp(-z))
 
 
+def sigmoid_slope(z):
+    return sigmoid(z) * (1 - sigmoid(z))
+
+
 def softmax(logits):
     powers = np.exp(logits)
     return powers / powers.sum(axis=1, keepdims=True)
@@ -53,9 +57,9 @@ def in_place(params, velocity, slopes, rate, mu):
     return params, velocity
 
 
-def adam(*, correct=True, outside=True, squared=True, sign=-1, root=np.sqrt):
+def adam(*, correct=True, outside=True, squared=True, sign=-1, root=np.sqrt, late=0):
     def step(w, slope, m, v, t):
-        rate = 0.001
+        rate, t = 0.001, t + late
         m, v = 0.9 * m + 0.1 * slope, 0.999 * v + 0.001 * slope ** (1 + squared)
         factors = (1 - 0.9**t, 1 - 0.999**t) if correct else (1, 1)
         if outside:
@@ -95,6 +99,8 @@ WRONG = {
         (lambda nand, a, b: nand(nand(a, a), nand(b, b)), "OR"),
         (lambda nand, a, b: nand(a, b), "NAND itself"),
         (lambda nand, a, b: int(a != b), "not made of NAND"),
+        (lambda nand, a, b: None, "returns nothing"),
+        (lambda nand, a, b: nand(a), "raises TypeError.*second"),
         (
             lambda nand, a, b: nand(nand(a, b), nand(nand(a, a), nand(b, b))),
             "opposite",
@@ -110,7 +116,8 @@ WRONG = {
         (np.log(99), "z that is needed"),
         (2 * np.log(100), "1/99"),
         (2 * np.log10(99), "natural"),
-        ([9.19], "one number"),
+        ([9.19], r"one number, not an array of the shape \[1\]"),
+        ("9.19", "one number, not a str"),
     ],
     "2.2": [
         (sigmoid, "sigma itself"),
@@ -122,28 +129,33 @@ WRONG = {
     "2.3": [
         (lambda w, b, x, wanted: wanted, "itself"),
         (
-            lambda w, b, x, wanted: (
-                wanted * sigmoid(w @ x + b) * (1 - sigmoid(w @ x + b))
-            ),
+            lambda w, b, x, wanted: wanted * sigmoid_slope(w @ x + b),
             "Divide",
         ),
         (lambda w, b, x, wanted: wanted / sigmoid(w @ x + b), "its slope"),
         (
-            lambda w, b, x, wanted: wanted / sigmoid(b) / (1 - sigmoid(b)),
+            lambda w, b, x, wanted: wanted / sigmoid_slope(b),
             "not the bias",
         ),
         (lambda w, b, x, wanted: 2 * wanted, "moves the output"),
+        (
+            lambda w, b, x, wanted: b + wanted / sigmoid_slope(w @ x + b),
+            "new bias",
+        ),
+        (lambda w, b, x, wanted: wanted / sigmoid_slope(w @ x), "belongs to it"),
     ],
     "3.1": [
         (0.6, "other way"),
         (30, "1/2"),
         (6, "ten outputs"),
         (3, "multiple"),
+        (5, "3 before"),
     ],
     "3.2": [
         (lambda d, k, a: (d @ k.T) * a * (1 - a), "slope of sigma"),
         (lambda d, k, a: d @ k.T, "missing"),
-        (lambda d, k, a: (d @ k) * (1 - a**2), "raises"),
+        (lambda d, k, a: (d @ k) * (1 - a**2), r"raises.*\[4, 5\], \[3, 5\], \[4, 3\]"),
+        (lambda d, k, a: (d @ k.T) * (1 - a) ** 2, "Square a alone"),
         (lambda d, k, a: (k @ d.T) * (1 - a.T**2), r"\[4, 3\]"),
     ],
     "3.3": [
@@ -151,6 +163,8 @@ WRONG = {
         (lambda a, d, k, decay: a.T @ d / len(a), "penalty is missing"),
         (lambda a, d, k, decay: a.T @ d / len(a) + 2 * decay * k, "it is w"),
         (lambda a, d, k, decay: (a.T @ d / len(a)).T, r"\[3, 2\]"),
+        (lambda a, d, k, decay: a.T @ d / len(a) + decay * k**2, "no square"),
+        (lambda a, d, k, decay: a.T @ d / len(a) + decay / 2 * k**2, "penalty itself"),
     ],
     "4.1": [
         (in_place, "changes the trees"),
@@ -168,7 +182,7 @@ WRONG = {
             momentum(lambda v, g, rate, mu: -rate * g, lambda w, v, new: w + new),
             "without momentum",
         ),
-        (lambda params, *_: params, "two trees"),
+        (lambda params, *_: params, "two trees.*call it once for each"),
         (lambda params, velocity, *_: (1.0, velocity), "structure"),
     ],
     "4.2": [
@@ -180,6 +194,7 @@ WRONG = {
         ({"A": "used_up", "B": "labels_apart", "C": "bytes"}, "A: "),
         ({"A": "one_hot_rows", "B": "bytes", "C": "labels_apart"}, "B: .*C: "),
         ({"A": "one_hot_rows", "B": "labels_apart", "C": "byte"}, "'byte' is not one"),
+        ({"A": ["bytes"], "B": "bytes", "C": "bytes"}, "is not one"),
     ],
     "5.1": [
         (softmax, "not a number"),
@@ -231,9 +246,11 @@ WRONG = {
         (adam(squared=False), "square the slope"),
         (adam(sign=1), "subtract"),
         (adam(root=lambda v: v), "square root"),
+        (adam(root=lambda v: np.sqrt(v + 1e-7) - 1e-7), "not under it"),
+        (adam(late=1), "t = 1 already"),
     ],
     "7.1": [
-        (right_answers, r"\[3, 7\].*\[3\].*mean over the images"),
+        (right_answers, r"\[3\], not \[3, 7\].*mean over the images"),
         (lambda *a: jnp.mean(right_answers(*a)), r"\[3\].*over the networks"),
         (lambda *a: jnp.mean(right_answers(*a), axis=0), "other axis"),
         (lambda *a: jnp.sum(right_answers(*a), axis=1), "counts"),
@@ -271,6 +288,12 @@ WRONG = {
             "one for all",
         ),
         (lambda validation, test: test.max(axis=0), "one number"),
+        (
+            lambda validation, test: np.mean(
+                test.max(axis=0) - test[np.argmax(validation, axis=0)]
+            ),
+            "takes whole rows",
+        ),
     ],
 }
 NAMES = [f"{lesson}.{place}" for lesson in range(1, 8) for place in range(1, 4)]
