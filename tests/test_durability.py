@@ -136,6 +136,8 @@ def test_a_finished_model_needs_its_answers_and_its_epochs(tmp_path, digits, cou
         (tmp_path / "predictions.csv").write_text("\n".join(columns))
     with pytest.raises(InputError, match=f"has {count} of 3 epochs of sigmoid_mse"):
         require_whole(run, {"sigmoid_mse": recipe})
+    with pytest.raises(InputError, match="epochs of sigmoid_mse; keep it among"):
+        require_whole(run, {"row_rnn": recipe})
     (tmp_path / "predictions.csv").write_bytes(b"index,\xff\n")
     with pytest.raises(InputError, match=r"predictions\.csv is damaged"):
         require_whole(run, {"sigmoid_mse": recipe})

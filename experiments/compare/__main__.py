@@ -154,6 +154,10 @@ def require_whole(run: Run[Settings], recipes: Mapping[str, Recipe]) -> None:
     """Raise InputError where a resumed run lacks what it has reached."""
     if not run.position:
         return
+    left_out = {row["model"] for row in run.rows} - set(recipes)
+    if left_out:
+        names = ", ".join(sorted(left_out))
+        raise InputError(f"{run.path} has epochs of {names}; keep it among --models")
     answers = results.read_predictions(run)
     for name, recipe in recipes.items():
         reached(run, name, recipe)
