@@ -13,13 +13,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from experiments.kit import folder, index
+from experiments.kit import folder
 from experiments.kit.command import PartFailed, run_command, uninterrupted
 from experiments.kit.options import DataOptions, require_names
+from experiments.kit.page import render
 from experiments.kit.progress import console
 from jaxnets.models import MODELS
 from jaxnets.process import exit_in_words
@@ -79,12 +82,23 @@ class Config(DataOptions):
     """Replace the output folder if it holds an earlier run."""
 
 
+class Entry(NamedTuple):
+    """How one experiment ended."""
+
+    name: str  # of the experiment, and of its folder
+    question: str
+    command: str  # as a user would type it
+    exit_code: int  # 0: well
+    ending: str  # the exit code in words
+    seconds: float
+
+
 def main(config: Config) -> dict[str, Any]:
     """Run them all; return the content of results.json."""
     require_names(config, "experiments", FULL)
     path = config.output or folder.claim(folder.default_path("everything"))
     lock = folder.make(path, asdict(config), overwrite=config.overwrite)
-    entries: list[index.Entry] = []
+    entries: list[Entry] = []
     try:
         for name in config.experiments:
             console().rule(name, style="bold")
@@ -92,7 +106,7 @@ def main(config: Config) -> dict[str, Any]:
     finally:
         results = {"experiments": [entry._asdict() for entry in entries]}
         folder.write_json(path / "results.json", results)
-        folder.write_text(path / "index.html", index.render(path, entries))
+        folder.write_text(path / "index.html", index(path, entries))
         lock.release()
         console().print(f"\nThe pages are gathered in {path / 'index.html'}.")
     failed = [entry.name for entry in entries if entry.exit_code]
@@ -101,7 +115,7 @@ def main(config: Config) -> dict[str, Any]:
     return results
 
 
-def run_one(name: str, config: Config, path: Path, entries: list[index.Entry]) -> None:
+def run_one(name: str, config: Config, path: Path, entries: list[Entry]) -> None:
     """One experiment in a process of its own; how it ended is added to the entries.
 
     A signal to stop is passed on, and raised when the experiment has ended.
@@ -126,7 +140,7 @@ def run_one(name: str, config: Config, path: Path, entries: list[index.Entry]) -
                 exit_code = process.wait()
     ending, seconds = exit_in_words(exit_code), time.perf_counter() - began
     said = (question(name), " ".join(command))
-    entries.append(index.Entry(name, *said, exit_code, ending, seconds))
+    entries.append(Entry(name, *said, exit_code, ending, seconds))
     if stopped:
         raise stopped
 
@@ -135,6 +149,31 @@ def question(name: str) -> str:
     """The first line of an experiment's docstring."""
     source = (Path(__file__).parent / name / "__main__.py").read_text(encoding="utf-8")
     return (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
+
+
+def index(path: Path, entries: Sequence[Entry]) -> str:
+    """The page that links all pages, as HTML text.
+
+    Args:
+      path: holds a folder for each experiment, under its name.
+      entries: in the order of the page.
+    """
+    cards = []
+    for entry in entries:
+        results = folder.read_object(path / entry.name / "results.json")
+        has_page = (path / entry.name / "report.html").is_file()
+        # Experiments draw first what matters most.
+        pictures = (path / entry.name).glob("*.png")
+        first = min(pictures, key=lambda png: png.stat().st_mtime_ns, default=None)
+        card = {
+            **entry._asdict(),
+            **{key: results.get(key) for key in ("finding", "notice", "dataset")},
+            "page": f"{entry.name}/report.html" if has_page else None,
+            "picture": f"{entry.name}/{first.name}" if first else None,
+        }
+        cards.append(card)
+    date = f"{datetime.now():%Y-%m-%d}"
+    return render("index.html", entries=cards, date=date)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,8 @@ import pytest
 import tyro
 
 from experiments import everything
-from experiments.kit import index
+from experiments.everything import Entry
 from experiments.kit.command import PartFailed
-from experiments.kit.index import Entry
 from jaxnets.errors import InputError
 
 ROOT = Path(__file__).parents[1]
@@ -22,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 # The program itself, with one experiment that is soon done and one that is not.
 PROGRAM = """
 from experiments import everything
+from experiments.everything import Entry
 from experiments.kit.command import run_command
 
 everything.FULL["compare"] = (
@@ -132,7 +132,7 @@ def test_the_index_shows_each_end_and_other_data(tmp_path):
         Entry("compare", "Which?", "python", 0, "ended with exit code 0", 1.0),
         Entry("bugs", "Why?", "python", -9, "was killed (signal 9)", 1.0),
     ]
-    page = index.render(tmp_path, entries)
+    page = everything.index(tmp_path, entries)
     assert page.count('class="failed"') == 1 and "It was killed (signal 9)." in page
     assert '<p class="lead">7 of 12</p>' in page
     assert '<p class="notice">only &lt;digits&gt;</p>' in page

@@ -258,7 +258,8 @@ PYTREES = {
 def test_weights_of_any_pytree_come_back_bit_for_bit(tmp_path, name):
     params = PYTREES[name]
     file = tmp_path / "weights" / "net.npz"
-    folder.write_weights(file, params, dataset="digits")
+    file.parent.mkdir()
+    weights.write(file, params, dataset="digits")
     shapes = jax.eval_shape(lambda: jax.tree.map(jnp.asarray, params))
     for like in (params, shapes):
         read = weights.read(file, like)
@@ -273,7 +274,7 @@ def test_weights_of_any_pytree_come_back_bit_for_bit(tmp_path, name):
 
 
 def test_the_names_of_dense_weights_are_the_published_ones(tmp_path):
-    folder.write_weights(tmp_path / "net.npz", PYTREES["dense"])
+    weights.write(tmp_path / "net.npz", PYTREES["dense"])
     with np.load(tmp_path / "net.npz") as arrays:
         assert set(arrays) == {"kernel_0", "bias_0", "kernel_1", "bias_1"}
 
@@ -316,7 +317,9 @@ def trial(config, rows, sections=(TABLE, DOT)):
     run = Run.open("trial", config)
     run.record(rows)
     total = sum(row["number"] for row in run.rows)
-    return run.publish({"total": total}, title="T", lead="L", sections=sections)
+    return run.publish(
+        {"total": total}, title="T", lead=lambda: "L", sections=lambda: sections
+    )
 
 
 def results_of(path):
@@ -338,7 +341,7 @@ def test_nothing_is_written_before_the_first_row_and_each_row_at_once(tmp_path):
             assert json.loads(lines[-1]) == {"number": number}
 
     run.record(rows())
-    results = run.publish({"total": 3}, title="T", lead="L")
+    results = run.publish({"total": 3}, title="T", lead=lambda: "L")
     assert results == results_of(run.path)
     assert results["status"] == "complete"
     counts = [results[f"{part}_examples"] for part in ("train", "validation", "test")]
@@ -389,7 +392,7 @@ def test_a_signal_after_the_last_row_waits_until_all_is_written(tmp_path):
         yield TABLE
 
     with pytest.raises(KeyboardInterrupt):
-        run.publish({}, title="T", lead="L", sections=sections())
+        run.publish({}, title="T", lead=lambda: "L", sections=sections)
     assert results_of(run.path)["status"] == "complete"
     assert "Numbers" in (run.path / "report.html").read_text()
     with pytest.raises(KeyboardInterrupt):  # and afterwards it is as before
@@ -410,7 +413,7 @@ def test_a_second_signal_does_not_cut_the_first_ones_end_short(tmp_path, monkeyp
         patch.setattr(folder, "append_row", stop)
         run.record(rows())
     with pytest.raises(KeyboardInterrupt):
-        run.publish({}, title="T", lead="L")
+        run.publish({}, title="T", lead=lambda: "L")
     assert (run.path / "last.txt").read_text() == "written"
     assert results_of(run.path)["status"] == "interrupted"
 
@@ -472,7 +475,7 @@ def test_two_starts_in_the_same_second_get_a_folder_each(monkeypatch, tmp_path):
     runs = [Run.open("trial", Options(dataset="digits")) for _ in range(2)]
     for run in runs:
         run.record(three_rows())
-        run.publish({}, title="T", lead="L")
+        run.publish({}, title="T", lead=lambda: "L")
     assert [run.path.name for run in runs] == ["now", "now-2"]
     assert all(results_of(run.path)["status"] == "complete" for run in runs)
 
@@ -560,6 +563,7 @@ def test_the_page_stands_alone_with_sections_and_facts(tmp_path):
 def test_the_page_escapes_what_it_is_given_and_marks_wrong_answers():
     evil = '<script>alert("x")</script>&'
     html = page.render(
+        "page.html",
         title=evil,
         lead=evil,
         notice=evil,
@@ -568,6 +572,7 @@ def test_the_page_escapes_what_it_is_given_and_marks_wrong_answers():
             Table(evil, evil, (evil,), [(evil,), ("3 WRONG",), ("3 right",)]),
             page.Drawn(evil, evil, evil, b"png"),
         ],
+        links=(),
     )
     assert "<script" not in html
     assert html.count("&lt;script&gt;alert(&#34;x&#34;)&lt;/script&gt;&amp;") >= 11

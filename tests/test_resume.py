@@ -11,8 +11,8 @@ import pytest
 
 from experiments.kit import folder, options, resume
 from experiments.kit import run as kit_run
-from experiments.kit.command import RunFinished, Stopped
-from experiments.kit.options import Options, Resumable
+from experiments.kit.command import Stopped
+from experiments.kit.options import Options, Resumable, RunFinished
 from experiments.kit.run import Run
 from jaxnets import checkpoint, data
 from jaxnets.errors import InputError
@@ -52,7 +52,7 @@ def trial(config, stop_after=None, error=KeyboardInterrupt):
             run.checkpoint(state, model="sum", epoch=epoch)
 
     run.record(rows())
-    return run.publish({"rows": run.rows}, title="T", lead="L")
+    return run.publish({"rows": run.rows}, title="T", lead=lambda: "L")
 
 
 def begun(tmp_path, stop_after, **settings):
@@ -297,7 +297,7 @@ def test_a_living_run_is_not_resumed_and_a_dead_ones_lock_is_no_hindrance(tmp_pa
     with pytest.raises(InputError, match="still going on"):
         Run.open("trial", resume.stored_options(Config, path))
     run.record(iter(()))
-    run.publish({}, title="T", lead="L")
+    run.publish({}, title="T", lead=lambda: "L")
     assert len(rows_of(path)) == 6  # and what was lost is cut off
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
+from experiments.kit.options import RunFinished
 from jaxnets.devices import cpu_count
 from jaxnets.errors import InputError, NonFiniteLoss
 
@@ -23,10 +24,6 @@ Config = TypeVar("Config")
 
 class PartFailed(RuntimeError):
     """Part of the work failed, as the message says; all else is done and written."""
-
-
-class RunFinished(Exception):
-    """There is nothing to do, as the message says; the program ends well."""
 
 
 # What users can mend, and what is reported already; everything else is a defect.

@@ -13,10 +13,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from jaxnets import __version__, weights
+from jaxnets import __version__
 from jaxnets.errors import InputError
 from jaxnets.files import append_line, write_atomically, write_text
-from jaxnets.types import Params
 
 CONFIG = "config.json"  # written first
 MARK = "jaxnets"  # its key that says that a folder is one of ours
@@ -199,12 +198,6 @@ def read_object(file: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def write_bytes(file: Path, content: bytes) -> None:
-    """Write a binary file."""
-    with write_atomically(file) as stream:
-        stream.write(content)
-
-
 def write_csv(
     file: Path, header: Sequence[str], rows: Iterable[Sequence[object]]
 ) -> None:
@@ -215,9 +208,3 @@ def write_csv(
         writer.writerow(header)
         writer.writerows(rows)
         text.detach()
-
-
-def write_weights(file: Path, params: Params, **notes: str) -> None:
-    """As `jaxnets.weights.write`, with the folder made where there is none."""
-    file.parent.mkdir(exist_ok=True)
-    weights.write(file, params, **notes)

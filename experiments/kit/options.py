@@ -99,6 +99,10 @@ class Options(DataOptions):
         return data.first_examples(dataset, self.examples)
 
 
+class RunFinished(Exception):
+    """There is nothing to resume, as the message says; the program ends well."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Resumable(Options):
     """Data in, a folder out, and on from there after whatever broke the run off."""

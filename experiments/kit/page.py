@@ -131,22 +131,6 @@ def templates() -> "Environment":
     return environment
 
 
-def render(
-    *,
-    title: str,
-    lead: str,
-    notice: str | None,
-    facts: Mapping[str, str],
-    sections: Sequence[Table | Drawn],
-    links: Sequence[Link] = (),
-) -> str:
-    """The page as HTML text."""
-    template = templates().get_template("page.html")
-    return template.render(
-        title=title,
-        lead=lead,
-        notice=notice,
-        facts=facts,
-        sections=sections,
-        links=links,
-    )
+def render(template: str, **content: object) -> str:
+    """A page as HTML text."""
+    return templates().get_template(template).render(**content)

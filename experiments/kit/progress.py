@@ -93,15 +93,11 @@ class Progress:
 
     def text(self, task: str, text: str) -> None:
         """Say what is going on in a task."""
-        self._bars.start_task(self._tasks[task])
-        self._show(task, 0, text)
+        self.advance(task, 0, text)
 
     def advance(self, task: str, amount: int = 1, text: str = "") -> None:
         """So much more of a task is done; `text` says with what result."""
         self._bars.start_task(self._tasks[task])
-        self._show(task, amount, text)
-
-    def _show(self, task: str, amount: int, text: str) -> None:
         if self._live:
             self._bars.update(self._tasks[task], advance=amount, text=text)
         elif text:

@@ -11,8 +11,7 @@ import jax
 import numpy as np
 
 from experiments.kit import folder
-from experiments.kit.command import RunFinished
-from experiments.kit.options import Options, Resumable, from_json
+from experiments.kit.options import Options, Resumable, RunFinished, from_json
 from jaxnets import checkpoint
 from jaxnets.checkpoint import Checkpoint
 from jaxnets.data import Dataset

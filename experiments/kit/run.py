@@ -7,7 +7,7 @@ import platform
 import threading
 import time
 import traceback
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from importlib import import_module, metadata
 from pathlib import Path
@@ -27,6 +27,7 @@ from experiments.kit.page import Drawn, Link, Picture, Table
 from experiments.kit.progress import console, print_table
 from jaxnets import checkpoint, data, devices, weights
 from jaxnets.errors import InputError
+from jaxnets.files import write_atomically
 from jaxnets.types import Params
 
 Config = TypeVar("Config", bound=Options)
@@ -314,8 +315,8 @@ class Run(Generic[Config]):
         results: Mapping[str, Any],
         *,
         title: str,
-        lead: str | Callable[[], str],
-        sections: Sections | Callable[[], Sections] = (),
+        lead: Callable[[], str],
+        sections: Callable[[], Sections] = tuple,
         facts: Mapping[str, str] | None = None,
         links: Sequence[Link] = (),
     ) -> dict[str, Any]:
@@ -324,9 +325,9 @@ class Run(Generic[Config]):
         Args:
           results: the content of `results.json` beside `head` and the status.
           title: the page's heading.
-          lead: its first sentence, the finding.
-          sections: tables and pictures in the order of the page; none: no page. Lead
-            and sections that are functions are called when `results.json` is written.
+          lead: gives its first sentence, the finding.
+          sections: gives tables and pictures in the order of the page; none: no page.
+            Both are called when `results.json` is written.
           facts: what to add to those at the end of the page.
           links: other pages to write.
 
@@ -344,17 +345,19 @@ class Run(Generic[Config]):
                 self._preparation.join()
             failures: list[str] = []
             shown = self._show(sections, failures)
-            written = self._write_links(links, failures)
-            try:
-                lead = lead() if callable(lead) else lead
-            except Exception as error:
-                failures.append(self._failure("finding", error))
-                lead = ""
-            content["finding"] = lead
+            written: list[Link] = []
+            for link in links:
+                with self._part(link.file, failures):
+                    link.write()
+                    written.append(link)
+            content["finding"] = ""
+            with self._part("finding", failures):
+                content["finding"] = lead()
             if shown:
                 html = page.render(
+                    "page.html",
                     title=title,
-                    lead=lead,
+                    lead=content["finding"],
                     notice=self.data.notice,
                     facts={**self._facts(), **(facts or {})},
                     sections=shown,
@@ -378,47 +381,34 @@ class Run(Generic[Config]):
         return content
 
     def _show(
-        self, sections: Sections | Callable[[], Sections], failures: list[str]
+        self, sections: Callable[[], Sections], failures: list[str]
     ) -> list[Table | Drawn]:
         """Print tables, draw pictures, add what failed; what there is for the page."""
         shown: list[Table | Drawn] = []
-        try:
-            for section in sections() if callable(sections) else sections:
+        with self._part("report.html", failures):
+            for section in sections():
                 if isinstance(section, Table):
                     shown.append(section)
                     if section.on_screen:
                         print_table(section)
                     continue
-                try:
+                file = f"{section.name}.png"
+                with self._part(file, failures):
                     picture = page.draw(section, self.data.name)
-                except Exception as error:
-                    failures.append(self._failure(f"{section.name}.png", error))
-                    continue
-                folder.write_bytes(self.path / f"{picture.name}.png", picture.png)
-                shown.append(picture)
-        except OSError:
-            raise
-        except Exception as error:  # a section could not be made
-            failures.append(self._failure("report.html", error))
+                    with write_atomically(self.path / file) as stream:
+                        stream.write(picture.png)
+                    shown.append(picture)
         return shown
 
-    def _write_links(self, links: Sequence[Link], failures: list[str]) -> list[Link]:
-        """Write other pages, add what failed; those that are there."""
-        written = []
-        for link in links:
-            try:
-                link.write()
-            except Exception as error:
-                failures.append(self._failure(link.file, error))
-            else:
-                written.append(link)
-        return written
-
-    def _failure(self, file: str, error: Exception) -> str:
-        """Keep the traceback of a drawing that failed; returns what to say of it."""
-        self._write_traceback(f"{file}.{TRACEBACK}", error)
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        return f"{file} could not be made ({reason})"
+    @contextlib.contextmanager
+    def _part(self, file: str, failures: list[str]) -> Iterator[None]:
+        """Let a failure of the work inside cost this file alone; keep its traceback."""
+        try:
+            yield
+        except Exception as error:
+            self._write_traceback(f"{file}.{TRACEBACK}", error)
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            failures.append(f"{file} could not be made ({reason})")
 
     def _write_traceback(self, name: str, error: Exception) -> None:
         folder.write_text(self.path / name, "".join(traceback.format_exception(error)))
@@ -452,7 +442,8 @@ class Run(Generic[Config]):
     def write_weights(self, name: str, params: Params) -> None:
         """Write `weights/<name>.npz`."""
         file = self.path / "weights" / f"{name}.npz"
-        folder.write_weights(file, params, dataset=self.data.name)
+        file.parent.mkdir(exist_ok=True)
+        weights.write(file, params, dataset=self.data.name)
 
     def read_weights(self, name: str, like: Params) -> Params | None:
         """The parameters in `weights/<name>.npz`; None where there are none."""

@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy  # whose parts load when they are used; `stats` alone takes a second
@@ -241,6 +241,12 @@ class Pair(NamedTuple):
         if self.equal_p_value is not None and self.equal_p_value < SIGNIFICANCE:
             return EQUAL
         return "not told apart"
+
+    def as_row(self) -> dict[str, Any]:
+        """What `results.json` has of it."""
+        seeds = [*self.seeds]
+        verdicts = {"ahead": self.ahead, "verdict": self.verdict}
+        return {**self._asdict(), "seeds": seeds, **verdicts}
 
 
 def compare_pairs(

@@ -80,10 +80,7 @@ def results(
     return {
         "models": models,
         "pairs": {
-            number: [
-                pair._asdict() | {"ahead": pair.ahead, "verdict": pair.verdict}
-                for pair in compared
-            ]
+            number: [pair.as_row() for pair in compared]
             for number, compared in pairs.items()
         },
         "ranks": {n: statistics.ranks(ranked[n], pairs[n]) for n in ranked},

@@ -50,8 +50,8 @@ def main(config: Config) -> dict[str, Any]:
     return run.publish(
         content,
         title="How long training takes",
-        lead=page.lead(content),
-        sections=page.sections(content),
+        lead=lambda: page.lead(content),
+        sections=lambda: page.sections(content),
         facts=page.facts(content),
     )
 
