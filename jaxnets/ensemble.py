@@ -25,7 +25,6 @@ from jaxnets.types import (
     KeyedLossFn,
     LossFn,
     Params,
-    Totals,
     TrainState,
 )
 
@@ -107,13 +106,13 @@ def fit_many(
                 "the mesh has devices of other processes; give each process seeds of "
                 "its own and a mesh of jax.local_devices()"
             )
-    given, first = state, 0
-    if given is not None:
-        if np.shape(given.step) != (len(seeds),):
+    first = 0
+    if state is not None:
+        if np.shape(state.step) != (len(seeds),):
             raise InputError(
-                f"the state is of networks {np.shape(given.step)}, not of {len(seeds)}"
+                f"the state is of networks {np.shape(state.step)}, not of {len(seeds)}"
             )
-        first = training.epochs_done(given, len(train.label), batch_size)
+        first = training.epochs_done(state, len(train.label), batch_size)
     run_epoch = _make_run_epoch(
         train_loss_fn or loss_fn, make_tx, batch_size, keyed=train_loss_fn is not None
     )
@@ -121,21 +120,20 @@ def fit_many(
     def epochs() -> Iterator[Epoch]:
         chosen = mesh or jax.local_devices()[: len(seeds)]
         across = devices.mesh_along(AXIS, chosen)
-        # One after the other: a program for all would take seconds to compile.
-        pairs = zip(seeds, np.asarray(rates, np.float32), strict=True)
-        begun = [_begin(init, make_tx, seed, rate) for seed, rate in pairs]
-        networks = jax.tree.map(lambda *leaves: jnp.stack(leaves), *begun)
-        if given is not None:
-            networks = jax.tree.map(jnp.asarray, given), networks[1]
+        pairs = [*zip(seeds, np.asarray(rates, np.float32), strict=True)]
+        begin, own = state, _stacked([_own(*pair) for pair in pairs])
+        if begin is None:
+            # One after the other: a program for all would take seconds to compile.
+            begin = _stacked([_begin(init, make_tx, *pair) for pair in pairs])
         # The first again at the end, so that every device gets equally many.
         places = np.arange(-(-len(seeds) // across.size) * across.size) % len(seeds)
-        networks = jax.tree.map(lambda array: array[places], networks)
-        state, own = jax.device_put(networks, jax.NamedSharding(across, PER_SEED))
+        networks = jax.tree.map(lambda a: jnp.asarray(a)[places], (begin, own))
+        begin, own = jax.device_put(networks, jax.NamedSharding(across, PER_SEED))
         data = devices.put_everywhere((train, tuple(held_out)), across)
         for epoch, _ in training.run_epochs(
             run_epoch,
             training.make_evaluate(loss_fn),
-            state,
+            begin,
             own,
             data,
             numbers=range(first, num_epochs),
@@ -145,20 +143,24 @@ def fit_many(
                 yield epoch
             else:
                 arrays = (epoch.state, epoch.train, epoch.held_out)
-                state, totals, checked = jax.tree.map(lambda a: a[: len(seeds)], arrays)
-                yield epoch._replace(state=state, train=totals, held_out=checked)
+                after, totals, checked = jax.tree.map(lambda a: a[: len(seeds)], arrays)
+                yield epoch._replace(state=after, train=totals, held_out=checked)
 
     return epochs()
 
 
-def _begin(
-    init: Init, make_tx: MakeOptimizer, seed: int, rate: Array
-) -> tuple[TrainState, Own]:
-    """A network's state, and what else is its own."""
+def _own(seed: int, rate: Array) -> Own:
     keys = training.run_keys(seed)
-    return training.start(init(keys.init), make_tx(rate)), Own(
-        keys.data, keys.extra, rate
-    )
+    return Own(keys.data, keys.extra, rate)
+
+
+def _begin(init: Init, make_tx: MakeOptimizer, seed: int, rate: Array) -> TrainState:
+    return training.start(init(training.run_keys(seed).init), make_tx(rate))
+
+
+def _stacked(trees: Sequence[Any]) -> Any:
+    """Trees alike as one, whose leaves have a first axis of them."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
 def _make_run_epoch(
@@ -168,15 +170,14 @@ def _make_run_epoch(
     *,
     keyed: bool = False,
 ) -> training.RunEpoch:
-    """As `training.make_run_epoch`, with what is a network's own in the key's place."""
+    """As `training.make_run_epoch`, with what is a network's own in the keys' place."""
 
     def run_epoch(
         state: TrainState, own: Own, epoch: jax.Array, train: Batch
-    ) -> tuple[TrainState, Totals, jax.Array]:
-        loss_key = own.loss_key if keyed else None
-        tx = make_tx(own.rate)
-        run_one = training.make_run_epoch(loss_fn, tx, batch_size, loss_key)
-        return run_one(state, own.data_key, epoch, train)
+    ) -> training.Reached:
+        keys = own.data_key, own.loss_key if keyed else None
+        run_one = training.make_run_epoch(loss_fn, make_tx(own.rate), batch_size)
+        return run_one(state, keys, epoch, train)
 
     return run_epoch
 
@@ -221,7 +222,8 @@ def num_at_once(
     """
     if memory_bytes is None:
         memory_bytes = devices.device_bytes()
-    one = jax.eval_shape(lambda: _begin(init, lambda _: tx, 0, np.float32(0)))
+    pair = 0, np.float32(0)
+    one = jax.eval_shape(lambda: (_begin(init, lambda _: tx, *pair), _own(*pair)))
     if memory_bytes is None:
         size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(one[0]))
         return max(1, CACHE_BYTES // size) * len(jax.devices())

@@ -141,7 +141,8 @@ def validate_recipe(name: str, recipe: Recipe) -> None:
 
 
 def validate_fits(name: str, recipe: Recipe, dataset: Dataset) -> None:
-    """Raise InputError where a recipe does not fit the data."""
+    """Raise InputError where a recipe makes no sense, or does not fit the data."""
+    validate_recipe(name, recipe)
     sizes, num_examples = recipe.layer_sizes, len(dataset.train.label)
     num_inputs, num_classes = _num_inputs(name, dataset), dataset.num_classes
     fault = None
@@ -216,10 +217,9 @@ def train_and_test(
         does not fit the data, or the state stands in the middle of an epoch.
       NonFiniteLoss: training diverged; the message names model, epoch and rate.
     """
-    model = get(name)
-    validate_recipe(name, recipe)
     validate_fits(name, recipe, dataset)
     training.require_seed(seed)
+    model, network = get(name), get(name).network
 
     def events() -> Iterator[Epoch | Prediction]:
         with divergence_named(name, recipe):
@@ -227,16 +227,30 @@ def train_and_test(
                 yield from keras_dense.train_and_test(
                     recipe, dataset, seed, state=state
                 )
+                return
+            keys, tx, reached = training.run_keys(seed), optimizers.make(recipe), state
+            if reached is None:
+                params = network.init(keys.init, recipe.layer_sizes)
+                reached = training.start(params, tx)
+            work = (network.loss_fn, tx, reached)
+            options: Any = {
+                "held_out": (dataset.validation,),
+                "batch_size": recipe.batch_size,
+                "num_epochs": recipe.num_epochs,
+                "num_classes": dataset.num_classes,
+                "mesh": mesh,
+            }
+            if read is None:
+                options |= {"train": dataset.train, "key": keys.data}
+                epochs = training.fit(*work, **options)
             else:
-                yield from _train(
-                    model.network,
-                    recipe,
-                    dataset,
-                    seed,
-                    state=state,
-                    mesh=mesh,
-                    read=read,
-                )
+                options |= {"read": read, "num_examples": len(dataset.train.label)}
+                epochs = streaming.fit_stream(*work, **options)
+            for epoch in epochs:
+                reached = jax.device_get(epoch.state)
+                yield epoch._replace(state=reached)
+            predict = jax.jit(training.make_predict(network.predict))
+            yield jax.device_get(predict(reached.params, dataset.test.image))
 
     return events()
 
@@ -254,41 +268,3 @@ def state_like(name: str, recipe: Recipe) -> TrainState:
         opt_state = keras_dense.optimizer_like(state.params, recipe)
         return state._replace(opt_state=opt_state)
     return state
-
-
-def _train(
-    network: Network,
-    recipe: Recipe,
-    dataset: Dataset,
-    seed: int,
-    *,
-    state: TrainState | None,
-    mesh: jax.sharding.Mesh | None,
-    read: Read | None,
-) -> Iterator[Epoch | Prediction]:
-    keys = training.run_keys(seed)
-    tx = optimizers.make(recipe)
-    if state is None:
-        state = training.start(network.init(keys.init, recipe.layer_sizes), tx)
-    options: Any = {
-        "batch_size": recipe.batch_size,
-        "num_epochs": recipe.num_epochs,
-        "num_classes": dataset.num_classes,
-        "mesh": mesh,
-    }
-    held_out = (dataset.validation,)
-    if read is None:
-        options |= {"key": keys.data}
-        epochs = training.fit(
-            network.loss_fn, tx, state, dataset.train, held_out, **options
-        )
-    else:
-        options |= {"num_examples": len(dataset.train.label)}
-        epochs = streaming.fit_stream(
-            network.loss_fn, tx, state, read, held_out, **options
-        )
-    for epoch in epochs:
-        state = jax.device_get(epoch.state)
-        yield epoch._replace(state=state)
-    predict = jax.jit(training.make_predict(network.predict))
-    yield jax.device_get(predict(state.params, dataset.test.image))

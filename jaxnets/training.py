@@ -39,7 +39,10 @@ TrainStep = Callable[[TrainState, Any], Step]  # of a Batch, or a device's Share
 TrainEpoch = Callable[[TrainState, Batch, jax.Array], Step]
 Evaluate = Callable[[Params, Batch], Totals]
 Predict = Callable[[Params, jax.Array], Prediction]
-RunEpoch = Callable[..., tuple[TrainState, Totals, jax.Array]]
+# After an epoch, of what it saw, and bool []: whether every parameter is finite.
+Reached = tuple[TrainState, Totals, jax.Array]
+Keys = tuple[jax.Array, jax.Array | None]  # of the order, and of a loss that takes one
+RunEpoch = Callable[..., Reached]
 
 
 class RunKeys(NamedTuple):
@@ -217,22 +220,22 @@ def make_run_epoch(
     loss_fn: LossFn | KeyedLossFn,
     tx: optax.GradientTransformation,
     batch_size: int,
-    loss_key: jax.Array | None = None,
     *,
     shared: bool = False,
 ) -> RunEpoch:
     """Shuffle and train: what `fit` compiles, and `ensemble.fit_many` over seeds.
 
-    `run_epoch(state, key, epoch, train)` returns the next state, the totals, and
-    bool []: whether every parameter is finite. `loss_key` is `make_train_step`'s key.
-    It is for one device, or `shared`, for the inside of `parallel.over`.
+    `run_epoch(state, keys, epoch, train)` takes the key of the order and, if the loss
+    takes one, `make_train_step`'s, else None. It is for one device, or `shared`, for
+    the inside of `parallel.over`.
     """
-    train_epoch = make_epoch_fn(loss_fn, tx, batch_size, loss_key, shared=shared)
 
     def run_epoch(
-        state: TrainState, key: jax.Array, epoch: jax.Array, train: Batch
-    ) -> tuple[TrainState, Totals, jax.Array]:
-        order = epoch_order(key, epoch, len(train.label))
+        state: TrainState, keys: Keys, epoch: jax.Array, train: Batch
+    ) -> Reached:
+        order_key, loss_key = keys
+        order = epoch_order(order_key, epoch, len(train.label))
+        train_epoch = make_epoch_fn(loss_fn, tx, batch_size, loss_key, shared=shared)
         state, totals = train_epoch(state, train, order)
         return state, totals, all_finite(state.params)
 
@@ -299,7 +302,7 @@ def run_epochs(
         evaluate = compile_evaluate(evaluate_one, state.params, held_out, spread)
     compile_seconds = time.perf_counter() - began
 
-    def train_epoch(state: TrainState, number: int) -> tuple:
+    def train_epoch(state: TrainState, number: int) -> Reached:
         return train_one(state, key, np.int32(number), train)
 
     compiled: dict[str, Any] = {
@@ -328,7 +331,7 @@ def compile_evaluate(
 
 
 def epoch_by_epoch(
-    train_epoch: Callable[[TrainState, int], tuple[TrainState, Totals, jax.Array]],
+    train_epoch: Callable[[TrainState, int], Reached],
     evaluate: Callable[[Params], tuple[Totals, ...]],
     state: TrainState,
     numbers: Iterable[int],
@@ -401,16 +404,9 @@ def fit(
     spread = parallel.over(mesh) if mesh is not None and many else parallel.alone
     if (train_loss_fn is None) != (loss_key is None):
         raise InputError("train_loss_fn and loss_key go together; give both or neither")
-    numbers = range(first, num_epochs)
     evaluate = make_evaluate(loss_fn)
-
-    def run_epoch(
-        state: TrainState, keys: tuple, epoch: jax.Array, train: Batch
-    ) -> tuple[TrainState, Totals, jax.Array]:
-        order_key, loss_key = keys
-        used_loss = train_loss_fn or loss_fn
-        run_one = make_run_epoch(used_loss, tx, batch_size, loss_key, shared=many)
-        return run_one(state, order_key, epoch, train)
+    used_loss = train_loss_fn or loss_fn
+    run_epoch = make_run_epoch(used_loss, tx, batch_size, shared=many)
 
     def epochs() -> Iterator[Epoch]:
         begin, data = (state, (key, loss_key)), (train, tuple(held_out))
@@ -423,7 +419,7 @@ def fit(
             parallel.evaluate_shares(evaluate) if many else evaluate,
             *begin,
             data,
-            numbers=numbers,
+            numbers=range(first, num_epochs),
             spread=spread,
         ):
             require_finite_epoch(epoch, finite)

@@ -408,7 +408,7 @@ def test_ratios_are_those_of_the_same_round():
         for way, measured in seconds.items()
         for each in measured
     ]
-    ways = page.results(rows)["control"]["beside_keras"]["product"]["ways"]
+    ways = control.results(rows)["control"]["beside_keras"]["product"]["ways"]
     assert ways["jax"]["seconds_median"] == 2.0
     assert ways["keras"]["ratio"] == [3.0, 1.0]
     assert ways["keras"]["ratio_median"] == 2.0
@@ -637,7 +637,7 @@ def test_whatever_was_reached_can_be_shown(finished, train):
     # A run may end after any row.
     shown = []
     for length in range(len(finished.rows) + 1):
-        content = page.results(finished.rows[:length])
+        content = control.results(finished.rows[:length])
         json.dumps(content, allow_nan=False)
         sections = list(page.sections(train.image, **content))
         for section in sections:
@@ -659,7 +659,7 @@ def test_numbers_that_are_not_finite_stand_as_dashes(finished, train):
             row["sharpness"] = [{"eigenvalue": None, "residual": None}] * 2
         if row["part"] == "way":
             row["apart"] = None
-    content = page.results(rows)
+    content = control.results(rows)
     shown = {
         section.title: section for section in page.sections(train.image, **content)
     }

@@ -238,7 +238,7 @@ def test_the_networks_on_an_accelerator_fit_its_memory():
         states = jax.eval_shape(begin, keys)
         run_epoch = training.make_run_epoch(loss_fn, tx, 5)
         many = jax.vmap(run_epoch, in_axes=(0, 0, None, None))
-        program = devices.compile_ahead(many, states, keys, np.int32(0), FULL)
+        program = devices.compile_ahead(many, states, (keys, None), np.int32(0), FULL)
         return devices.program_bytes(program)
 
     assert count_for(1) == 1  # too little for any, and one must be

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import oracles
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from small import (
     TRAIN,
     everything_of,
     random_batch,
+    random_layers,
     sizes_for,
 )
 
@@ -191,7 +193,7 @@ def test_nothing_relies_on_implicit_dtype_promotion(name, tx):
         run_epoch = training.make_run_epoch(network.loss_fn, tx, BATCH_SIZE)
         after, _ = jax.eval_shape(train_epoch, state, TRAIN, order)
         chex.assert_trees_all_equal_shapes_and_dtypes(after, state)
-        after, *_ = jax.eval_shape(run_epoch, state, key, np.int32(0), TRAIN)
+        after, *_ = jax.eval_shape(run_epoch, state, (key, None), np.int32(0), TRAIN)
         chex.assert_trees_all_equal_shapes_and_dtypes(after, state)
         evaluate = training.make_evaluate(network.loss_fn, 10)
         totals = jax.eval_shape(evaluate, params, TRAIN)
@@ -199,3 +201,13 @@ def test_nothing_relies_on_implicit_dtype_promotion(name, tx):
         predict_all = training.make_predict(network.predict, 10)
         prediction = jax.eval_shape(predict_all, params, TRAIN.image)
         chex.assert_type(prediction, [jnp.int32, jnp.float32])
+
+
+@pytest.mark.parametrize("backprop", [oracles.sigmoid_backprop, oracles.relu_backprop])
+def test_the_oracles_agree_with_finite_differences(backprop):
+    network = oracles.network_of(random_layers((20, 3, 4, 10)))
+    image, label = TRAIN.image[0], TRAIN.label[0]
+    _, _, gradients = backprop(network, image, label)
+    differences = oracles.finite_differences(backprop, network, image, label)
+    # float64 with a step of 1e-6: about 1e-10 is left of the difference
+    chex.assert_trees_all_close(gradients, differences, rtol=1e-6, atol=1e-9)

@@ -184,13 +184,12 @@ def test_a_mesh_with_another_axis_is_refused_when_fit_is_called(axes):
 def program_of(num_devices, num_examples=TRAIN.label.size):
     """The compiled epoch, as `fit` has it."""
     mesh = devices.mesh_along("data", jax.devices()[:num_devices])
-    run_epoch = training.make_run_epoch(
-        relu_softmax.loss_fn, TX, BATCH_SIZE, shared=num_devices > 1
-    )
+    how = (relu_softmax.loss_fn, TX, BATCH_SIZE)
+    run_epoch = training.make_run_epoch(*how, shared=num_devices > 1)
     spread = parallel.over(mesh) if num_devices > 1 else parallel.alone
     state = training.start(random_layers((20, 6, 10)), TX)
     train, _ = TRAIN.split(num_examples)
-    args = (state, jax.random.key(1), np.int32(0), train)
+    args = (state, (jax.random.key(1), None), np.int32(0), train)
     return devices.compile_ahead(spread(run_epoch, 2), *args)
 
 

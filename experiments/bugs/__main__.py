@@ -17,7 +17,13 @@ from typing import Any
 
 from experiments.bugs import judge, keras_model, results
 from experiments.bugs.judge import Setting
-from experiments.bugs.programs import BYTES, HEALTHY, MISTAKES, SCALED
+from experiments.bugs.programs import (
+    BYTES,
+    HEALTHY,
+    MISTAKES,
+    SCALED,
+    trained_together,
+)
 from experiments.bugs.train import UNTRAINED, is_end, train, train_in_parts, untrained
 from experiments.kit.command import run_command
 from experiments.kit.options import Options, require_at_least, require_names
@@ -131,8 +137,7 @@ def judged(config: Config, dataset: Dataset) -> list[Setting]:
     for setting in settings:
         for rate in setting.rates:
             recipe = replace(setting.recipe, learning_rate=rate)
-            models.validate_recipe(setting.model, recipe)
-        models.validate_fits(setting.model, setting.recipe, setting.dataset)
+            models.validate_fits(setting.model, recipe, setting.dataset)
     return settings
 
 
@@ -184,13 +189,11 @@ def plan(
     """
     recipe, seeds = config.recipe("sigmoid_mse"), range(config.seeds)
     chosen = [HEALTHY, *(MISTAKES[name] for name in config.mistakes)]
-    alike = [program for program in chosen if program.learns_as(HEALTHY)]
-    groups = [(alike, range(config.healthy_seeds))]
-    groups += [([program], seeds) for program in chosen if program not in alike]
-    work = [
-        ([p.name for p in group], len(part), train(group, recipe, dataset, part))
-        for group, part in groups
-    ]
+    work = []
+    for group in trained_together(chosen):
+        part = range(config.healthy_seeds) if HEALTHY in group else seeds
+        rows = train(group, recipe, dataset, part)
+        work.append(([program.name for program in group], len(part), rows))
     rows = untrained(recipe, dataset.test, config.untrained)
     work.append(([UNTRAINED], config.untrained, rows))
     recipe = config.recipe("keras_dense")

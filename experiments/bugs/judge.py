@@ -15,7 +15,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.bugs.programs import BYTES, HEALTHY, PROGRAMS, SCALED, Program
+from experiments.bugs.programs import (
+    BYTES,
+    HEALTHY,
+    PROGRAMS,
+    SCALED,
+    Program,
+    trained_together,
+)
 from experiments.bugs.train import train_in_parts
 from experiments.kit.numbers import percent
 from experiments.kit.page import Table, table
@@ -42,22 +49,15 @@ class Setting(NamedTuple):
     programs: Sequence[Program]  # the first is healthy
     rates: Sequence[float]  # so many networks of each seed
 
-    def groups(self) -> list[list[Program]]:
-        """Programs that are trained together; the first group with the healthy one."""
-        healthy, *others = self.programs
-        alike = [program for program in others if program.learns_as(healthy)]
-        apart = [[program] for program in others if program not in alike]
-        return [[healthy, *alike], *apart]
-
     def num_rows(self, healthy_seeds: int, seeds: int) -> int:
         """How many rows `train` yields."""
-        with_healthy, *others = self.groups()
+        with_healthy, *others = trained_together(self.programs)
         num_networks = len(with_healthy) * healthy_seeds + len(others) * seeds
         return len(self.rates) * num_networks
 
     def train(self, first: int, healthy_seeds: int, seeds: int) -> Iterator[Row]:
         """A row of every program and seed; seeds are counted from `first`."""
-        for place, group in enumerate(self.groups()):
+        for place, group in enumerate(trained_together(self.programs)):
             count = len(self.rates) * (seeds if place else healthy_seeds)
             own = range(first, first + count)
             rates = dict(zip(own, itertools.cycle(self.rates), strict=False))

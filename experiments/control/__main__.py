@@ -22,13 +22,15 @@ rounding, which can turn a ReLU on or off. About 8 minutes on two CPU cores.
 
 import contextlib
 import itertools
+from collections import defaultdict
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 from typing import Any
 
 import jax
 
-from experiments.control import beside_keras, descent, gradients, page, programs
+from experiments.control import beside_keras, descent, gradients, programs
 from experiments.control.descent import EVERY
 from experiments.kit.command import run_command
 from experiments.kit.options import Options, require_at_least, require_names
@@ -102,7 +104,9 @@ def main(config: Config) -> dict[str, Any]:
     validate(config, dataset)
     with jax.default_matmul_precision("highest"):  # JAX and Keras are compared
         run.record(shown(measure(run), config))
-    content = page.results(run.rows)
+    from experiments.control import page  # loads Matplotlib
+
+    content = results(run.rows)
     return run.publish(
         {"seed": config.seed, **content},
         title="Ease and control",
@@ -124,8 +128,7 @@ def validate(config: Config, dataset: Dataset) -> None:
         raise InputError(f"planted={config.planted} must be above 0 and at most 0.5")
     for rate in (*config.rates, *config.descent_rates):
         recipe = replace(config.recipe, learning_rate=rate)
-        models.validate_recipe("relu_softmax", recipe)
-    models.validate_fits("relu_softmax", config.recipe, dataset)
+        models.validate_fits("relu_softmax", recipe, dataset)
     num_networks = len(config.rates) ** (len(config.layer_sizes) - 1)
     if num_networks > MAX_NETWORKS:
         raise InputError(
@@ -166,6 +169,62 @@ def shown(rows: Generator[Row, None, None], config: Config) -> Iterator[Row]:
                 is_quiet = row.get("step", 0) % 50
                 progress.advance(row["part"], text="" if is_quiet else ", ".join(words))
             yield row
+
+
+def results(rows: Sequence[Row]) -> dict[str, Any]:
+    """Both halves; a part of `control` that was not reached is not there."""
+    parts: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        parts[row["part"]].append({k: v for k, v in row.items() if k != "part"})
+    control = {name: parts[name][0] for name in ("gradients", "planted") if parts[name]}
+    if planted := control.get("planted"):
+        for kind in ("loss", "norm", "chance"):
+            planted[f"share_by_{kind}"] = (
+                planted[f"found_by_{kind}"] / planted["planted"]
+            )
+    for name in ("sharpness", "descent"):  # along mini-batches, and along full batches
+        if parts[name]:
+            control[name] = {"images": parts[name][0]["images"], "records": parts[name]}
+    if parts["rates"]:
+        control["rates"] = {
+            "rates": parts["rates"][0]["rates"],
+            "epochs": parts["rates"],
+        }
+        for test in parts["test"]:
+            tested = {f"test_{name}": test[name] for name in ("correct", "seen")}
+            control["rates"] |= tested
+    if parts["way"]:
+        control["beside_keras"] = _beside_keras(parts)
+    by_name = {program["program"]: program for program in parts["program"]}
+    for name, program in by_name.items():
+        runs = [run for run in parts["ease"] if run["program"] == name]
+        program["packages"] = runs[0]["packages"] if runs else []
+        for number in ("seconds", "import_seconds", "accuracy"):
+            program.update(summary(number, [run[number] for run in runs]))
+    return {"ease": {"task": programs.TASK, "programs": by_name}, "control": control}
+
+
+def summary(name: str, values: Sequence[float]) -> dict[str, Any]:
+    """Some values with their median, and with both ends where there are several."""
+    ends = [min(values), max(values)] if len(values) > 1 else None
+    middle = median(values) if values else None
+    return {name: list(values), f"{name}_median": middle, f"{name}_range": ends}
+
+
+def _beside_keras(parts: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """Ways by task; a ratio is that of a round's seconds to JAX's in the same round."""
+    tasks: dict[str, Any] = {}
+    for row in parts["way"]:
+        about = {"images": row["images"], "networks": row["networks"], "ways": {}}
+        tasks.setdefault(row["task"], about)["ways"][row["way"]] = row
+    seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for row in parts["beside_keras"]:
+        seconds[row["task"], row["way"]].append(row["seconds"])
+    for way in parts["way"]:
+        own, by_jax = seconds[way["task"], way["way"]], seconds[way["task"], "jax"]
+        ratios = [a / b for a, b in zip(own, by_jax, strict=False)]
+        way.update(summary("seconds", own) | summary("ratio", ratios))
+    return tasks
 
 
 if __name__ == "__main__":

@@ -93,7 +93,6 @@ def main(config: Config) -> dict[str, Any]:
 def validated_recipe(config: Config, data: Dataset) -> Recipe:
     """The recipe with the epochs asked for; InputError where an option is wrong."""
     recipe = replace(config.recipe, num_epochs=config.epochs)
-    models.validate_recipe("keras_dense", recipe)
     models.validate_fits("keras_dense", recipe, data)
     training.require_seed(config.seed)
     require_at_least(config, steps=1, seeds=0)

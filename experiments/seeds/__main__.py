@@ -112,7 +112,6 @@ def plan(config: Config, data: Dataset) -> dict[str, Plan]:
         model = models.get(name)
         num_epochs = model.recipe.num_epochs if config.epochs is None else config.epochs
         recipe = replace(model.recipe, num_epochs=num_epochs)
-        models.validate_recipe(name, recipe)
         models.validate_fits(name, recipe, data)
         most = config.keras_seeds if model.framework == "keras" else config.seeds
         end = config.first_seed + min(config.seeds, most)

@@ -81,8 +81,8 @@ def compile_programs(settings: Settings, train: Batch, scored: Batch) -> Program
     def train_epoch(
         state: TrainState, keys: RunKeys, epoch: jax.Array, train: Batch
     ) -> tuple[TrainState, Totals]:
-        run = training.make_run_epoch(loss_fn, tx, settings.batch_size, keys.extra)
-        state, totals, _ = run(state, keys.data, epoch, train)
+        run_one = training.make_run_epoch(loss_fn, tx, settings.batch_size)
+        state, totals, _ = run_one(state, (keys.data, keys.extra), epoch, train)
         return state, totals
 
     keys = training.run_keys(0)

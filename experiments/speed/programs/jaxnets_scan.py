@@ -23,8 +23,6 @@ from jaxnets.devices import compile_ahead
 from jaxnets.types import Batch, LossFn, Params, TrainState
 
 SHORT = 10  # the second part has so many times fewer steps
-
-
 EPOCHS = 10**6  # more than anybody waits for
 
 # The parameters after an epoch, and `Part`'s seconds, compile_seconds, fixed_seconds.
@@ -41,19 +39,14 @@ def run(task: Task, data: Data, on_part: OnPart) -> None:
     tx = optimizers.make(task)  # type: ignore[arg-type]  # it has a recipe's fields
     keys = training.run_keys(task.seed)
     state = training.start(network.init(keys.init, task.layer_sizes), tx)
+    arguments = (network.loss_fn, tx, state, train)
+    epochs = part_epochs(*arguments, key=keys.data, task=task)
     if task.part_steps is None:
-        epochs: Iterator[Trained] = (
+        how = {"batch_size": task.batch_size, "num_epochs": EPOCHS}
+        epochs = (
             (epoch.state.params, epoch.seconds, epoch.compile_seconds, 0.0)
-            for epoch in training.fit(
-                *(network.loss_fn, tx, state, train),
-                key=keys.data,
-                batch_size=task.batch_size,
-                num_epochs=EPOCHS,
-            )
+            for epoch in training.fit(*arguments, key=keys.data, **how)
         )
-    else:
-        arguments = (network.loss_fn, tx, state, train)
-        epochs = part_epochs(*arguments, key=keys.data, task=task)
     predict = jax.jit(network.predict)
     device = jax.devices()[0].device_kind
     for params, seconds, compile_seconds, fixed_seconds in epochs:
@@ -81,13 +74,7 @@ def part_epochs(
         order = batches.epoch_order(key, epoch, len(train.label))
         return [order[: count * task.batch_size] for count in (steps, short_steps)]
 
-    # An epoch in a given order, as `fit` compiles it for the device at hand.
-    if processor.suits(tx, state):
-        step = training.make_train_step(processor.on_transposed(loss_fn), tx)
-        train_epoch = processor.make_train_epoch(step, task.batch_size)
-    else:
-        step = training.make_train_step(loss_fn, tx)
-        train_epoch = training.make_train_epoch(step, task.batch_size)
+    train_epoch = training.make_epoch_fn(loss_fn, tx, task.batch_size, shared=False)
     began = time.perf_counter()
     shuffle = compile_ahead(first_rows, key, 0)
     order, short_order = shuffle(key, 0)
