@@ -27,7 +27,7 @@ from filelock import FileLock
 from hypothesis import settings
 from jax.experimental.compilation_cache import compilation_cache
 
-from experiments.kit import command
+from experiments.kit import command, page
 from jaxnets import data, process
 from jaxnets.data import Dataset, tfds
 from jaxnets.data import cache as data_cache
@@ -152,6 +152,14 @@ def _own_folders(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathF
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.01)
         compilation_cache.reset_cache()  # so that the new folder counts
         yield
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch):
+    """Pictures are not drawn, which the kit's tests judge and which takes long."""
+    monkeypatch.setattr(
+        page, "draw", lambda picture, _: page.Drawn(*picture[:3], png=b"")
+    )
 
 
 @pytest.fixture

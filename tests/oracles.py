@@ -5,6 +5,7 @@ kernel [in, out]; an image is uint8 [H, W]; a `backprop` takes a network, an ima
 and its label, and gives the loss, the outputs and a gradient per pair.
 """
 
+import chex
 import numpy as np
 
 
@@ -131,3 +132,9 @@ def keras_adam(value, gradients, *, rate, b1=0.9, b2=0.999, epsilon=1e-7):
         corrected = rate * np.sqrt(1 - b2**step) / (1 - b1**step)
         value = value - corrected * mean / (np.sqrt(square) + epsilon)
         yield value
+
+
+def assert_close(params, network, rtol, atol):
+    """jaxnets' tree of (kernel, bias) against the list of pairs of an oracle."""
+    pairs = tuple(type(params[0])(*pair) for pair in network)
+    chex.assert_trees_all_close(params, pairs, rtol=rtol, atol=atol)

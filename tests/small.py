@@ -5,7 +5,9 @@ With the same shapes everywhere, what one test compiles the others find in the c
 
 import functools
 import itertools
+import json
 from collections import Counter
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -46,6 +48,13 @@ def random_layers(layer_sizes, seed=7):
 
 FEW = random_batch(5, seed=1)  # for `everything_of`
 TRAIN, VALIDATION = random_batch(23), random_batch(11, seed=1)  # 23: a short batch
+
+
+def left_behind(path, returned, **more):
+    """A run's folder, what `main` returned, and the rows of `metrics.jsonl`."""
+    lines = (path / "metrics.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    return SimpleNamespace(path=path, returned=returned, rows=rows, **more)
 
 
 def rows_of(data, rows):

@@ -4,7 +4,6 @@ import copy
 import json
 from dataclasses import replace
 from statistics import NormalDist
-from types import SimpleNamespace
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,8 +12,7 @@ import small
 
 from experiments.choices import __main__ as choices
 from experiments.choices import arms, page, train
-from experiments.choices.results import best_rate, results
-from experiments.kit import page as kit_page
+from experiments.choices.train import best_rate, results
 from jaxnets import ensemble
 from jaxnets.errors import InputError
 from jaxnets.training import Epoch
@@ -51,10 +49,7 @@ def finished(tmp_path_factory):
         two_scales = lambda config: arms.scale_arms(config)[1:]  # noqa: E731
         patch.setitem(arms.CHOICES, "scale", two_scales)
         returned = choices.main(quick(output))
-    lines = (output / "metrics.jsonl").read_text().splitlines()
-    return SimpleNamespace(
-        path=output, returned=returned, rows=list(map(json.loads, lines))
-    )
+    return small.left_behind(output, returned)
 
 
 # Arms
@@ -236,16 +231,12 @@ def test_the_folder_holds_what_was_promised(finished):
     assert names >= {"report.html", "metrics.jsonl", *pictures}
 
 
-def test_a_run_is_redrawn_without_training(finished, monkeypatch):
+def test_a_run_is_redrawn_without_training(finished, monkeypatch, undrawn):
     def measure(config, dataset):
         raise AssertionError(f"{config.redraw} is measured again")
         yield
 
-    def draw(picture, dataset):
-        return kit_page.Drawn(*picture[:3], dataset.encode())
-
     monkeypatch.setattr(choices, "measure", measure)
-    monkeypatch.setattr(kit_page, "draw", draw)  # the kit's test draws
     assert choices.main(choices.Config(redraw=finished.path)) == finished.returned
 
 

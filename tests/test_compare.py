@@ -26,7 +26,6 @@ from experiments.compare import figures, page, results
 from experiments.compare import settings as compare_settings
 from experiments.compare.results import Answers
 from experiments.kit import folder
-from experiments.kit import page as kit_page
 from experiments.kit.run import Run
 from jaxnets import data, models
 from jaxnets.errors import InputError, NonFiniteLoss
@@ -57,14 +56,6 @@ def quick(output: Path, **settings) -> compare.Config:
         "relu_softmax": replace(MODELS["relu_softmax"].recipe, layer_sizes=SMALL),
     }
     return compare.Config(**{**standard, "output": output, **settings})
-
-
-@pytest.fixture
-def undrawn(monkeypatch):
-    """Pictures are not drawn."""
-    monkeypatch.setattr(
-        kit_page, "draw", lambda picture, _: kit_page.Drawn(*picture[:3], png=b"")
-    )
 
 
 def files_of(path: Path) -> dict[str, bytes]:
@@ -694,7 +685,7 @@ def test_first_layers_are_kept_by_epoch(tmp_path):
         yield from rows
 
     run.record(record())
-    run.publish({}, title="T", lead="L")
+    run.publish({}, title="T", lead=lambda: "L")
     [(name, kept)] = results.first_layers(run, ["relu_softmax"]).items()
     assert (name, list(kept)) == ("relu_softmax", [0, 2])
     np.testing.assert_array_equal(kept[2], kernels[2][:, : results.NEURONS])

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import scipy.optimize
 import scipy.stats
+import small
 from test_neurons import slow_rule
 
-from experiments.kit import page
 from experiments.neurons import __main__ as neurons
 from experiments.neurons import learning, nets, random_neurons
 from experiments.neurons import page as neurons_page
@@ -206,13 +206,8 @@ def finished(tmp_path_factory):
     """One run, and what it left behind."""
     output = tmp_path_factory.mktemp("neurons") / "run"
     returned = neurons.main(quick(output))
-    lines = (output / "metrics.jsonl").read_text().splitlines()
-    return SimpleNamespace(
-        path=output,
-        returned=returned,
-        rows=list(map(json.loads, lines)),
-        results=json.loads((output / "results.json").read_text()),
-    )
+    results = json.loads((output / "results.json").read_text())
+    return small.left_behind(output, returned, results=results)
 
 
 def test_keys_are_drawn_from_once():
@@ -325,18 +320,12 @@ def test_files_repeat_the_results(finished):
         assert nets.count(name) == net["bursts"]
 
 
-def undrawn(picture, dataset):
-    """In place of `page.draw`, which the kit's test judges."""
-    return page.Drawn(*picture[:3], dataset.encode())
-
-
-def test_a_run_is_redrawn_without_training(finished, monkeypatch):
+def test_a_run_is_redrawn_without_training(finished, monkeypatch, undrawn):
     def measure(run):
         raise AssertionError(f"{run.path} is measured again")
         yield
 
     monkeypatch.setattr(neurons, "measure", measure)
-    monkeypatch.setattr(page, "draw", undrawn)
     assert neurons.main(neurons.Config(redraw=finished.path)) == finished.returned
 
 
@@ -491,11 +480,10 @@ def test_bad_data_is_refused_before_anything_is_written(tmp_path):
 
 
 @pytest.mark.mnist
-@pytest.mark.usefixtures("mnist")
-def test_neurons_on_mnist(tmp_path, monkeypatch):
+@pytest.mark.usefixtures("mnist", "undrawn")
+def test_neurons_on_mnist(tmp_path):
     # Oracles: the published test set's counts; 88 % is what LeCun et al. (1998) give
     # a linear classifier, and 5,000 of the images are nearly enough for it.
-    monkeypatch.setattr(page, "draw", undrawn)
     content = neurons.main(
         quick(tmp_path / "run", dataset="mnist", examples=5000, seeds=(0,))
     )

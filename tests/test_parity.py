@@ -7,7 +7,6 @@ import json
 import math
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +16,7 @@ import processes
 import pytest
 import scipy.special
 import scipy.stats
+import small
 
 from experiments.parity import __main__ as parity
 from experiments.parity import comparison, page, prices, sides
@@ -81,13 +81,8 @@ def finished(tmp_path_factory):
         patch.setattr(prices, "CHOICES", some)
         patch.setattr(process, "iterate", iterate)
         returned = parity.main(dataclasses.replace(QUICK, output=output))
-    metrics = (output / "metrics.jsonl").read_text().splitlines()
-    return SimpleNamespace(
-        path=output,
-        returned=returned,
-        results=json.loads((output / "results.json").read_text()),
-        metrics=[json.loads(line) for line in metrics],
-    )
+    results = json.loads((output / "results.json").read_text())
+    return small.left_behind(output, returned, results=results)
 
 
 @pytest.mark.keras
@@ -137,7 +132,7 @@ def test_prices_are_those_of_the_last_epoch(finished):
         assert list(entry["accuracy"]) == ["1", "2", "3"]
         accuracy = [
             value
-            for line in finished.metrics
+            for line in finished.rows
             if (line.get("choice"), line.get("epoch")) == (entry["name"], EPOCHS)
             for value in line["test_accuracy"]
         ]

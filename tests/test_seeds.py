@@ -22,7 +22,6 @@ from PIL import Image
 from small import random_layers
 
 from experiments.kit import folder, resume
-from experiments.kit import page as kit_page
 from experiments.kit.progress import console
 from experiments.seeds import __main__ as seeds
 from experiments.seeds import measure, page, qmnist, results
@@ -217,7 +216,7 @@ def test_a_run_is_redrawn_from_its_rows_without_training(
 
 @pytest.mark.usefixtures("in_this_process")
 def test_a_run_that_is_broken_off_twice_has_the_rows_of_a_whole_one(
-    finished, tmp_path, monkeypatch
+    finished, tmp_path, monkeypatch, undrawn
 ):
     append_row = folder.append_row
     path, breaks = tmp_path / "run", [6, 10]  # rows: in mid-epoch, before a checkpoint
@@ -229,9 +228,6 @@ def test_a_run_that_is_broken_off_twice_has_the_rows_of_a_whole_one(
             raise KeyboardInterrupt
 
     monkeypatch.setattr(folder, "append_row", append_and_break)
-    monkeypatch.setattr(
-        kit_page, "draw", lambda picture, _: kit_page.Drawn(*picture[:3], png=b"")
-    )
     config = dataclasses.replace(QUICK, processes=0, output=path)
     for _ in range(1 + HAS_KERAS):
         with pytest.raises(KeyboardInterrupt):

@@ -1,6 +1,5 @@
 """Model 1 against NumPy backpropagation in float64, after Nielsen's chapter 2."""
 
-import chex
 import jax
 import numpy as np
 import optax
@@ -22,23 +21,6 @@ def params():
     return random_layers((20, *HIDDEN, 10))
 
 
-def assert_close(params, network, rtol, atol):
-    """jaxnets' tree of (kernel, bias) against the oracle's list of pairs."""
-    pairs = tuple(type(params[0])(*pair) for pair in network)
-    chex.assert_trees_all_close(params, pairs, rtol=rtol, atol=atol)
-
-
-def test_the_oracle_agrees_with_finite_differences():
-    network = oracles.network_of(random_layers((20, 3, 4, 10)))
-    image, label = TRAIN.image[0], TRAIN.label[0]
-    _, _, gradients = oracles.sigmoid_backprop(network, image, label)
-    differences = oracles.finite_differences(
-        oracles.sigmoid_backprop, network, image, label
-    )
-    # float64 with a step of 1e-6: about 1e-10 is left of the difference
-    chex.assert_trees_all_close(gradients, differences, rtol=1e-6, atol=1e-9)
-
-
 def test_activations_are_scipys_sigmoids(params):
     activations = np.array([oracles.pixels_of(image) for image in FEW.image])
     for kernel, bias in oracles.network_of(params):
@@ -56,7 +38,9 @@ def test_loss_and_gradient_of_every_parameter(params):
         oracles.sigmoid_backprop, oracles.network_of(params), *FEW
     )
     np.testing.assert_allclose(loss, expected_loss, rtol=1e-6)  # float32, 5 x 10 terms
-    assert_close(grads, gradients, rtol=1e-4, atol=1e-7)  # float32, sums that cancel
+    oracles.assert_close(
+        grads, gradients, rtol=1e-4, atol=1e-7
+    )  # float32, sums that cancel
 
 
 def test_one_epoch_in_a_given_order_with_a_short_last_batch():
@@ -75,7 +59,7 @@ def test_one_epoch_in_a_given_order_with_a_short_last_batch():
     options = {"batch_size": batch_size, "num_epochs": 1, "key": key}
     (epoch,) = fit(sigmoid_mse.loss_fn, tx, start(params, tx), TRAIN, **options)
     after, totals = epoch.state, epoch.train
-    assert_close(after.params, network, rtol=1e-4, atol=1e-5)  # 5 float32 steps
+    oracles.assert_close(after.params, network, rtol=1e-4, atol=1e-5)  # 5 float32 steps
     assert (after.step, totals.correct, totals.seen) == (5, correct, 23)
     np.testing.assert_allclose(totals.loss, loss, rtol=1e-5)  # float32, 23 terms
 

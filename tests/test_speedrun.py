@@ -10,14 +10,13 @@ import jax
 import numpy as np
 import pytest
 import scipy.stats
+import small
 
-from experiments.kit import page as kit_page
 from experiments.kit.statistics import lower_bound
 from experiments.ladder import __main__ as ladder
-from experiments.ladder import results as ladder_results
 from experiments.ladder.steps import CHANGES, FIRST, LAST, PUBLISHED, steps
 from experiments.speedrun import __main__ as speedrun
-from experiments.speedrun import keras_fit, measure, page, train
+from experiments.speedrun import measure, page, train
 from experiments.speedrun.results import results
 from experiments.speedrun.settings import RECORDS, Settings
 from jaxnets import augment, relu_softmax, training
@@ -44,12 +43,9 @@ def finished(tmp_path_factory):
     output = tmp_path_factory.mktemp("speedrun") / "run"
     with pytest.MonkeyPatch.context() as patch:
         seconds = iter([2.0, 4.0, 3.0])
-        patch.setattr(keras_fit, "epoch_seconds", lambda _: (s for s in seconds))
+        patch.setattr(measure, "epoch_seconds", lambda _: (s for s in seconds))
         returned = speedrun.main(dataclasses.replace(QUICK, output=output))
-    lines = (output / "metrics.jsonl").read_text().splitlines()
-    return SimpleNamespace(
-        path=output, returned=returned, rows=list(map(json.loads, lines))
-    )
+    return small.left_behind(output, returned)
 
 
 # The run
@@ -108,11 +104,7 @@ def test_the_source_is_kept(finished):
     assert (source / "speedrun" / "__main__.py").exists()
 
 
-def test_a_run_is_redrawn_without_training(finished, monkeypatch):
-    def draw(picture, dataset):
-        return kit_page.Drawn(*picture[:3], dataset.encode())
-
-    monkeypatch.setattr(kit_page, "draw", draw)  # the kit's test draws
+def test_a_run_is_redrawn_without_training(finished, monkeypatch, undrawn):
     monkeypatch.delattr(measure, "compile_programs")
     assert speedrun.main(speedrun.Config(redraw=finished.path)) == finished.returned
     pictures = {file.name for file in finished.path.glob("*.png")}
@@ -164,7 +156,7 @@ def test_no_two_ensembles_share_a_network(monkeypatch):
 
 @pytest.mark.keras
 def test_an_epoch_of_keras_is_timed_and_waits(digits):
-    epochs = keras_fit.epoch_seconds(digits.train.split(100)[0])
+    epochs = measure.epoch_seconds(digits.train.split(100)[0])
     assert 0 < next(epochs) < 5 and 0 < next(epochs) < 5
     epochs.close()
 
@@ -356,10 +348,7 @@ def climbed(tmp_path_factory):
             output=output,
         )
         returned = ladder.main(config)
-    lines = (output / "metrics.jsonl").read_text().splitlines()
-    return SimpleNamespace(
-        path=output, returned=returned, rows=list(map(json.loads, lines))
-    )
+    return small.left_behind(output, returned)
 
 
 def test_each_step_adds_one_change():
@@ -395,29 +384,25 @@ def test_gains_are_welchs_over_the_step_before():
         for name, values in samples.items()
         for n, value in enumerate(values.tolist())
     ]
-    first, second = ladder_results.results(rows, 3)["gains"]
+    first, second = ladder.results(rows, 3)["gains"]
     expected = scipy.stats.ttest_ind(samples["b"], samples["a"], equal_var=False)
     np.testing.assert_allclose(
         first["interval"], expected.confidence_interval(), rtol=1e-9
     )
     assert (first["first"], first["verdict"]) == ("b", "b ahead")
     assert second["verdict"] == "equal within 0.1 points"
-    few = ladder_results.results(rows[:2] + rows[10:12], 3)
+    few = ladder.results(rows[:2] + rows[10:12], 3)
     assert few["gains"][0]["verdict"] == "too few seeds"
     assert few["steps"]["a"]["seconds"] == 0.5
 
 
-def test_the_ladders_folder_holds_what_was_promised(climbed, monkeypatch):
+def test_the_ladders_folder_holds_what_was_promised(climbed, monkeypatch, undrawn):
     content = json.loads((climbed.path / "results.json").read_text())
     assert content == climbed.returned and content["status"] == "complete"
     assert (climbed.path / "ladder.png").exists()
     html = (climbed.path / "report.html").read_text()
     assert all(entry.what in html for entry in PUBLISHED)
 
-    def draw(picture, dataset):
-        return kit_page.Drawn(*picture[:3], dataset.encode())
-
-    monkeypatch.setattr(kit_page, "draw", draw)
     monkeypatch.setattr(ladder, "measure", lambda *_, **__: iter(()))
     assert ladder.main(ladder.Config(redraw=climbed.path)) == climbed.returned
 

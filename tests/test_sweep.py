@@ -8,11 +8,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import small
 
-from experiments.kit import page as kit_page
 from experiments.kit.progress import Progress
 from experiments.sweep import __main__ as sweep
-from experiments.sweep import measure, page, results
+from experiments.sweep import measure, page
 from jaxnets import data, devices, models, relu_softmax, training
 from jaxnets.errors import InputError
 
@@ -45,10 +45,7 @@ def finished(tmp_path_factory):
     """One run, and what it left behind."""
     output = tmp_path_factory.mktemp("sweep") / "run"
     returned = sweep.main(dataclasses.replace(QUICK, output=output))
-    lines = (output / "metrics.jsonl").read_text().splitlines()
-    return SimpleNamespace(
-        path=output, returned=returned, rows=list(map(json.loads, lines))
-    )
+    return small.left_behind(output, returned)
 
 
 def test_every_network_has_a_row_an_epoch(finished):
@@ -141,16 +138,16 @@ def entry(rate, failed, accuracy=0.9):
 )
 def test_the_edge_lies_behind_the_last_rate_that_trains_most(failed, expected):
     entries = [entry(rate, number) for rate, number in enumerate(failed, start=1)]
-    assert results.edge(entries) == expected
+    assert measure.edge(entries) == expected
 
 
 def test_a_network_has_failed_where_a_constant_answer_costs_no_more():
     # By hand: a tenth for each class costs (0.9^2 + 9 * 0.1^2) / 2, or log 10.
     for name, cost in (("sigmoid_mse", 0.45), ("flax_dense", math.log(10))):
         model = models.get(name)
-        assert results.has_failed(model, cost + 1e-9)
-        assert not results.has_failed(model, cost - 1e-6)
-        assert results.has_failed(model, None)
+        assert measure.has_failed(model, cost + 1e-9)
+        assert not measure.has_failed(model, cost - 1e-6)
+        assert measure.has_failed(model, None)
 
 
 def test_restlessness_is_the_mean_change_of_the_last_epochs():
@@ -165,10 +162,10 @@ def test_restlessness_is_the_mean_change_of_the_last_epochs():
         }
         for epoch in range(1, 21)
     ]
-    of_rate = results.of_rate(models.get("relu_softmax"), 0.3, rows)
+    of_rate = measure.of_rate(models.get("relu_softmax"), 0.3, rows)
     assert of_rate["restlessness"] == pytest.approx(0.01)
     assert (
-        results.of_rate(models.get("relu_softmax"), 0.3, rows[:1])["restlessness"]
+        measure.of_rate(models.get("relu_softmax"), 0.3, rows[:1])["restlessness"]
         is None
     )
 
@@ -186,24 +183,22 @@ def test_a_broken_off_run_has_the_epochs_that_it_reached(finished):
     plans = sweep.plans_of(QUICK)
     for number in (0, 9, 13, 20, len(finished.rows)):
         rows = finished.rows[:number]
-        content = results.results(plans, rows)
+        content = measure.results(plans, rows)
         assert page.lead(content)
         for section in page.sections(content, rows):
             if hasattr(section, "figure") and number == len(finished.rows):
                 assert section.figure().axes[0].lines
 
 
-def test_the_folder_holds_what_was_promised_and_is_redrawn(finished, monkeypatch):
+def test_the_folder_holds_what_was_promised_and_is_redrawn(
+    finished, monkeypatch, undrawn
+):
     content = json.loads((finished.path / "results.json").read_text())
     assert content == finished.returned and content["status"] == "complete"
     names = {file.name for file in finished.path.iterdir()}
     pictures = {f"{name}-{n}.png" for name in ("rates", "epochs") for n in (20, 50)}
     assert names >= {"report.html", "metrics.jsonl", *pictures}
 
-    def draw(picture, dataset):
-        return kit_page.Drawn(*picture[:3], dataset.encode())
-
-    monkeypatch.setattr(kit_page, "draw", draw)  # the kit's test draws
     monkeypatch.delattr(measure.ensemble, "fit_many")
     assert sweep.main(sweep.Config(redraw=finished.path)) == finished.returned
 

@@ -18,8 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.choices.arms import CHOICES, MODEL_1, MODEL_2, first_images
-from experiments.choices.results import results
-from experiments.choices.train import measure
+from experiments.choices.train import measure, results
 from experiments.kit.command import run_command
 from experiments.kit.options import Options, require_at_least, require_names
 from experiments.kit.run import Run

@@ -1,4 +1,4 @@
-"""Training the arms' networks, many seeds at once.
+"""Training the arms' networks, many seeds at once, and what follows from it.
 
 A row is one network after one epoch, until it has ended:
 
@@ -20,10 +20,10 @@ import numpy as np
 import optax
 
 from experiments.choices.arms import CHOICES, Arm, first_images
-from experiments.choices.results import best_rate
 from experiments.kit.numbers import finite
 from experiments.kit.progress import Progress
 from experiments.kit.run import Row
+from experiments.kit.statistics import compare_pairs
 from jaxnets import ensemble, training
 from jaxnets.data import Dataset
 from jaxnets.types import Params
@@ -130,3 +130,36 @@ def _where(chosen: np.ndarray, new: Params, old: Params) -> Params:
     return jax.tree.map(
         lambda n, o: np.where(chosen.reshape(-1, *[1] * (n.ndim - 1)), n, o), new, old
     )
+
+
+def results(rows: Sequence[Row]) -> dict[str, Any]:
+    """By choice its arms, of the finished networks, and their pairs, by Holm."""
+    content: dict[str, Any] = {}
+    for row in rows:
+        if "test_accuracy" in row:
+            arms = content.setdefault(row["choice"], {"arms": {}})["arms"]
+            arm = arms.setdefault(row["arm"], {"rate": row["rate"]})
+            for key in ("seed", "test_accuracy", "chosen_epoch", "plateau"):
+                arm.setdefault(key, []).append(row[key])
+    for choice in content.values():
+        for name, arm in choice["arms"].items():
+            arm["mean"] = float(np.mean(arm["test_accuracy"]))
+            arm["median_epoch"] = float(np.median(arm["chosen_epoch"]))
+            arm["tried"] = tried([row for row in rows if row["arm"] == name])
+        scores = {name: arm["test_accuracy"] for name, arm in choice["arms"].items()}
+        choice["pairs"] = [pair.as_row() for pair in compare_pairs(scores)]
+    return content
+
+
+def tried(rows: Sequence[Row]) -> list[list[float]]:
+    """Each rate that an arm's rows try, and its networks' mean validation accuracy."""
+    shares: dict[float, list[float]] = {}
+    for row in rows:
+        if row["stage"] == "tune" and "chosen_epoch" in row:
+            shares.setdefault(row["rate"], []).append(row["validation_accuracy"])
+    return [[rate, float(np.mean(shares[rate]))] for rate in sorted(shares)]
+
+
+def best_rate(rows: Sequence[Row]) -> float:
+    """The rate that validates best."""
+    return max(tried(rows), key=lambda entry: entry[1])[0]

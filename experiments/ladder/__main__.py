@@ -13,17 +13,24 @@ regularises pays off later. Nothing is chosen by the test set, which each networ
 once.
 """
 
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jax
+import numpy as np
+
 from experiments.kit.command import run_command
 from experiments.kit.options import Options, require_at_least
-from experiments.kit.run import Run
-from experiments.ladder.measure import measure
-from experiments.ladder.results import results
-from experiments.ladder.steps import CHANGES, FIRST, steps
-from experiments.speedrun.train import validate_data
+from experiments.kit.progress import Progress
+from experiments.kit.run import Row, Run
+from experiments.kit.statistics import compare_pairs
+from experiments.ladder.steps import CHANGES, FIRST, LAST, PUBLISHED, steps
+from experiments.speedrun.settings import Settings
+from experiments.speedrun.train import compile_programs, run_once, validate_data
 from jaxnets import training
+from jaxnets.data import Dataset
 from jaxnets.errors import InputError
 
 
@@ -49,16 +56,8 @@ def main(config: Config) -> dict[str, Any]:
     run = Run.open("ladder", config)
     config = run.config
     settings = steps(config.epochs, config.batch_size)
-    if config.redraw is None:
-        validate_data(settings[FIRST], run.data)
-    rows = measure(
-        settings,
-        run.data,
-        seeds=config.seeds,
-        first_seed=config.first_seed,
-        ensemble=config.ensemble,
-    )
-    run.record(rows)
+    validate_data(settings[FIRST], run.data)
+    run.record(measure(config, settings, run.data))
     content = results(run.rows, config.ensemble)
     from experiments.ladder import page  # loads Matplotlib
 
@@ -77,6 +76,71 @@ def validate_config(config: Config) -> None:
     if config.ensemble > config.seeds:
         raise InputError(f"ensemble={config.ensemble} must be at most {config.seeds=}")
     training.require_seed(config.first_seed + len(CHANGES) * config.seeds - 1)
+
+
+def measure(
+    config: Config, settings: Mapping[str, Settings], data: Dataset
+) -> Iterator[Row]:
+    """Train networks of each step; test each once, and some of the last's together.
+
+    A row is a network, or an ensemble of some of the last step's:
+
+        step, seed       of the ensemble's first network
+        test_accuracy
+        seconds          of training and answering, without compiling
+    """
+    seeds, ensemble = config.seeds, config.ensemble
+    totals = dict.fromkeys(settings, seeds)
+    with jax.default_matmul_precision("highest"), Progress(totals) as progress:
+        for number, (name, of_step) in enumerate(settings.items()):
+            progress.text(name, "compiling")
+            programs = compile_programs(of_step, data.train, data.test)
+            start = config.first_seed + number * seeds
+            probabilities, seconds = [], 0.0  # of the networks of an ensemble
+            for seed in range(start, start + seeds):
+                outcome = run_once(
+                    programs, of_step.num_epochs, seed, data.train, data.test.image
+                )
+                accuracy = outcome.accuracy(data.test.label)
+                progress.advance(name, text=f"test accuracy {accuracy:.2%}")
+                yield _row(name, seed, accuracy, outcome.seconds)
+                probabilities.append(outcome.probability)
+                seconds += outcome.seconds
+                if len(probabilities) == ensemble and number == len(settings) - 1:
+                    answers = np.mean(probabilities, axis=0).argmax(axis=-1)
+                    accuracy = float(np.mean(answers == data.test.label))
+                    yield _row(LAST, seed - ensemble + 1, accuracy, seconds)
+                    probabilities, seconds = [], 0.0
+
+
+def _row(step: str, seed: int, accuracy: float, seconds: float) -> Row:
+    return {"step": step, "seed": seed, "test_accuracy": accuracy, "seconds": seconds}
+
+
+def results(rows: Sequence[Row], ensemble: int) -> dict[str, Any]:
+    """The steps in their order, and each against the one before, by Holm."""
+    scores: dict[str, list[float]] = {}
+    for row in rows:
+        scores.setdefault(row["step"], []).append(row["test_accuracy"])
+    steps = {
+        name: {
+            "test_accuracy": values,
+            "mean": float(np.mean(values)),
+            "seconds": float(
+                np.median([row["seconds"] for row in rows if row["step"] == name])
+            ),
+        }
+        for name, values in scores.items()
+    }
+    pairs = compare_pairs(
+        scores, [(new, old) for old, new in itertools.pairwise(scores)]
+    )
+    return {
+        "steps": steps,
+        "gains": [pair.as_row() for pair in pairs],
+        "ensemble": ensemble,
+        "published": [entry._asdict() for entry in PUBLISHED],
+    }
 
 
 if __name__ == "__main__":

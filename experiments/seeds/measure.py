@@ -117,7 +117,9 @@ def _measure_model(
             for number, seeds in enumerate((*groups, None)):
                 if number in pauses[clock.pauses :]:
                     progress.text(name, "timing one alone, and one in each process")
-                    clock.alone_seconds += _time_alone(plan, run.data, num_clocked)
+                    clock.alone_seconds += _clocked(
+                        plan, run.data, plan.seeds[0], num_clocked
+                    )
                     clock.process_seconds += _time_processes(streams, num_clocked)
                     clock.pauses += 1
                 if seeds is None:
@@ -130,7 +132,9 @@ def _measure_model(
                 progress.text(name, f"seeds {span}, compiling")
                 state = run.restore(plan.states_like(seeds), model=name, seeds=span)
                 for epoch in _train(plan, run.data, seeds, state):
-                    rows = _rows(run, plan, seeds, epoch, second)
+                    rows = seed_epochs(name, run.data.name, seeds, epoch)
+                    if epoch.number == last and not isinstance(second, str):
+                        rows = with_second(rows, plan, epoch.state.params, second)
                     yield from rows
                     clock.wall_seconds = earlier_seconds + time.perf_counter() - began
                     position = {"model": name, "seeds": span, "epoch": epoch.number}
@@ -153,16 +157,6 @@ def _schedule(run: Run, plan: Plan) -> tuple[list[Sequence[int]], list[float]]:
     groups = ensemble.chunks(plan.seeds, at_once)
     pauses = np.linspace(0, len(groups), num_pauses).round().tolist()
     return groups, sorted(set(pauses))
-
-
-def _rows(
-    run: Run, plan: Plan, seeds: Sequence[int], epoch: Epoch, second: Batch | str
-) -> list[Row]:
-    """An epoch's rows; those of the last one with the second test set."""
-    rows = seed_epochs(plan.model.name, run.data.name, seeds, epoch)
-    if isinstance(second, str) or epoch.number < plan.recipe.num_epochs:
-        return rows
-    return with_second(rows, plan, epoch.state.params, second)
 
 
 def _is_finished(run: Run, plan: Plan, seeds: Sequence[int]) -> bool:
@@ -222,11 +216,6 @@ def _clocked(plan: Plan, data: Dataset, seed: int, num_epochs: int) -> Iterator[
     with contextlib.suppress(NonFiniteLoss):
         for epoch in epochs:
             yield epoch.seconds + epoch.evaluation_seconds
-
-
-def _time_alone(plan: Plan, data: Dataset, num_epochs: int) -> list[float]:
-    """Seconds of the first epochs of one network, while nothing else runs."""
-    return list(_clocked(plan, data, plan.seeds[0], num_epochs))
 
 
 def _processes(

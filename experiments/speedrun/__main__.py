@@ -66,15 +66,15 @@ def main(config: Config) -> dict[str, Any]:
     run = Run.open("speedrun", config)
     config = run.config
     record = record_of(config)
-    if config.redraw is None:
-        validate_data(config, record, run.data)
+    validate_data(config, record, run.data)
     run.record(measure(run, record, seeds_of(config, record)))
+    scored = "validation" if config.validation else "test"
+    # Nothing is cut off, nothing stands in, and no option changes the settings.
+    is_cut = config.examples is not None or config.validation_examples is not None
+    is_whole = run.data.name == DATASET and run.data.notice is None and not is_cut
+    as_recorded = is_whole and record == RECORDS[config.mark]
     content = results(
-        config.mark,
-        record,
-        run.rows,
-        as_recorded=record == RECORDS[config.mark] and is_whole_mnist(config, run.data),
-        scored="validation" if config.validation else "test",
+        config.mark, record, run.rows, as_recorded=as_recorded, scored=scored
     )
     from experiments.speedrun import page  # loads Matplotlib
 
@@ -83,7 +83,7 @@ def main(config: Config) -> dict[str, Any]:
         title=f"Time to {config.mark:g} %",
         lead=lambda: page.lead(content),
         sections=lambda: page.sections(content, run.data.train.image),
-        facts={"scored on": "validation" if config.validation else "test"},
+        facts={"scored on": scored},
     )
 
 
@@ -101,12 +101,6 @@ def seeds_of(config: Config, record: Record) -> range:
     """One for each run."""
     count = record.least_seeds if config.seeds is None else config.seeds
     return range(config.first_seed, config.first_seed + count)
-
-
-def is_whole_mnist(config: Config, dataset: Dataset) -> bool:
-    """Whether nothing is cut off and nothing stands in."""
-    is_cut = config.examples is not None or config.validation_examples is not None
-    return dataset.name == DATASET and dataset.notice is None and not is_cut
 
 
 def validate_config(config: Config) -> None:

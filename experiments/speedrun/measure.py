@@ -8,7 +8,7 @@ Rows, told apart by `kind`:
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -19,7 +19,6 @@ import jaxnets
 from experiments.kit.numbers import finite
 from experiments.kit.progress import Progress
 from experiments.kit.run import Row, Run
-from experiments.speedrun import keras_fit
 from experiments.speedrun.settings import Record
 from experiments.speedrun.train import (
     Outcome,
@@ -28,10 +27,12 @@ from experiments.speedrun.train import (
     run_once,
     run_together,
 )
-from jaxnets import process
+from jaxnets import keras_dense, models, process
 from jaxnets.files import write_text
+from jaxnets.keras_network import build, load_keras
 from jaxnets.types import Batch
 
+FOREVER = 10**6  # epochs: until it is not asked any more
 UNCACHED = {"JAX_ENABLE_COMPILATION_CACHE": "false"}
 
 
@@ -45,7 +46,7 @@ def measure(run: Run, record: Record, seeds: Sequence[int]) -> Iterator[Row]:
     with (
         jax.default_matmul_precision("highest"),
         Progress(totals) as progress,
-        closing(keras_fit.epoch_seconds(data.train)) as keras,
+        closing(epoch_seconds(data.train)) as keras,
     ):
         progress.text("start", "compiling in a new process")
         row = start(record, data.train, scored)
@@ -62,7 +63,14 @@ def measure(run: Run, record: Record, seeds: Sequence[int]) -> Iterator[Row]:
                 yield {"kind": "keras", "seconds": seconds}
             if seed is not None:
                 outcome = run_seed(record, programs, seed, data.train, scored.image)
-                row = run_row(seed, outcome, scored.label)
+                row = {
+                    "kind": "run",
+                    "seed": seed,
+                    "seconds": outcome.seconds,
+                    "accuracy": outcome.accuracy(scored.label),
+                    "train_loss": finite(outcome.train_loss),
+                    "compile_seconds": outcome.compile_seconds,
+                }
                 text = f"seed {seed}: {row['accuracy']:.2%} in {row['seconds']:.2f} s"
                 progress.advance("runs", text=text)
                 yield row
@@ -83,18 +91,6 @@ def run_seed(
     return run_together(settings, seeds, train, images)
 
 
-def run_row(seed: int, outcome: Outcome, labels: np.ndarray) -> Row:
-    """A run as a row."""
-    return {
-        "kind": "run",
-        "seed": seed,
-        "seconds": outcome.seconds,
-        "accuracy": outcome.accuracy(labels),
-        "train_loss": finite(outcome.train_loss),
-        "compile_seconds": outcome.compile_seconds,
-    }
-
-
 def start(record: Record, train: Batch, scored: Batch) -> Row:
     """A new process without any program on disk: how long until its clock starts."""
     began = time.perf_counter()
@@ -108,6 +104,42 @@ def _compile_cold(
     send: Callable[[float], None], record: Record, train: Batch, scored: Batch
 ) -> None:
     send(compile_programs(record.settings, train, scored).compile_seconds)
+
+
+def epoch_seconds(train: Batch) -> Generator[float, None, None]:
+    """Seconds of each epoch of Model 3 by Keras's `fit` with its defaults; without end.
+
+    But for the first, in which Keras compiles. It runs in a process of its own.
+    """
+    epochs = process.iterate(
+        _train_keras, train, without=process.KERAS_DOES_WITHOUT, lockstep=True
+    )
+    with closing(epochs):
+        next(epochs)
+        yield from epochs
+
+
+def _train_keras(send: Callable[[float], None], train: Batch) -> None:
+    """One call of `fit`; its clock stands still while `send` waits."""
+    keras, recipe = load_keras(), models.KERAS_DENSE.recipe
+    model = build(recipe.layer_sizes, train.image.shape[1:], seed=0)
+    keras_dense.compile_model(model, recipe)
+
+    class EpochClock(keras.callbacks.Callback):  # type: ignore[name-defined]
+        def on_epoch_begin(self, epoch, logs=None):
+            self.began = time.perf_counter()
+
+        def on_epoch_end(self, epoch, logs=None):
+            send(time.perf_counter() - self.began)
+
+    model.fit(
+        keras_dense.scaled(train.image),
+        train.label,
+        batch_size=recipe.batch_size,
+        epochs=FOREVER,
+        callbacks=[EpochClock()],
+        verbose=0,
+    )
 
 
 def keep_source(path: Path) -> None:

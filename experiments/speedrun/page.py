@@ -45,7 +45,11 @@ def sections(content: Row, images: np.ndarray) -> Iterator[Table | Picture]:
         "Rules",
         "Of a record, and what this run has.",
         content["rules"],
-        {"rule": "rule", "here": "here", "kept": _kept},
+        {
+            "rule": "rule",
+            "here": "here",
+            "kept": lambda rule: "yes" if rule["holds"] else "no",
+        },
     )
     yield table(
         "Settings",
@@ -66,10 +70,6 @@ def sections(content: Row, images: np.ndarray) -> Iterator[Table | Picture]:
             "Training images, first as they are; below, distorted anew in each epoch.",
             partial(distorted, distortion, images),
         )
-
-
-def _kept(rule: Row) -> str:
-    return "yes" if rule["holds"] else "no"
 
 
 def _value(value: object) -> str:

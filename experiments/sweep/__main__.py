@@ -21,8 +21,7 @@ from typing import Any
 from experiments.kit.command import run_command
 from experiments.kit.options import Options, require_at_least
 from experiments.kit.run import Run
-from experiments.sweep.measure import Plan, measure
-from experiments.sweep.results import results
+from experiments.sweep.measure import Plan, measure, results
 from jaxnets import models, training
 from jaxnets.data import Dataset
 from jaxnets.errors import InputError
@@ -63,8 +62,7 @@ def main(config: Config) -> dict[str, Any]:
     run = Run.open("sweep", config)
     config = run.config
     plans = plans_of(config)
-    if config.redraw is None:
-        validate_data(config, plans, run.data)
+    validate_data(config, plans, run.data)
     run.record(measure(plans, run.data))
     content = results(plans, run.rows)
     from experiments.sweep import page  # loads Matplotlib

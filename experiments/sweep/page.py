@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from experiments.kit.figures import COLORS, new_figure, whole_epochs
+from experiments.kit.numbers import percent, text
 from experiments.kit.page import Picture, Table, table
 from experiments.kit.run import Row
-from experiments.sweep.results import LAST_EPOCHS
+from experiments.sweep.measure import LAST_EPOCHS
 
 # Rates that others name, beside the recipe's: Nielsen, chapter 1, on Model 1.
 NAMED = {"sigmoid_mse": {100.0: "Nielsen: too high"}}
@@ -58,15 +59,6 @@ def sections(content: Row, rows: Sequence[Row]) -> Iterator[Table | Picture]:
 
 def rate_table(batch_size: str, part: Row) -> Table:
     """A row a rate."""
-
-    def ends(entry: Row) -> str:
-        accuracy = entry["validation_accuracy"]
-        return f"{accuracy['low']:.2%} to {accuracy['high']:.2%}"
-
-    def tested(entry: Row) -> str:
-        accuracy = entry["test_accuracy"]
-        return f"{accuracy['median']:.2%}" if accuracy else "-"
-
     return table(
         f"Rates, batch size {batch_size}",
         "Accuracies are medians over seeds after the last epoch. Restless: mean change "
@@ -77,17 +69,17 @@ def rate_table(batch_size: str, part: Row) -> Table:
         {
             "rate": "rate:g",
             "seeds": "seeds:d",
-            "validation": lambda entry: f"{entry['validation_accuracy']['median']:.2%}",
-            "lowest to highest": ends,
-            "test": tested,
-            "restless": lambda e: _points(e["restlessness"]),
+            "validation": lambda e: f"{e['validation_accuracy']['median']:.2%}",
+            "lowest to highest": lambda e: "{low:.2%} to {high:.2%}".format(
+                **e["validation_accuracy"]
+            ),
+            "test": lambda e: text(
+                e["test_accuracy"] and e["test_accuracy"]["median"], ".2%"
+            ),
+            "restless": lambda e: percent(e["restlessness"]),
             "failed": "failed:d",
         },
     )
-
-
-def _points(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.2f}"
 
 
 def by_rate(content: Row, part: Row) -> Figure:
