@@ -262,18 +262,3 @@ def test_a_run_is_redrawn_without_training(finished, monkeypatch, undrawn):
 def test_bad_settings_are_refused(settings, message):
     with pytest.raises(InputError, match=message):
         choices.validate_config(quick(None, **settings))
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"validation_examples": 0}, "validation_examples=0"),
-        ({"images": 10}, "batch size 64"),
-    ],
-)
-def test_data_that_do_not_suit_are_refused_before_anything_is_written(
-    tmp_path, settings, message
-):
-    with pytest.raises(InputError, match=message):
-        choices.main(quick(tmp_path / "run", **settings))
-    assert not (tmp_path / "run").exists()

@@ -138,3 +138,27 @@ def test_the_index_shows_each_end_and_other_data(tmp_path):
     assert '<p class="notice">only &lt;digits&gt;</p>' in page
     assert 'src="compare/curves.png"' in page
     assert "report.html" not in page  # there is none to link
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("choices", {"validation_examples": 0}, "validation_examples=0"),
+        ("choices", {"images": 10}, "batch size 64"),
+        ("control", {"rounds": 0}, "rounds=0"),
+        ("ladder", {"batch_size": 201}, "batch size 201 must be at most 200"),
+        ("neurons", {"examples": 1}, "all of one class"),
+        ("parity", {"steps": 0}, "steps=0"),
+        ("seeds", {"examples": 20}, "batch size 64 must be at most 20"),
+        ("speedrun", {"validation_examples": 0, "validation": True}, "examples=0"),
+        ("speedrun", {"batch_size": 201}, "batch size 201 must be at most 200"),
+        ("sweep", {"validation_examples": 0}, "validation_examples=0"),
+        ("sweep", {"batch_sizes": (500,)}, "batch size 500"),
+    ],
+)
+def test_bad_input_leaves_nothing_behind(tmp_path, name, settings, message):
+    experiment = importlib.import_module(f"experiments.{name}.__main__")
+    settings = {"dataset": "digits", "examples": 200, **settings}
+    with pytest.raises(InputError, match=message):
+        experiment.main(experiment.Config(output=tmp_path / "run", **settings))
+    assert not (tmp_path / "run").exists()

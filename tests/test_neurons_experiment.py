@@ -473,12 +473,6 @@ def test_bad_settings_are_refused(settings, message):
         neurons.validate_config(quick(None, **settings))
 
 
-def test_bad_data_is_refused_before_anything_is_written(tmp_path):
-    with pytest.raises(InputError, match="all of one class"):
-        neurons.main(quick(tmp_path / "run", examples=1))
-    assert not (tmp_path / "run").exists()
-
-
 @pytest.mark.mnist
 @pytest.mark.usefixtures("mnist", "undrawn")
 def test_neurons_on_mnist(tmp_path):

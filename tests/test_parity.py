@@ -229,13 +229,6 @@ def test_bad_options_are_refused(digits, settings, message):
         parity.validated_recipe(dataclasses.replace(QUICK, **settings), digits)
 
 
-def test_bad_input_leaves_nothing_behind(tmp_path):
-    config = dataclasses.replace(QUICK, steps=0, output=tmp_path / "run")
-    with pytest.raises(InputError, match="steps=0"):
-        parity.main(config)
-    assert not (tmp_path / "run").exists()
-
-
 def test_marks_are_round_and_end_with_the_last_step(digits):
     for last, marks in ((1, [1]), (20, [1, 2, 3, 5, 7, 10, 20])):
         assert list(make_task(SMALL, digits, 3, last).batches) == marks

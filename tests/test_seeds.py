@@ -305,13 +305,6 @@ def test_bad_options_are_refused(digits, settings, message):
         seeds.plan(dataclasses.replace(QUICK, **settings), digits)
 
 
-def test_bad_input_leaves_nothing_behind(tmp_path):
-    config = dataclasses.replace(QUICK, examples=20, output=tmp_path / "run")
-    with pytest.raises(InputError, match="batch size 64 must be at most 20"):
-        seeds.main(config)
-    assert not (tmp_path / "run").exists()
-
-
 def test_keras_trains_as_many_seeds_as_asked_for(digits):
     config = dataclasses.replace(
         QUICK, models=("keras_dense", "flax_dense"), keras_seeds=3

@@ -300,22 +300,6 @@ def test_bad_settings_are_refused(settings, message):
         speedrun.validate_config(dataclasses.replace(QUICK, **settings))
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"validation_examples": 0, "validation": True}, "validation_examples=0"),
-        ({"batch_size": 201}, "batch size 201 must be at most 200"),
-    ],
-)
-def test_data_that_do_not_suit_are_refused_before_anything_is_written(
-    tmp_path, settings, message
-):
-    config = dataclasses.replace(QUICK, output=tmp_path / "run", **settings)
-    with pytest.raises(InputError, match=message):
-        speedrun.main(config)
-    assert not (tmp_path / "run").exists()
-
-
 def test_other_classes_than_ten_are_refused(digits):
     # A data set of one's own, with two of the digits.
     part = digits.train.label < 2

@@ -221,19 +221,3 @@ def test_the_folder_holds_what_was_promised_and_is_redrawn(
 def test_bad_settings_are_refused(settings, message):
     with pytest.raises(InputError, match=message):
         sweep.validate_config(dataclasses.replace(QUICK, **settings))
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"validation_examples": 0}, "validation_examples=0"),
-        ({"batch_sizes": (500,)}, "batch size 500"),
-    ],
-)
-def test_data_that_do_not_suit_are_refused_before_anything_is_written(
-    tmp_path, settings, message
-):
-    config = dataclasses.replace(QUICK, output=tmp_path / "run", **settings)
-    with pytest.raises(InputError, match=message):
-        sweep.main(config)
-    assert not (tmp_path / "run").exists()
