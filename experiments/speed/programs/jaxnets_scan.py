@@ -12,6 +12,7 @@ are, batches are gathered one by one, and XLA gets no option. Pixels remain byte
 import itertools
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import numpy as np
@@ -42,7 +43,7 @@ def run(task: Task, data: Data, on_part: OnPart) -> None:
     arguments = (network.loss_fn, tx, state, train)
     epochs = part_epochs(*arguments, key=keys.data, task=task)
     if task.part_steps is None:
-        how = {"batch_size": task.batch_size, "num_epochs": EPOCHS}
+        how: Any = {"batch_size": task.batch_size, "num_epochs": EPOCHS}
         epochs = (
             (epoch.state.params, epoch.seconds, epoch.compile_seconds, 0.0)
             for epoch in training.fit(*arguments, key=keys.data, **how)
