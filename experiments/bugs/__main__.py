@@ -17,13 +17,7 @@ from typing import Any
 
 from experiments.bugs import judge, keras_model, results
 from experiments.bugs.judge import Setting
-from experiments.bugs.programs import (
-    BYTES,
-    HEALTHY,
-    MISTAKES,
-    SCALED,
-    trained_together,
-)
+from experiments.bugs.programs import BYTES, HEALTHY, MISTAKES, SCALED
 from experiments.bugs.train import UNTRAINED, is_end, train, train_in_parts, untrained
 from experiments.kit.command import run_command
 from experiments.kit.options import Options, require_at_least, require_names
@@ -190,7 +184,7 @@ def plan(
     recipe, seeds = config.recipe("sigmoid_mse"), range(config.seeds)
     chosen = [HEALTHY, *(MISTAKES[name] for name in config.mistakes)]
     work = []
-    for group in trained_together(chosen):
+    for group in judge.trained_together(chosen):
         part = range(config.healthy_seeds) if HEALTHY in group else seeds
         rows = train(group, recipe, dataset, part)
         work.append(([program.name for program in group], len(part), rows))

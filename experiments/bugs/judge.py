@@ -15,14 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.bugs.programs import (
-    BYTES,
-    HEALTHY,
-    PROGRAMS,
-    SCALED,
-    Program,
-    trained_together,
-)
+from experiments.bugs.programs import BYTES, HEALTHY, PROGRAMS, SCALED, Program
 from experiments.bugs.train import train_in_parts
 from experiments.kit.numbers import percent
 from experiments.kit.page import Table, table
@@ -37,6 +30,13 @@ FIRST_SEED = 1000
 SHORT = 5  # epochs of Model 1 on all images
 SYMPTOMS = ("collapsed", "never_answered")  # of the answers; they name no mistake
 JUDGED = {**PROGRAMS, **{program.name: program for program in (SCALED, BYTES)}}
+
+
+def trained_together(programs: Sequence[Program]) -> list[list[Program]]:
+    """Groups that train the same way: with the first program, and each other alone."""
+    first, *others = programs
+    alike = [program for program in others if program.learns_as(first)]
+    return [[first, *alike], *([other] for other in others if other not in alike)]
 
 
 class Setting(NamedTuple):

@@ -5,7 +5,7 @@ evaluation that counts every image. Model 3 in Flax is put together likewise.
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple, TypeAlias
 
@@ -75,13 +75,6 @@ class Program(NamedTuple):
         outputs = self.layers(self.inputs, params, batch.image)[-1]
         losses = self.cost(outputs, batch.label)
         return self.reduce(losses), count(outputs, losses, batch.label)
-
-
-def trained_together(programs: Sequence[Program]) -> list[list[Program]]:
-    """Groups that train the same way: with the first program, and each other alone."""
-    first, *others = programs
-    alike = [program for program in others if program.learns_as(first)]
-    return [[first, *alike], *([other] for other in others if other not in alike)]
 
 
 def bytes_as_numbers(images: jax.Array) -> jax.Array:
