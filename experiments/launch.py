@@ -85,6 +85,9 @@ def launch(config: Config, command: Sequence[str]) -> None:
                 number = getattr(error, "number", signal.SIGINT)
                 processes[0].popen.send_signal(number)
                 _wait_for(processes[0], FAREWELL_SECONDS)
+            code = processes[0].popen.returncode
+            if code is not None and code > 0:
+                sys.exit(code)  # it has said why
             raise
         if first_failure is None:
             return

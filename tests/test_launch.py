@@ -138,6 +138,7 @@ def test_a_signal_ends_all_and_what_was_reached_is_written(tmp_path):
     children = children_of(process)
     complaint = processes.interrupt(process, signal.SIGTERM)
     assert process.returncode == 143, complaint
+    assert complaint == "error: stopped by SIGTERM\n"  # once
     assert not any(map(processes.is_running, children))
     results = json.loads((path / "results.json").read_text())
     assert results["status"] == "interrupted"
