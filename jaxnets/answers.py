@@ -42,12 +42,14 @@ def read_pictures(
 
     Raises InputError, which names the picture, where one cannot be read or is empty.
     """
-    shape = next(iter(networks.values())).image_shape
+    first = next(iter(networks.values()))
     glyphs: dict[str, list[Glyph]] = {}
     for file in files:
         image = picture.read(file)
         try:
-            glyphs[os.fspath(file)] = picture.find(image, shape, single=single)
+            glyphs[os.fspath(file)] = picture.find(
+                image, first.image_shape, ink_side=first.ink_side, single=single
+            )
         except InputError as error:
             raise InputError(f"{os.fspath(file)}: {error}") from error
     images = np.stack([glyph.image for some in glyphs.values() for glyph in some])

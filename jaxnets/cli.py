@@ -109,14 +109,15 @@ def _predict(options: argparse.Namespace) -> None:
 
     if options.show is not None and options.show.suffix.lower() != ".png":
         raise InputError(f"--show {options.show} must end with .png")
-    if options.show is not None:
-        _output(options.show)
+    shown = options.show and _output(options.show)
+    if shown in map(absolute, options.pictures):
+        raise InputError(f"--show {options.show} is one of the pictures to be read")
     networks = trained.load_networks(options.run)
     readings = answers.read_pictures(networks, options.pictures, single=options.single)
-    if options.show is not None:
+    if shown:
         from jaxnets import show
 
-        show.write(_output(options.show), readings)
+        show.write(shown, readings)
     if options.json:
         print(json.dumps(answers.entries(readings), indent=2))
     else:

@@ -3,10 +3,13 @@
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxnets.types import Layers, LossFn
 
 WHITE = 255  # the largest value of an 8-bit pixel
+FAINTEST = 12  # of WHITE: fainter pixels are paper
+MNIST_SIDE, MNIST_INK = 28, 20  # of its images, and of the box that holds a digit
 
 
 def to_vectors(images: jax.Array) -> jax.Array:
@@ -21,6 +24,22 @@ def to_vectors(images: jax.Array) -> jax.Array:
     num_images, height, width = images.shape
     vectors = images.reshape(num_images, height * width)
     return vectors.astype(jnp.float32) / WHITE
+
+
+def ink_side(images: np.ndarray) -> int:
+    """How many pixels the longer side of the ink has in most images; at least 1.
+
+    A picture of another digit is made this large, so that a network sees it as it saw
+    those: MNIST's have 20 of 28. Images are uint8 [B, H, W], 0 (paper) to 255 (ink).
+    """
+    is_ink = images > FAINTEST
+    sides = np.stack([is_ink.any(axis=axis).sum(axis=1) for axis in (1, 2)])
+    return max(1, int(np.median(sides.max(axis=0))))
+
+
+def mnists_ink_side(shape: tuple[int, int]) -> int:
+    """The same of images [H, W] whose digits are as large as MNIST's."""
+    return max(1, round(max(shape) * MNIST_INK / MNIST_SIDE))
 
 
 def for_bytes(params: Layers) -> Layers:

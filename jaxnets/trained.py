@@ -22,6 +22,7 @@ from jaxnets import __version__, models, training, weights
 from jaxnets.data import Dataset
 from jaxnets.errors import InputError
 from jaxnets.files import absolute
+from jaxnets.pixels import ink_side
 from jaxnets.types import Network, Params, Prediction, Recipe
 
 FORMAT = 1  # of the files; another number where older versions could not read them
@@ -41,6 +42,8 @@ class Trained:
     dataset: str  # it was trained on
     recipe: Recipe | None  # it was trained by; None of one that was imported
     epochs: int  # it was trained for, less than the recipe's where it was cut short
+    # Pixels of the longer side of a digit in the images; None: as large as in MNIST's.
+    ink_side: int | None = None
     version: str = __version__  # of jaxnets that wrote it
 
     @property
@@ -164,6 +167,7 @@ def of_model(
         dataset=dataset.name,
         recipe=recipe,
         epochs=epochs,
+        ink_side=ink_side(dataset.train.image),
     )
 
 
@@ -221,6 +225,7 @@ def _trained(
         dataset=about["dataset"],
         recipe=recipe,
         epochs=about["epochs"],
+        ink_side=about.get("ink_side"),  # early files have none
         version=about["version"],
     )
 

@@ -135,6 +135,7 @@ def test_a_file_of_weights_is_a_run_of_one(run, pictures, capsys):
         (["predict", "nothing", "ONE"], "there is no file"),
         (["predict", "RUN", "ONE", "--show", "seen.jpg"], "must end with .png"),
         (["predict", "RUN", "ONE", "--show", "no/seen.png"], "there is no folder"),
+        (["predict", "RUN", "ONE", "--show", "ONE"], "is one of the pictures"),
         (["export", "RUN", "x", "onnx"], "no network 'x'; it has relu_softmax"),
         (
             ["export", "RUN", "relu_softmax", "pmml"],

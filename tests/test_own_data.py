@@ -1,6 +1,7 @@
 """Data of one's own: arrays, idx files as EMNIST has them, and folders of pictures."""
 
 import gzip
+import importlib
 import json
 import struct
 from pathlib import Path
@@ -15,6 +16,8 @@ from experiments.compare import figures
 from experiments.compare.results import Answers, read_predictions
 from experiments.kit import page
 from experiments.kit.run import Run
+from experiments.seeds import __main__ as seeds
+from experiments.sweep import __main__ as sweep
 from jaxnets import data, diagnose, models
 from jaxnets.data import idx
 from jaxnets.errors import InputError
@@ -150,6 +153,53 @@ def test_images_of_any_size_and_number_of_classes_train(tmp_path):
         models.validate_fits("relu_softmax", chosen, own)
 
 
+@pytest.fixture(scope="module")
+def three(tmp_path_factory, digits):
+    """Three classes of 7 by 7 pixels, labelled from 1 on; zipped and unzipped files."""
+    folder = tmp_path_factory.mktemp("three")
+    for part, (image, label) in (("train", digits.train), ("t10k", digits.test)):
+        own = label < 3
+        images, labels = (f"{part}-{k}-ubyte" for k in ("images-idx3", "labels-idx1"))
+        (folder / images).write_bytes(idx_bytes(image[own, ::4, ::4]))
+        content = gzip.compress(idx_bytes(label[own] + 1))
+        (folder / f"{labels}.gz").write_bytes(content)
+    return folder
+
+
+def test_seeds_and_sweep_take_any_classes_and_sizes(three, tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "draw", lambda it, _: page.Drawn(*it[:3], png=b""))
+    settings = {"dataset_dir": three, "seeds": 2, "epochs": 2}
+    content = seeds.main(
+        seeds.Config(
+            output=tmp_path / "seeds",
+            models=("sigmoid_mse",),
+            alone=0,
+            **settings,
+        )
+    )
+    assert content["models"]["sigmoid_mse"]["layer_sizes"] == [49, 30, 3]
+    content = sweep.main(
+        sweep.Config(output=tmp_path / "sweep", rates=(0.1, 1.0), **settings)
+    )
+    # By hand: a third for each class costs ((2/3)^2 + 2 (1/3)^2) / 2.
+    assert content["constant_loss"] == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("bugs", "choices", "control", "durability", "ladder", "neurons", "parity"),
+        *("scale", "speed", "speedrun"),
+    ],
+)
+def test_what_is_made_for_ten_classes_says_so(three, tmp_path, name):
+    experiment = importlib.import_module(f"experiments.{name}.__main__")
+    config = experiment.Config(dataset_dir=three, output=tmp_path / "run")
+    with pytest.raises(InputError, match=r"has 3 classes|--dataset-dir"):
+        experiment.main(config)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_test_set_is_split_off_the_same_way_each_time(digits):
     images, labels = digits.train
     one, two = (
@@ -180,6 +230,11 @@ def test_folders_of_pictures_are_labels(tmp_path, digits):
     assert sorted(map(bytes, both)) == sorted(
         map(bytes, digits.test.image[:60].reshape(60, -1))
     )
+    hidden = tmp_path / "__MACOSX"  # as archives have it, with what is no picture
+    hidden.mkdir()
+    for folder in (hidden, tmp_path / "my digits" / "A"):
+        (folder / "._1.png").write_bytes(b"attributes")
+    assert data.load_folder(tmp_path / "my digits").labels == own.labels
     image = Image.new("L", (30, 28))
     image.save(tmp_path / "my digits" / "A" / "wide.png")
     with pytest.raises(InputError, match=r"wide\.png has 30 by 28 pixels.* 28 by 28"):

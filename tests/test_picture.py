@@ -1,6 +1,7 @@
 """Pictures as people have them: what is found in them, and what is refused."""
 
 import io
+import os
 import struct
 import zlib
 
@@ -311,6 +312,9 @@ def test_files_that_are_not_there_are_refused(tmp_path):
         picture.read(tmp_path / "nothing.png")
     with pytest.raises(InputError, match="is a folder"):
         picture.read(tmp_path)
+    os.mkfifo(tmp_path / "pipe.png")  # reading it would wait for ever
+    with pytest.raises(InputError, match="is no file to be read twice"):
+        picture.read(tmp_path / "pipe.png")
 
 
 @pytest.mark.mnist

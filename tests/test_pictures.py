@@ -107,7 +107,7 @@ def test_variants_leave_out_one_part_each(digits):
     large = ndimage.zoom(image, 4, order=1) > 128
     pixels[20:132, 150:262][large] = 20
     photo = photograph.Photograph(pixels, [], 80.0, True, False, False)
-    seen = measure.variants(photo, measure.marks_of(photo))
+    seen = measure.variants(photo, measure.marks_of(photo), 20)
     [glyph] = find(Image.fromarray(pixels))
     np.testing.assert_array_equal(seen["prepared"], glyph.image)
     np.testing.assert_array_equal(seen["paper"], 255 - glyph.image)

@@ -120,6 +120,11 @@ def validate(config: Config, dataset: Dataset) -> None:
     training.require_seed(config.seed)
     if config.programs:
         require_names(config, "programs", programs.PROGRAMS)
+        if dataset.train.image.shape[1:] != programs.IMAGE_SHAPE:
+            raise InputError(
+                f"the programs are written for images of {programs.IMAGE_SHAPE}, not "
+                f"{dataset.train.image.shape[1:]}; leave them out by --programs alone"
+            )
     require_at_least(config, rounds=1, descent_steps=EVERY, sharpness_images=1)
     require_at_least(config, gradient_images=1, rate_images=1)
     if not config.rates or not config.descent_rates:

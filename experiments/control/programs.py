@@ -32,6 +32,7 @@ from experiments.kit.run import Row, Run
 from jaxnets.errors import ProcessFailed
 
 FOLDER = Path(__file__).parent / "ease"
+IMAGE_SHAPE = (28, 28)  # that the programs are written for
 TASK = "784-128-10, Adam 0.001, batches of 32, one epoch"
 PROGRAMS = {  # file in the folder: what it is, and what it leaves to the reader
     "keras_fit": ("tf.keras", "layers, activations; names of loss and optimizer"),

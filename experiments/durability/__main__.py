@@ -54,6 +54,8 @@ def main(config: Config) -> dict[str, Any]:
         raise InputError(
             f"keras_kills={config.keras_kills} must be at most kills={config.kills}"
         )
+    if config.dataset_dir is not None:
+        raise InputError("--dataset-dir: what is killed trains on a --dataset by name")
     run = Run.open("durability", config)
     run.record(measure(run))
     content = results(run.rows)

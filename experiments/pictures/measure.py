@@ -13,6 +13,7 @@ from jaxnets.data import Dataset
 from jaxnets.errors import InputError
 from jaxnets.picture import find, prepare
 from jaxnets.picture.find import Mark, find_marks
+from jaxnets.pixels import ink_side
 from jaxnets.trained import Networks
 
 CHUNK = 50  # pictures that the networks look at together
@@ -62,6 +63,7 @@ def pictures(
     """A row a picture: what is in it, and what each network says by each variant."""
     chunk: list[dict[str, Any]] = []
     images: list[np.ndarray] = []
+    side = ink_side(dataset.train.image)
     for index, photo in draw(dataset, count, seed):
         marks = marks_of(photo)
         chunk.append(
@@ -76,7 +78,7 @@ def pictures(
                 "found": len(marks),
             }
         )
-        seen = variants(photo, marks)
+        seen = variants(photo, marks, side)
         images += [dataset.test.image[index], *seen.values()]
         if len(chunk) == CHUNK:
             yield from _answered(chunk, images, networks)
@@ -92,8 +94,13 @@ def marks_of(photo: Photograph) -> list[Mark]:
         return []
 
 
-def variants(photo: Photograph, marks: Sequence[Mark]) -> dict[str, np.ndarray]:
-    """What networks see, uint8 [28, 28], by variant; black where no mark is."""
+def variants(
+    photo: Photograph, marks: Sequence[Mark], side: int
+) -> dict[str, np.ndarray]:
+    """What networks see, uint8 [28, 28], by variant; black where no mark is.
+
+    `side` is how many pixels the longer side of a digit has in the dataset's images.
+    """
     height, width, _ = photo.pixels.shape
     picture = Image.fromarray(photo.pixels)
     raw = np.asarray(picture.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX))
@@ -102,14 +109,14 @@ def variants(photo: Photograph, marks: Sequence[Mark]) -> dict[str, np.ndarray]:
         return {**dict.fromkeys(VARIANTS, empty), "raw": raw}
     mark = max(marks, key=lambda mark: mark.ink.size)
     left, top, right, bottom = mark.box
-    whole = prepare(mark.ink)
+    whole = prepare(mark.ink, ink_side=side)
     room = max(height - (bottom - top), 1), max(width - (right - left), 1)
     place = min(top / room[0], 1.0), min(left / room[1], 1.0)
     factor = SIDE / (mark.scale * max(height, width))
     return {
         "prepared": whole,
-        "box": prepare(mark.ink, centre="box"),
-        "where": prepare(mark.ink, centre=place),
+        "box": prepare(mark.ink, ink_side=side, centre="box"),
+        "where": prepare(mark.ink, ink_side=side, centre=place),
         "paper": 255 - whole if photo.is_dark else whole,
         "unscaled": prepare(mark.ink, factor=factor),
         "raw": raw,
@@ -161,12 +168,13 @@ def sheets(
     networks: Networks, dataset: Dataset, count: int, seed: int
 ) -> Iterator[Row]:
     """A row a sheet: the digits that it has, and what each network reads."""
+    side = ink_side(dataset.train.image)
     for number in range(count):
         rng = np.random.default_rng([seed, 0, number])
         chosen = digits_of_a_sheet(networks, dataset, rng)
         rng = np.random.default_rng([seed, 1, number])
         photo = photograph.of_sheet(dataset.test.image[chosen], rng)
-        glyphs = find(Image.fromarray(photo.pixels))
+        glyphs = find(Image.fromarray(photo.pixels), ink_side=side)
         images = np.stack([glyph.image for glyph in glyphs])
         yield {
             "part": "sheet",

@@ -12,6 +12,7 @@ from experiments.kit.page import Picture, Table
 from experiments.kit.run import Row, Run
 from experiments.pictures import measure, photograph, results
 from experiments.pictures.measure import VARIANTS
+from jaxnets import pixels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -131,6 +132,7 @@ def gallery(run: Run, rows: Sequence[Row]) -> "Figure":
     from experiments.kit.figures import new_figure
 
     lines, side, step = -(-len(rows) // COLUMNS), 1.0, (2.4, 1.3)
+    ink_side = pixels.ink_side(run.data.train.image)
     figure, [[axes]] = new_figure(size=(14, 1.25 * lines + 0.2))
     axes.set(xlim=(0, COLUMNS * step[0]), ylim=(lines * step[1], -0.25))
     axes.set_aspect("equal")
@@ -140,7 +142,8 @@ def gallery(run: Run, rows: Sequence[Row]) -> "Figure":
         x, y = column * step[0], line * step[1]
         own = np.random.default_rng([run.config.seed, row["index"]])
         photo = photograph.of_digit(run.data.test.image[row["index"]], own)
-        seen = measure.variants(photo, measure.marks_of(photo))["prepared"]
+        marks = measure.marks_of(photo)
+        seen = measure.variants(photo, marks, ink_side)["prepared"]
         thumbnail = Image.fromarray(photo.pixels)
         thumbnail.thumbnail((180, 180))
         width, height = (length / max(thumbnail.size) for length in thumbnail.size)

@@ -66,14 +66,16 @@ def _developed(
     is_lined, is_shadowed = rng.random() < LINED, rng.random() < SHADOWED
     paper = rng.uniform(0.65, 0.95) if is_dark else rng.uniform(0.08, 0.28)
     pen = rng.uniform(0.05, 0.3) if is_dark else rng.uniform(0.75, 1.0)
-    sheet = paper + rng.uniform(-0.04, 0.04, 3) * np.ones((*shape, 1))
-    sheet += rng.uniform(0, 0.03) * _texture(shape, rng)[..., None]
+    tint = np.float32(paper + rng.uniform(-0.04, 0.04, 3))
+    sheet = np.tile(tint, (*shape, 1))
+    sheet += np.float32(rng.uniform(0, 0.03)) * _texture(shape, rng)[..., None]
     if is_lined:
         lines = _lines(shape, size, rng)[..., None]
         strength = rng.uniform(0.2, 0.5)
-        colour = pen + rng.uniform(-0.05, 0.25, 3) * (1 if is_dark else -1)
+        shift = rng.uniform(-0.05, 0.25, 3) * (1 if is_dark else -1)
+        colour = np.float32(pen + shift)
         sheet = sheet + strength * lines * (colour - sheet)
-    ink = np.zeros(shape)
+    ink = np.zeros(shape, np.float32)
     boxes = []
     for digit, middle, turn in placed:
         one = _enlarged(digit, middle, turn, size, shape)
@@ -85,13 +87,13 @@ def _developed(
         ends = columns[0][0], rows[0][0], columns[0][-1] + 1, rows[0][-1] + 1
         left, top, right, bottom = map(float, ends)
         boxes.append((left, top, right, bottom))
-    colour = pen + rng.uniform(-0.06, 0.06, 3)
+    colour = np.float32(pen + rng.uniform(-0.06, 0.06, 3))
     sheet += rng.uniform(0.85, 1.0) * ink[..., None] * (colour - sheet)
     light = _light(shape, is_shadowed, rng)[..., None]
-    seen = ndimage.gaussian_filter(
-        sheet * light, (*[rng.uniform(0.4, 0.4 + 0.02 * size)] * 2, 0)
-    )
-    seen += rng.normal(size=(*shape, 3), scale=rng.uniform(0.004, 0.03))
+    blur = rng.uniform(0.4, 0.4 + 0.02 * size)
+    seen = ndimage.gaussian_filter(sheet * light, (blur, blur, 0), truncate=3.0)
+    noise = np.float32(rng.uniform(0.004, 0.03))
+    seen += noise * rng.standard_normal((*shape, 3), np.float32)
     exact = np.clip(255 * seen, 0, 255).astype(np.uint8)
     stream = io.BytesIO()
     Image.fromarray(exact).save(stream, "JPEG", quality=int(rng.integers(60, 96)))
@@ -112,16 +114,20 @@ def _enlarged(
     matrix = turned * (FIELD / size)
     centre = (np.array(digit.shape) - 1) / 2
     offset = centre - matrix @ np.array(middle)
-    ink = ndimage.affine_transform(digit / 255, matrix, offset, shape, order=3)
+    exact = np.float32(digit / 255)
+    ink = ndimage.affine_transform(exact, matrix, offset, shape, order=3)
     return np.clip((ink - 0.25) / 0.5, 0, 1)  # the edges of a pen, not of a magnifier
 
 
 def _texture(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     """Fibres and stains: noise at two scales, of standard deviation 1 each."""
-    total = np.zeros(shape)
-    for width in (rng.uniform(0.7, 2), rng.uniform(6, 25)):
-        noise = ndimage.gaussian_filter(rng.normal(size=shape), width)
-        total += noise / noise.std()
+    total = np.zeros(shape, np.float32)
+    for width, coarser in ((rng.uniform(0.7, 2), 1), (rng.uniform(6, 25), 4)):
+        few = [-(-length // coarser) for length in shape]
+        grains = rng.standard_normal(few, np.float32)
+        noise = ndimage.gaussian_filter(grains, width / coarser)
+        enlarged = Image.fromarray(noise).resize(shape[::-1], Image.Resampling.BICUBIC)
+        total += np.asarray(enlarged) / noise.std()
     return total
 
 
@@ -146,7 +152,8 @@ def _light(
     shape: tuple[int, int], is_shadowed: bool, rng: np.random.Generator
 ) -> np.ndarray:
     """How bright each place is lit: falling off to one side and to the corners."""
-    y, x = np.mgrid[-1 : 1 : shape[0] * 1j, -1 : 1 : shape[1] * 1j]
+    y, x = (np.linspace(-1, 1, length, dtype=np.float32) for length in shape)
+    y, x = y[:, None], x[None, :]
     direction = rng.uniform(0, 2 * np.pi)
     across = np.cos(direction) * x + np.sin(direction) * y
     light = (

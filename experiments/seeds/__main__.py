@@ -26,7 +26,7 @@ off goes on with --resume RUN, to the same accuracies.
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from experiments.kit.command import run_command
 from experiments.kit.options import Resumable, require_at_least, require_names
@@ -42,6 +42,8 @@ from jaxnets.errors import InputError
 @dataclass(frozen=True, kw_only=True)
 class Config(Resumable):
     """What to train, how often, and how many at once."""
+
+    any_classes: ClassVar[bool] = True
 
     models: tuple[str, ...] = (
         "sigmoid_mse",
@@ -111,7 +113,8 @@ def plan(config: Config, data: Dataset) -> dict[str, Plan]:
     for name in config.models:
         model = models.get(name)
         num_epochs = model.recipe.num_epochs if config.epochs is None else config.epochs
-        recipe = replace(model.recipe, num_epochs=num_epochs)
+        recipe = models.adapted(name, model.recipe, data)
+        recipe = replace(recipe, num_epochs=num_epochs)
         models.validate_fits(name, recipe, data)
         most = config.keras_seeds if model.framework == "keras" else config.seeds
         end = config.first_seed + min(config.seeds, most)

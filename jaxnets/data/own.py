@@ -101,7 +101,11 @@ def load_folder(
     if not path.is_dir():
         raise InputError(f"{path} is not a folder; name one by --dataset-dir")
     files = [file for file in sorted(path.iterdir()) if FILE.fullmatch(file.name)]
-    labelled = [entry for entry in sorted(path.iterdir()) if _has_pictures(entry)]
+    labelled = [
+        entry
+        for entry in sorted(path.iterdir())
+        if entry.is_dir() and _pictures_in(entry)
+    ]
     names = None
     test: tuple[np.ndarray, np.ndarray] | None = None
     if files:
@@ -256,10 +260,13 @@ def _characters(path: Path, known: list[int]) -> list[str] | None:
         ) from None
 
 
-def _has_pictures(entry: Path) -> bool:
-    return entry.is_dir() and any(
-        file.suffix.lower() in PICTURES for file in entry.iterdir()
-    )
+def _pictures_in(folder: Path) -> list[Path]:
+    """In their order; hidden files, which some systems add to archives, are none."""
+    return [
+        file
+        for file in sorted(folder.iterdir())
+        if file.suffix.lower() in PICTURES and not file.name.startswith(".")
+    ]
 
 
 def _pictures(path: Path, folders: list[Path]) -> tuple[np.ndarray, np.ndarray]:
@@ -273,18 +280,15 @@ def _pictures(path: Path, folders: list[Path]) -> tuple[np.ndarray, np.ndarray]:
     images: list[np.ndarray] = []
     labels: list[str] = []
     for folder in folders:
-        for file in sorted(folder.iterdir()):
-            if file.suffix.lower() in PICTURES:
-                images.append(np.asarray(picture.read(file).convert("L")))
-                labels.append(folder.name)
-                if images[-1].shape != images[0].shape:
-                    sizes = [
-                        "{1} by {0}".format(*i.shape) for i in (images[-1], images[0])
-                    ]
-                    raise InputError(
-                        f"{file} has {sizes[0]} pixels, the first picture of {path} "
-                        f"{sizes[1]}; all must have one size"
-                    )
+        for file in _pictures_in(folder):
+            images.append(np.asarray(picture.read(file).convert("L")))
+            labels.append(folder.name)
+            if images[-1].shape != images[0].shape:
+                sizes = ["{1} by {0}".format(*i.shape) for i in (images[-1], images[0])]
+                raise InputError(
+                    f"{file} has {sizes[0]} pixels, the first picture of {path} "
+                    f"{sizes[1]}; all must have one size"
+                )
     stack = np.stack(images)
     edges = [stack[:, 0], stack[:, -1], stack[:, :, 0], stack[:, :, -1]]
     if np.mean([edge.mean() for edge in edges]) > 127:

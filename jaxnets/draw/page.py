@@ -14,6 +14,7 @@ import numpy as np
 from jaxnets import models, training
 from jaxnets.draw import samples
 from jaxnets.errors import InputError
+from jaxnets.pixels import mnists_ink_side
 from jaxnets.trained import Trained
 from jaxnets.types import Batch, Params, num_params
 
@@ -74,7 +75,6 @@ def make_page(
         for name, answers in tested.answers.items():
             accuracies[name] = float(np.mean(answers == labels))
         groups = samples.groups_of(labels, tested.answers, tested.probabilities)
-    images = None if tested is None else tested.test.image
     subject = _subject(first.labels)
     count = COUNTS[len(networks)] if len(networks) < len(COUNTS) else len(networks)
     return _assemble(
@@ -88,7 +88,7 @@ def make_page(
             "facts": _facts(first, bool(accuracies), seed, float32),
             "labels": first.labels,
             "shape": first.image_shape,
-            "fit": samples.ink_side(first.image_shape, images),
+            "fit": first.ink_side or mnists_ink_side(first.image_shape),
             "pen": PEN,
             "seed": seed,
             "precision": "float32" if float32 else "float16",

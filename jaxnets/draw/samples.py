@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 
 GALLERY_SIZE = 16  # images of each kind of hard ones
-MNIST_SIDE, MNIST_INK = 28, 20  # of its images, and of the box of their ink
 
 
 class Group(NamedTuple):
@@ -80,18 +79,3 @@ def most(scores: np.ndarray, then: np.ndarray, count: int) -> np.ndarray:
     """Indices of the largest scores above 0; of equal ones the larger `then` first."""
     largest = np.lexsort((-then, -scores))[:count]
     return largest[scores[largest] > 0]
-
-
-def ink_side(shape: tuple[int, int], images: np.ndarray | None) -> int:
-    """Into how many pixels drawings are fitted: the longer side of most images' ink.
-
-    MNIST's images have 20 of 28, which is also the share without images to look at.
-
-    Args:
-      shape: of the networks' images.
-      images: uint8 [n, H, W], such as the networks were trained on.
-    """
-    if images is None or not len(images):
-        return max(1, round(max(shape) * MNIST_INK / MNIST_SIDE))
-    sides = np.stack([images.any(axis=axis).sum(axis=1) for axis in (1, 2)])
-    return max(1, int(np.median(sides.max(axis=0))))

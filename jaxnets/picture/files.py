@@ -27,6 +27,8 @@ def read(file: str | os.PathLike[str]) -> Image.Image:
         it has more than MAX_PIXELS pixels, which are then not decoded.
     """
     path = absolute(file)
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise InputError(f"{path} is no file to be read twice; save the picture as one")
     try:
         with path.open("rb") as stream:
             head = stream.read(12)

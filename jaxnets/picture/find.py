@@ -17,6 +17,7 @@ LEAST_PIXELS = 30  # of a stroke, in the picture as it is worked on
 LEAST_HEIGHT = 0.35  # of the largest digit's height or width: less is a stain
 LEAST_AREA = 0.06  # likewise, of its ink; a 1 has a quarter of an 8's
 EDGE_SHARE = 0.25  # of the picture's edge: what covers more is no digit, but a table
+EDGE = 2  # pixels around a stroke whose ink belongs to it
 MOST_PARTS, MOST_MARKS = 2000, 200  # more strokes, or digits, are a texture
 _EVERY_NEIGHBOUR = np.ones((3, 3), int)
 
@@ -47,19 +48,26 @@ class Glyph(NamedTuple):
 
 
 def find(
-    picture: Image.Image, shape: tuple[int, int] = (28, 28), *, single: bool = False
+    picture: Image.Image,
+    shape: tuple[int, int] = (28, 28),
+    *,
+    ink_side: int | None = None,
+    single: bool = False,
 ) -> list[Glyph]:
     """The digits of a picture, line by line from left to right; at least one.
 
     Args:
       picture: upright and opaque, in mode "L" or "RGB", as `read` returns it.
       shape: height and width of the images that the networks take.
+      ink_side: how many of their pixels the longer side of a digit has; see `prepare`.
       single: all of the ink is one digit, however many parts it has.
 
     Raises InputError where there is no ink.
     """
     marks = find_marks(picture, single=single)
-    return [Glyph(mark.box, prepare(mark.ink, shape)) for mark in marks]
+    return [
+        Glyph(mark.box, prepare(mark.ink, shape, ink_side=ink_side)) for mark in marks
+    ]
 
 
 def find_marks(picture: Image.Image, *, single: bool = False) -> list[Mark]:
@@ -74,9 +82,10 @@ def find_marks(picture: Image.Image, *, single: bool = False) -> list[Mark]:
         picture_at_work = picture
     ink = inks.ink_of(picture_at_work)
     strength, mask = _strokes(ink)
+    first, (strength, mask) = _cropped(strength, mask)
     labels = _digits(mask, single)
     boxes = ndimage.find_objects(labels)
-    edges = ndimage.binary_dilation(mask, _EVERY_NEIGHBOUR, iterations=2)
+    edges = ndimage.binary_dilation(mask, _EVERY_NEIGHBOUR, iterations=EDGE)
     # Ink at the edges of strokes belongs to the nearest digit.
     nearest = ndimage.distance_transform_edt(
         labels == 0, return_distances=False, return_indices=True
@@ -86,12 +95,25 @@ def find_marks(picture: Image.Image, *, single: bool = False) -> list[Mark]:
     for number, rows_and_columns in enumerate(boxes, start=1):
         rows, columns = rows_and_columns
         own = labels[rows, columns] == number
-        left, right = columns.start / scale, columns.stop / scale
-        top, bottom = rows.start / scale, rows.stop / scale
+        top, bottom = (first[0] + row for row in (rows.start, rows.stop))
+        left, right = (first[1] + column for column in (columns.start, columns.stop))
+        top, bottom, left, right = (it / scale for it in (top, bottom, left, right))
         box = Box(int(left), int(top), int(np.ceil(right)), int(np.ceil(bottom)))
         one = np.where(own, strength[rows, columns], 0)
         marks.append(Mark(box, one, ink.is_dark, float(scale)))
     return _in_reading_order(marks)
+
+
+def _cropped(
+    strength: np.ndarray, mask: np.ndarray
+) -> tuple[tuple[int, int], tuple[np.ndarray, np.ndarray]]:
+    """The first row and column of what has strokes and their edges, and that part."""
+    spans = []
+    for axis in (1, 0):
+        places = np.flatnonzero(mask.any(axis=axis))
+        spans.append(slice(max(0, places[0] - EDGE), places[-1] + 1 + EDGE))
+    part = tuple(spans)
+    return (spans[0].start, spans[1].start), (strength[part], mask[part])
 
 
 def _strokes(ink: inks.Ink) -> tuple[np.ndarray, np.ndarray]:
@@ -105,9 +127,10 @@ def _strokes(ink: inks.Ink) -> tuple[np.ndarray, np.ndarray]:
     mask = ink.strength > max(LOW * usual, faintest)
     mask = without_lines(mask)
     labels, count = ndimage.label(mask, _EVERY_NEIGHBOUR)
-    strongest = ndimage.maximum(ink.strength, labels, range(1, count + 1))
+    strongest = np.zeros(count + 1, np.float32)
+    np.maximum.at(strongest, labels[mask], ink.strength[mask])
     area = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    is_stroke = (np.array(strongest) > HIGH * usual) & (area >= LEAST_PIXELS)
+    is_stroke = (strongest[1:] > HIGH * usual) & (area >= LEAST_PIXELS)
     is_stroke &= ~_lies_at_the_edge(labels, count, is_stroke)
     mask = np.concatenate([[False], is_stroke])[labels]
     if not mask.any():
@@ -137,7 +160,9 @@ def _digits(mask: np.ndarray, single: bool) -> np.ndarray:
     reach = 0.35 * stroke_width(mask)  # a pen that skips leaves less than a stroke
     apart = ndimage.distance_transform_edt(~mask)
     joined, _ = ndimage.label(apart <= reach, _EVERY_NEIGHBOUR)
-    group = _one_each(joined, parts, count)
+    group = np.zeros(count + 1, int)
+    group[parts[mask]] = joined[mask]  # each part lies in one group
+    group = group[1:]
     area = np.bincount(parts.ravel(), minlength=count + 1)[1:]
     boxes = _boxes(parts)
     group = _with_their_dots(group, boxes)
@@ -173,11 +198,6 @@ def _boxes(labels: np.ndarray) -> np.ndarray:
             for rows, columns in ndimage.find_objects(labels)
         ]
     )
-
-
-def _one_each(joined: np.ndarray, parts: np.ndarray, count: int) -> np.ndarray:
-    """Of each part the group that it lies in."""
-    return np.array(ndimage.maximum(joined, parts, range(1, count + 1)), int)
 
 
 def _with_their_dots(group: np.ndarray, boxes: np.ndarray) -> np.ndarray:

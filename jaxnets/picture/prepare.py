@@ -6,8 +6,9 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-BOX = 20 / 28  # of the image's side: what a digit is fitted into
-LEAST_STROKE = 1.5  # pixels of a 28 by 28 image: pens are finer than MNIST's
+from jaxnets.pixels import MNIST_INK, mnists_ink_side
+
+LEAST_STROKE = 1.5 / MNIST_INK  # of the ink's longer side: pens are finer than MNIST's
 
 Centre = Literal["mass", "box"] | tuple[float, float]
 
@@ -16,6 +17,7 @@ def prepare(
     ink: np.ndarray,
     shape: tuple[int, int] = (28, 28),
     *,
+    ink_side: int | None = None,
     factor: float | None = None,
     centre: Centre = "mass",
 ) -> np.ndarray:
@@ -24,15 +26,19 @@ def prepare(
     Args:
       ink: of one digit, cropped to it.
       shape: H and W.
-      factor: how much smaller the ink becomes. By default its longer side is made
-        20 / 28 of the image's.
+      ink_side: how many pixels the ink's longer side gets, in an image that is not
+        square the side that has less room. By default as many as in MNIST's images, 20
+        of 28.
+      factor: how much smaller the ink becomes, in place of that.
       centre: what comes to lie in the middle, the ink's centre of mass or its box. Or
         the place of the box between the image's edges, from 0 to 1, down and right.
     """
     height, width = shape
     if factor is None:
-        ink = _wide_enough(ink, min(_fit(ink.shape, shape)))
-        factor = min(_fit(ink.shape, shape))
+        ink_side = ink_side or mnists_ink_side(shape)
+        least_stroke = LEAST_STROKE * ink_side / _fit(ink.shape, shape, ink_side)
+        ink = _wide_enough(ink, least_stroke)
+        factor = _fit(ink.shape, shape, ink_side)
     size = [
         int(np.clip(round(factor * length), 1, limit))
         for length, limit in zip(ink.shape, shape, strict=True)
@@ -48,19 +54,19 @@ def prepare(
     return image
 
 
-def _fit(ink_shape: tuple[int, ...], shape: tuple[int, int]) -> tuple[float, float]:
-    """Factors that make height and width those of the box."""
+def _fit(ink_shape: tuple[int, ...], shape: tuple[int, int], ink_side: int) -> float:
+    """The factor that fits the ink into a box of the image's proportions."""
     height, width = (
-        BOX * side / length for side, length in zip(shape, ink_shape, strict=True)
+        side / length for side, length in zip(shape, ink_shape, strict=True)
     )
-    return height, width
+    return ink_side / max(shape) * min(height, width)
 
 
-def _wide_enough(ink: np.ndarray, factor: float) -> np.ndarray:
-    """Ink whose strokes have LEAST_STROKE pixels when `factor` has made it smaller."""
+def _wide_enough(ink: np.ndarray, least: float) -> np.ndarray:
+    """Ink whose strokes have at least so many pixels."""
     is_ink = ink > 0.5
     stroke = stroke_width(is_ink)
-    missing = (LEAST_STROKE / factor - stroke) / 2
+    missing = (least - stroke) / 2
     if missing < 0.5:
         return ink
     border = int(np.ceil(missing))
