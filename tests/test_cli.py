@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 from test_trained import network, written
 
-from jaxnets import cli, relu_softmax
+from jaxnets import answers, cli, relu_softmax
+from jaxnets.trained import Networks
 from jaxnets.types import Dense
 
 ROOT = Path(__file__).parents[1]
@@ -120,6 +121,13 @@ def test_labels_that_are_letters_stay_letters(tmp_path, pictures, capsys):
     assert cli.main(["predict", str(run), pictures[0]]) == 0
     words = capsys.readouterr().out
     assert words.count("%") == 5  # the most probable ones
+
+
+@pytest.mark.parametrize(("ink_side", "height"), [(None, 20), (26, 26)])
+def test_digits_become_as_large_as_the_network_knows_them(pictures, ink_side, height):
+    one = network(**stencil(), ink_side=ink_side)
+    [[reading]] = answers.read_pictures(Networks(one=one), pictures[:1]).values()
+    assert reading.glyph.image.any(axis=1).sum() == height
 
 
 def test_a_file_of_weights_is_a_run_of_one(run, pictures, capsys):

@@ -26,8 +26,9 @@ from experiments.compare import figures, page, results
 from experiments.compare import settings as compare_settings
 from experiments.compare.results import Answers
 from experiments.kit import folder
+from experiments.kit.command import PartFailed
 from experiments.kit.run import Run
-from jaxnets import data, models
+from jaxnets import data, draw, models
 from jaxnets.errors import InputError, NonFiniteLoss
 from jaxnets.models import MODELS
 from jaxnets.training import Epoch
@@ -267,7 +268,8 @@ def test_a_redrawn_run_is_the_same_without_training(finished, monkeypatch, capsy
     )  # no TensorFlow either
     path = finished.base / "copy"
     shutil.copytree(finished.path, path)
-    for name in ("report.html", *(f"{figure}.png" for figure in FIGURES)):
+    pictures = [f"{figure}.png" for figure in FIGURES]
+    for name in ("report.html", "draw.html", *pictures):
         (path / name).unlink()
     assert compare.main(compare.Config(redraw=path)) == finished.results
     before, after = files_of(finished.path), files_of(path)
@@ -277,6 +279,23 @@ def test_a_redrawn_run_is_the_same_without_training(finished, monkeypatch, capsy
     printed = capsys.readouterr().out
     for entry in finished.results["models"].values():
         assert f"{entry['test_accuracy']:.2%}" in printed
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_page_to_draw_on_is_linked_and_may_fail(finished, tmp_path, monkeypatch):
+    link = 'href="draw.html"'
+    assert link in (finished.path / "report.html").read_text()
+    path = tmp_path / "copy"
+    shutil.copytree(finished.path, path)
+
+    def fail(*_, **__):
+        raise RuntimeError("no page")
+
+    monkeypatch.setattr(draw, "write", fail)
+    with pytest.raises(PartFailed, match=r"draw\.html could not be made"):
+        compare.main(compare.Config(redraw=path))
+    assert results_of(path) == finished.results
+    assert link not in (path / "report.html").read_text()
 
 
 def test_weights_that_are_gone_are_named(finished, tmp_path):
@@ -767,8 +786,8 @@ def test_figures_of_models_without_errors():
     right = {"sigmoid_mse": Answers(LABELS, SURE)}
     images = np.zeros((len(LABELS), 4, 4), np.uint8)
     assert "0 errors" in figures.confusion(right, LABELS).axes[0].get_title()
-    for draw in (figures.gallery, figures.confused):
-        figure = draw(right, Batch(images, LABELS))
+    for make in (figures.gallery, figures.confused):
+        figure = make(right, Batch(images, LABELS))
         figure.canvas.draw()  # the layout of a figure without images must hold
         assert not figure.axes[0].texts
 

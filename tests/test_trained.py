@@ -46,13 +46,22 @@ def written(folder, *networks, config=None):
 
 
 def test_a_file_gives_back_all_that_was_known(tmp_path):
-    original = network()
+    original = network(ink_side=4)
     trained.write(tmp_path / "weights" / "net.npz", original)
     loaded = jaxnets.load(str(tmp_path / "weights" / "net.npz"))
     assert isinstance(loaded, Trained)
     assert replace(loaded, params=()) == replace(original, params=())
     jax.tree.map(np.testing.assert_array_equal, loaded.params, original.params)
     assert jax.tree.structure(loaded.params) == jax.tree.structure(original.params)
+
+
+def test_early_files_do_not_say_how_large_a_digit_is(tmp_path):
+    trained.write(tmp_path / "net.npz", network(ink_side=4))
+    arrays = weights.read_arrays(tmp_path / "net.npz")
+    about = json.loads(str(arrays["about"]))
+    del about["ink_side"]
+    np.savez(tmp_path / "net.npz", **{**arrays, "about": json.dumps(about)})
+    assert jaxnets.load(tmp_path / "net.npz").ink_side is None
 
 
 def test_it_answers_as_numpy_computes(tmp_path):
