@@ -1,6 +1,6 @@
 "use strict";
 
-// From what is drawn to the image that the networks see, as jaxnets/picture.py does it.
+// From what is drawn to the image that the networks see, as jaxnets/picture does it.
 // Ink has a value a pixel, row after row, from 0 (paper) to 255 (ink).
 
 // The smallest box that holds all ink; null where there is none.
