@@ -780,7 +780,6 @@ def test_what_cannot_be_drawn_is_refused(tmp_path, run, digits):
 
 def test_the_command_draws_a_run_or_a_file(run, tmp_path, monkeypatch, capsys):
     copied = shutil.copytree(run, tmp_path / "run")
-    (copied / draw.FILE).unlink()
     assert cli.main(["draw", str(copied)]) == 0
     assert str(copied / draw.FILE) in capsys.readouterr().out
     page = (copied / draw.FILE).read_text()
