@@ -167,19 +167,18 @@ def three(tmp_path_factory, digits):
 
 
 def test_seeds_and_sweep_take_any_classes_and_sizes(three, tmp_path, monkeypatch):
+    config = seeds.Config(dataset_dir=three, models=("sigmoid_mse",))
+    plans = seeds.plan(config, config.load())
+    assert plans["sigmoid_mse"].recipe.layer_sizes == (49, 30, 3)
     monkeypatch.setattr(page, "draw", lambda it, _: page.Drawn(*it[:3], png=b""))
-    settings = {"dataset_dir": three, "seeds": 2, "epochs": 2}
-    content = seeds.main(
-        seeds.Config(
-            output=tmp_path / "seeds",
-            models=("sigmoid_mse",),
-            alone=0,
-            **settings,
-        )
-    )
-    assert content["models"]["sigmoid_mse"]["layer_sizes"] == [49, 30, 3]
     content = sweep.main(
-        sweep.Config(output=tmp_path / "sweep", rates=(0.1, 1.0), **settings)
+        sweep.Config(
+            dataset_dir=three,
+            output=tmp_path / "sweep",
+            rates=(0.1,),
+            seeds=1,
+            epochs=1,
+        )
     )
     # By hand: a third for each class costs ((2/3)^2 + 2 (1/3)^2) / 2.
     assert content["constant_loss"] == pytest.approx(1 / 3)
