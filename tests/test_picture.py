@@ -146,6 +146,12 @@ def test_colours_make_no_difference(tmp_path, colours):
     assert alike(seen(picture.read(tmp_path / "four.png")), seen(FOUR))
 
 
+def test_grey_from_0_to_1_is_grey(tmp_path):
+    levels = np.asarray(FOUR.convert("L"), np.float32) / 255
+    Image.fromarray(levels).save(tmp_path / "four.tif")
+    assert alike(seen(picture.read(tmp_path / "four.tif")), seen(FOUR))
+
+
 @pytest.mark.parametrize("pen", [(0, 0, 0), (255, 255, 255)], ids=["black", "white"])
 def test_transparent_paper_is_what_the_ink_needs(tmp_path, pen):
     image = drawn(
@@ -310,6 +316,9 @@ def test_what_is_no_picture_to_read_is_refused(
 def test_files_that_are_not_there_are_refused(tmp_path):
     with pytest.raises(InputError, match="there is no picture"):
         picture.read(tmp_path / "nothing.png")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="there is no picture"):
+        picture.read(tmp_path / "file" / "one.png")
     with pytest.raises(InputError, match="is a folder"):
         picture.read(tmp_path)
     os.mkfifo(tmp_path / "pipe.png")  # reading it would wait for ever

@@ -43,7 +43,7 @@ def read(file: str | os.PathLike[str]) -> Image.Image:
                 return _opaque(ImageOps.exif_transpose(image))
     except InputError:
         raise
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"there is no picture {path}") from None
     except IsADirectoryError:
         raise InputError(f"{path} is a folder; name pictures in it") from None
@@ -98,7 +98,8 @@ def _opaque(image: Image.Image) -> Image.Image:
     """In mode "L" or "RGB", without transparency and with 8 bits a channel."""
     if image.mode.startswith(("I", "F")):  # 16 or 32 bits of grey
         levels = np.asarray(image, np.float64)
-        largest = 65535 if np.max(levels) > 255 else 255
+        most = float(np.max(levels))
+        largest = 65535 if most > 255 else 255 if most > 1 else 1
         return Image.fromarray(np.uint8(np.clip(levels * (255 / largest), 0, 255)))
     if image.has_transparency_data:
         layers = image.convert("RGBA")
