@@ -207,6 +207,10 @@ def _from_arrays(arrays: dict[str, np.ndarray], file: Path) -> Trained:
 def _trained(
     about: Mapping[str, Any], arrays: dict[str, np.ndarray], file: Path
 ) -> Trained:
+    if about["model"] not in models.MODELS:
+        raise InputError(
+            f"{file} is of a model {about['model']!r}, unknown to jaxnets {__version__}"
+        )
     network, sizes = models.get(about["model"]).network, tuple(about["layer_sizes"])
     like = jax.eval_shape(lambda: network.init(jax.random.key(0), sizes))
     recipe = about["recipe"]
