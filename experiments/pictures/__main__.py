@@ -7,7 +7,7 @@ Test digits are put into pictures like photographs of paper, and read from them 
 `jaxnets.picture`: found, made light on dark, fitted into 20 by 20 pixels and centred by
 mass. Each network should be as right as on the clean test set, within 1.5 points. Then
 each part of the preparation is left out in turn. Without --run the networks are
-trained first. A thousand pictures take some twelve minutes on one core.
+trained first. A thousand pictures take some eight minutes on one core.
 """
 
 from collections.abc import Iterator
