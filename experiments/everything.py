@@ -42,6 +42,7 @@ FULL = {  # the options that each is run with, beside the data's
     "sweep": "",
     "speedrun": "",
     "ladder": "",
+    "accelerator": "--dry-run",
 }
 QUICK = {  # and what makes it a matter of seconds, beside QUICK_DATA
     "compare": "--epochs 1",
@@ -64,6 +65,7 @@ QUICK = {  # and what makes it a matter of seconds, beside QUICK_DATA
     "sweep": "--rates 0.1 3 1000 --seeds 2 --epochs 2",
     "speedrun": "--seeds 3 --keras-epochs 1 --num-epochs 1 --hidden 32",
     "ladder": "--seeds 2 --ensemble 2 --epochs 1",
+    "accelerator": "--models sigmoid_mse --unroll 1 --chunks 2",
 }
 QUICK_DATA = "--examples 1000"
 

@@ -32,13 +32,19 @@ def take(data: Batch, indices: jax.Array) -> Batch:
 
 
 def scan_batches(
-    step: Callable[[Carry, Rows], Carry], carry: Carry, data: Rows, batch_size: int
+    step: Callable[[Carry, Rows], Carry],
+    carry: Carry,
+    data: Rows,
+    batch_size: int,
+    *,
+    unroll: int = 1,
 ) -> Carry:
     """Fold `step` over consecutive batches; what is left over is a last, short one.
 
     Every row of `data`'s arrays is used exactly once. `step` is compiled at most
     twice: for the full batches, which `lax.scan` runs, and for the short one. A loop
-    over one batch would be compiled too, only to be taken apart.
+    over one batch would be compiled too, only to be taken apart. `unroll` is
+    `lax.scan`'s: so many steps in a turn of the loop.
     """
     num_examples = jax.tree.leaves(data)[0].shape[0]
     num_full = num_examples // batch_size * batch_size
@@ -48,7 +54,9 @@ def scan_batches(
         full = jax.tree.map(
             lambda rows: rows[:num_full].reshape(-1, batch_size, *rows.shape[1:]), data
         )
-        carry, _ = lax.scan(lambda carry, rows: (step(carry, rows), None), carry, full)
+        carry, _ = lax.scan(
+            lambda carry, rows: (step(carry, rows), None), carry, full, unroll=unroll
+        )
     if num_full < num_examples:
         carry = step(carry, jax.tree.map(lambda rows: rows[num_full:], data))
     return carry

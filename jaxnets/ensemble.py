@@ -227,22 +227,46 @@ def num_at_once(
     if memory_bytes is None:
         size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(one[0]))
         return max(1, CACHE_BYTES // size) * len(jax.devices())
-    over_networks = jax.vmap(
-        _make_run_epoch(loss_fn, lambda _: tx, batch_size), in_axes=(0, 0, None, None)
-    )
 
-    def bytes_of(count: int) -> int:
-        """Memory of the program that trains so many networks on one device."""
-        state, own = jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct((count, *leaf.shape), leaf.dtype), one
+    def bytes_of_program(num_networks: int) -> int:
+        return (
+            bytes_of(
+                *(init, loss_fn, tx, train),
+                batch_size=batch_size,
+                num_networks=num_networks,
+            )
+            or 0
         )
-        program = devices.compile_ahead(over_networks, state, own, np.int32(0), train)
-        return devices.program_bytes(program) or 0
 
-    one_network, two_networks = bytes_of(1), bytes_of(2)
+    one_network, two_networks = bytes_of_program(1), bytes_of_program(2)
     room = memory_bytes * MEMORY_SHARE - one_network
     num_more = max(0, int(room // max(1, two_networks - one_network)))
     return (1 + num_more) * len(jax.devices())
+
+
+def bytes_of(
+    init: Init,
+    loss_fn: LossFn,
+    tx: optax.GradientTransformation,
+    train: Batch,
+    *,
+    batch_size: int,
+    num_networks: int,
+) -> int | None:
+    """Memory of the program that trains so many networks side by side on one device.
+
+    The training examples are included. None where the compiler does not tell; arguments
+    are as in `fit_many`.
+    """
+    over_networks = jax.vmap(
+        _make_run_epoch(loss_fn, lambda _: tx, batch_size), in_axes=(0, 0, None, None)
+    )
+    one = jax.eval_shape(lambda: _begin(init, lambda _: tx, 0, np.float32(0)))
+    state, own = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((num_networks, *leaf.shape), leaf.dtype), one
+    )
+    program = devices.compile_ahead(over_networks, state, own, np.int32(0), train)
+    return devices.program_bytes(program)
 
 
 def chunks(seeds: Sequence[int], at_once: int) -> list[Sequence[int]]:

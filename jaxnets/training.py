@@ -112,8 +112,13 @@ def make_train_epoch(
     train_step: TrainStep,
     batch_size: int,
     take: Callable[[Batch, jax.Array], Any] = take,
+    *,
+    unroll: int = 1,
 ) -> TrainEpoch:
-    """One pass over the data in a given order, as one program for `jax.jit`."""
+    """One pass over the data in a given order, as one program for `jax.jit`.
+
+    `unroll` is that of `batches.scan_batches`.
+    """
 
     def train_epoch(state: TrainState, data: Batch, order: jax.Array) -> Step:
         def step(carry: Step, indices: jax.Array) -> Step:
@@ -121,7 +126,8 @@ def make_train_epoch(
             state, batch_totals = train_step(state, take(data, indices))
             return state, totals + batch_totals
 
-        return scan_batches(step, (state, Totals.zeros()), order, batch_size)
+        carry = (state, Totals.zeros())
+        return scan_batches(step, carry, order, batch_size, unroll=unroll)
 
     return train_epoch
 

@@ -1,0 +1,1 @@
+"""The experiment on small networks on an accelerator: one of them, and a thousand."""

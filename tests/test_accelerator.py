@@ -1,0 +1,152 @@
+"""`experiments.accelerator`: what is timed trains rightly; one small run on digits."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from experiments.accelerator import __main__ as accelerator
+from experiments.accelerator import measure, page, results, settings
+from experiments.kit import page as kit_page
+from jaxnets import data, ensemble, models, training
+from jaxnets.errors import InputError
+
+QUICK = accelerator.Config(
+    models=("relu_softmax",),
+    unroll=(1, 5),
+    rounds=2,
+    networks=3,
+    chunks=(2, 3, 100),
+    epochs=1,
+    dataset="digits",
+    examples=200,
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_networks():
+    """Networks that compile soon, under the models' names."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("sigmoid_mse", "relu_softmax"):
+            model = models.get(name)
+            recipe = dataclasses.replace(model.recipe, layer_sizes=(784, 10))
+            model = dataclasses.replace(model, recipe=recipe)
+            patch.setitem(models.MODELS, name, model)
+        yield
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run's folder, what `main` returned, and its rows."""
+    path = tmp_path_factory.mktemp("accelerator") / "run"
+    returned = accelerator.main(dataclasses.replace(QUICK, output=path))
+    rows = [*map(json.loads, (path / "metrics.jsonl").read_text().splitlines())]
+    return path, returned, rows
+
+
+def test_every_way_is_timed_and_every_network_tested(finished):
+    _, returned, rows = finished
+    ways = [(row["unroll"], len(row["seconds"])) for row in rows if row["row"] == "one"]
+    assert ways == [(1, 2), (5, 2)]  # a processor has no command buffers
+    many = [row for row in rows if row["row"] == "many"]
+    assert [row["at_once"] for row in many] == [2, 3]  # no more than there are
+    for row in many:
+        assert len(row["test_accuracy"]) == 3
+        assert 0 < row["seconds"] < row["wall_seconds"]
+    assert [entry["at_once"] for entry in returned["many"]] == [2, 3]
+
+
+def test_networks_are_those_of_fit_many_whatever_the_chunk(finished):
+    # Oracle: the three networks of one call of `fit_many`.
+    dataset = data.first_examples(data.load("digits"), 200)
+    init, loss_fn, tx = measure._network("sigmoid_mse")
+    [epoch] = ensemble.fit_many(
+        *(init, loss_fn, tx, dataset.train, (dataset.test,)),
+        seeds=range(3),
+        batch_size=10,
+        num_epochs=1,
+    )
+    for row in finished[2]:
+        if row["row"] == "many":
+            expected = epoch.held_out[0].accuracy
+            assert np.allclose(row["test_accuracy"], expected, atol=1 / 360 + 1e-6)
+
+
+@pytest.mark.parametrize("unroll", [3, 7])
+def test_an_unrolled_loop_trains_the_same(unroll):
+    # Twenty full batches and a short one: neither number divides them.
+    train = data.first_examples(data.load("digits"), 205).train
+    init, loss_fn, tx = measure._network("relu_softmax")
+    state = training.start(init(jax.random.key(0)), tx)
+    order = np.arange(205, dtype=np.int32)
+    step = training.make_train_step(loss_fn, tx)
+    (state_1, totals_1), (state_n, totals_n) = (
+        jax.jit(training.make_train_epoch(step, 10, unroll=n))(state, train, order)
+        for n in (1, unroll)
+    )
+    assert int(state_n.step) == 21 and int(totals_n.seen) == 205
+    for one, other in zip(
+        jax.tree.leaves((state_1, totals_1)),
+        jax.tree.leaves((state_n, totals_n)),
+        strict=True,
+    ):
+        assert np.allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_a_dry_run_compiles_every_program_and_trains_nothing(tmp_path, monkeypatch):
+    def forbidden(*args, **kwargs):
+        raise AssertionError("a dry run trains")
+
+    monkeypatch.setattr(ensemble, "fit_many", forbidden)
+    monkeypatch.setattr(measure, "time_one", forbidden)
+    config = dataclasses.replace(QUICK, output=tmp_path / "run", dry_run=True)
+    content = accelerator.main(config)
+    names = [program["name"] for program in content["programs"]]
+    assert names == [
+        *("relu_softmax, unrolled 1", "relu_softmax, unrolled 5"),
+        *("2 of sigmoid_mse", "3 of sigmoid_mse"),
+    ]
+    two, three = (program["bytes"] for program in content["programs"][2:])
+    images = 200 * 28 * 28  # bytes, which both hold
+    assert images < two < three < 2 * two
+
+
+def test_a_broken_off_run_has_what_it_reached(finished):
+    rows = finished[2]
+    for number in range(len(rows) + 1):
+        content = results.results(rows[:number])
+        assert page.lead(content)
+        for section in page.sections(content):
+            if hasattr(section, "figure"):
+                assert section.figure().axes[0].lines
+
+
+def test_a_run_is_redrawn_without_training(finished, monkeypatch):
+    path, returned, _ = finished
+    assert (path / "report.html").is_file() and (path / "many.png").is_file()
+
+    def draw(picture, dataset):
+        return kit_page.Drawn(*picture[:3], dataset.encode())
+
+    monkeypatch.setattr(kit_page, "draw", draw)  # the kit's test draws
+    monkeypatch.delattr(measure.ensemble, "fit_many")
+    assert accelerator.main(accelerator.Config(redraw=path)) == returned
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"models": ("keras_dense",)}, "models="),
+        ({"unroll": (0,)}, r"unroll=\(0,\)"),
+        ({"unroll": ()}, "one or more"),
+        ({"chunks": (4, 4)}, "each once"),
+        ({"networks": 0}, "networks=0"),
+        ({"rounds": 0}, "rounds=0"),
+        ({"epochs": 0}, "epochs=0"),
+    ],
+)
+def test_bad_settings_are_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        settings.validate_config(dataclasses.replace(QUICK, **options))
