@@ -9,6 +9,7 @@ is named there and does not stop the others; the exit code is then 1.
 """
 
 import ast
+import os
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.kit import folder
-from experiments.kit.command import PartFailed, run_command, uninterrupted
+from experiments.kit.command import LAUNCHED, PartFailed, run_command, uninterrupted
 from experiments.kit.options import DataOptions, require_names
 from experiments.kit.page import render
 from experiments.kit.progress import console
@@ -131,8 +132,14 @@ def run_one(name: str, config: Config, path: Path, entries: list[Entry]) -> None
         command.append("--transpose")
     here = [sys.executable, *command[1:], "--output", str(path)]
     stopped, began = None, time.perf_counter()
-    # A session of its own: what the terminal sends reaches it once, from here.
-    with subprocess.Popen(here, start_new_session=True) as process:
+    # A session of its own: what the terminal sends reaches it once, from here. Its
+    # standard input ends with this program, and it with that.
+    with subprocess.Popen(
+        here,
+        stdin=subprocess.PIPE,
+        env={**os.environ, LAUNCHED: "1"},
+        start_new_session=True,
+    ) as process:
         try:
             exit_code = process.wait()
         except KeyboardInterrupt as error:  # `Stopped` too

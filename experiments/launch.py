@@ -21,14 +21,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO
 
-from experiments.kit.cluster import LAUNCHED
-from experiments.kit.command import PartFailed, run_command, uninterrupted
+from experiments.kit.command import (
+    FAREWELL_SECONDS,
+    LAUNCHED,
+    PartFailed,
+    run_command,
+    uninterrupted,
+)
 from experiments.kit.options import require_at_least
 from jaxnets.errors import InputError
 from jaxnets.process import exit_in_words
 
 EXPERIMENTS = ("compare",)  # that take --distributed
-FAREWELL_SECONDS = 30  # for process 0 to write what was reached, once another is lost
 POLL_SECONDS = 0.05
 
 

@@ -222,10 +222,9 @@ def num_at_once(
     """
     if memory_bytes is None:
         memory_bytes = devices.device_bytes()
-    pair = 0, np.float32(0)
-    one = jax.eval_shape(lambda: (_begin(init, lambda _: tx, *pair), _own(*pair)))
     if memory_bytes is None:
-        size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(one[0]))
+        leaves = jax.tree.leaves(_shapes_of_one(init, tx)[0])
+        size = sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
         return max(1, CACHE_BYTES // size) * len(jax.devices())
 
     def bytes_of_program(num_networks: int) -> int:
@@ -242,6 +241,14 @@ def num_at_once(
     room = memory_bytes * MEMORY_SHARE - one_network
     num_more = max(0, int(room // max(1, two_networks - one_network)))
     return (1 + num_more) * len(jax.devices())
+
+
+def _shapes_of_one(
+    init: Init, tx: optax.GradientTransformation
+) -> tuple[TrainState, Own]:
+    """Shapes and dtypes of a network's state, and of what else is its own."""
+    pair = 0, np.float32(0)
+    return jax.eval_shape(lambda: (_begin(init, lambda _: tx, *pair), _own(*pair)))
 
 
 def bytes_of(
@@ -261,9 +268,9 @@ def bytes_of(
     over_networks = jax.vmap(
         _make_run_epoch(loss_fn, lambda _: tx, batch_size), in_axes=(0, 0, None, None)
     )
-    one = jax.eval_shape(lambda: _begin(init, lambda _: tx, 0, np.float32(0)))
     state, own = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct((num_networks, *leaf.shape), leaf.dtype), one
+        lambda leaf: jax.ShapeDtypeStruct((num_networks, *leaf.shape), leaf.dtype),
+        _shapes_of_one(init, tx),
     )
     program = devices.compile_ahead(over_networks, state, own, np.int32(0), train)
     return devices.program_bytes(program)

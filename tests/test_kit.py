@@ -731,6 +731,29 @@ def test_a_signal_that_the_program_was_started_to_ignore_stays_so(running):
     assert running(main)[0] == 0
 
 
+def test_a_program_stops_with_what_launched_it():
+    program = """
+import time
+from dataclasses import dataclass
+from experiments.kit.command import run_command
+
+@dataclass
+class Config:
+    pass
+
+def main(config):
+    print("here", flush=True)
+    time.sleep(60)
+
+run_command(main, Config)
+"""
+    launched = {"JAXNETS_LAUNCHED": "1"}
+    process = processes.start("-c", program, stdin=True, cwd=ROOT, **launched)
+    assert process.stdout.readline() == "here\n"
+    _, complaint = process.communicate()  # closes its standard input
+    assert (process.returncode, complaint) == (143, "error: stopped by SIGTERM\n")
+
+
 def test_what_a_stream_cannot_encode_is_escaped(running, monkeypatch):
     screen = io.TextIOWrapper(io.BytesIO(), "cp1252")
     monkeypatch.setattr(sys, "stdout", screen)

@@ -30,7 +30,6 @@ CONNECT_SECONDS = 60  # for all processes to be there
 # What process 0 has to write after another was killed takes less.
 HEARTBEAT_SECONDS = 25
 FINISH_SECONDS = 900  # for process 0 to train with Keras and to draw; the others wait
-LAUNCHED = "JAXNETS_LAUNCHED"  # set where standard input ends with what launched this
 GOODBYE = b"\n"
 REMEDY = "the run ends here; --resume goes on from its last checkpoint"
 # Waits for the end of its standard input, and says so unless it ends with a goodbye.
@@ -77,7 +76,6 @@ def joined(options: DeviceOptions) -> Iterator[None]:
     if not options.distributed:
         yield
         return
-    _end_with_launcher()
     _keep_streams_for_python()
     _initialize(options)
     with _last_word(), _losses_named():
@@ -335,16 +333,3 @@ def _keep_streams_for_python() -> None:
         with open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), stream.fileno())
         setattr(sys, name, kept)
-
-
-def _end_with_launcher() -> None:
-    """End this process where `experiments.launch` has ended, whatever the reason."""
-    if not os.environ.pop(LAUNCHED, None):
-        return
-
-    def listen() -> None:
-        while os.read(0, 1):
-            pass
-        os._exit(1)
-
-    threading.Thread(target=listen, daemon=True).start()

@@ -8,6 +8,7 @@ import re
 import signal
 import sys
 import threading
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -34,6 +35,9 @@ TRACEBACK_NOTE = "The traceback is in"  # begins an error's note that names the 
 STOP_SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
+# Set where the standard input of this program ends with the one that launched it.
+LAUNCHED = "JAXNETS_LAUNCHED"
+FAREWELL_SECONDS = 30  # to write what was reached
 # JAX's warning of a program that it cannot read from its persistent cache.
 DAMAGED_ENTRY = re.compile(
     "Error reading persistent compilation cache entry for '(?P<name>[^']+)'"
@@ -130,6 +134,7 @@ def _run(
         # A signal that the program was started to ignore, as by nohup, stays ignored.
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _stop_by_signal)
+    _end_with_launcher()
     description = sys.modules[main.__module__].__doc__
     try:
         config = tyro.cli(config_type, args=args, description=description)
@@ -159,6 +164,21 @@ def _run(
 def _stop_by_signal(number: int, frame: FrameType | None) -> NoReturn:
     del frame
     raise Stopped(number)
+
+
+def _end_with_launcher() -> None:
+    """Stop this program where the one that launched it ends, whatever the reason."""
+    if not os.environ.pop(LAUNCHED, None):
+        return
+
+    def listen() -> None:
+        while os.read(0, 1):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(FAREWELL_SECONDS)
+        os._exit(1)  # it waits for processes that are gone
+
+    threading.Thread(target=listen, daemon=True).start()
 
 
 def _in_one_line(error: Exception) -> str:
