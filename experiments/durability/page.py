@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from experiments.durability.results import MOMENTS
 from experiments.kit.figures import COLORS, new_figure
@@ -80,5 +81,7 @@ def histogram(kills: Sequence[Row]) -> Figure:
             color, label = COLORS.get(model, "gray"), model or "none yet"
             axes.bar(*zip(*counts.items(), strict=True), color=color, label=label)
         axes.set(xlabel="epochs of the run that were over", ylabel="kills")
-        axes.legend(title=NETWORKS[kind])
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+        beside = {"loc": "upper left", "bbox_to_anchor": (1, 1)}  # of the bars
+        axes.legend(title=NETWORKS[kind], **beside)
     return figure
