@@ -32,6 +32,7 @@ import io
 import json
 import os
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -169,20 +170,26 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     if damaged:
         raise InputError(
             f"{' and '.join(damaged)} {'is' if len(damaged) == 1 else 'are'} damaged: "
-            "the content has another SHA-256 than it was written with. There is no "
-            "sound one; begin anew"
+            "the content is not what was written, by its SHA-256. There is no sound "
+            "one; begin anew"
         )
     raise InputError(f"there is no checkpoint {path}")
 
 
 def _read(file: Path) -> Checkpoint | None:
     """The content, or None where it is not what was written."""
+    if not file.is_file():
+        return None
     content = file.read_bytes()
     if _digest(content[:-DIGEST_LENGTH]) != content[-DIGEST_LENGTH:]:
         return None
-    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-        arrays = dict(stored)
-    return Checkpoint(file, json.loads(arrays.pop(ABOUT).tobytes()), arrays)
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+            arrays = dict(stored)
+        about = json.loads(arrays.pop(ABOUT).tobytes())
+    except (EOFError, KeyError, ValueError, zipfile.BadZipFile):
+        return None  # its digest is right, but `save` did not write it
+    return Checkpoint(file, about, arrays)
 
 
 def _digest(content: bytes | memoryview) -> bytes:

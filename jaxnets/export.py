@@ -103,12 +103,7 @@ def _write_onnx(network: Trained, file: Path) -> None:
             "another format"
         ) from None
     layers, is_sigmoid = keras_file.require_dense_layers(network)
-    constants: dict[str, Any] = {
-        "white": np.float32(WHITE),
-        "smallest": np.finfo(np.float32).tiny,
-        "equal_share": np.float32(1 / len(network.labels)),
-        "last_axis": np.array([1]),
-    }
+    constants: dict[str, Any] = {"white": np.float32(WHITE)}
     node = helper.make_node
     nodes = [
         node("Cast", ["images"], ["pixels"], to=TensorProto.FLOAT),
@@ -126,6 +121,11 @@ def _write_onnx(network: Trained, file: Path) -> None:
             nodes.append(node(kind, [f"sums_{number}"], result))
     if is_sigmoid:  # as `sigmoid_mse.predict`: shares of the sum
         outputs = f"activations_{len(layers)}"
+        constants |= {
+            "smallest": np.finfo(np.float32).tiny,
+            "equal_share": np.float32(1 / len(network.labels)),
+            "last_axis": np.array([1]),
+        }
         nodes += [
             node("ReduceSum", [outputs, "last_axis"], ["total"], keepdims=1),
             node("Max", ["total", "smallest"], ["divisor"]),

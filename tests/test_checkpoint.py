@@ -117,6 +117,24 @@ def test_the_one_before_is_used_where_the_newest_is_damaged(tmp_path):
         checkpoint.load(path)
 
 
+@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 and no more"])
+def test_what_save_did_not_write_is_damaged_whatever_its_digest(tmp_path, content):
+    path = tmp_path / "state"
+    path.write_bytes(content + hashlib.sha256(content).hexdigest().encode())
+    with pytest.raises(InputError, match="state is damaged"):
+        checkpoint.load(path)
+
+
+def test_a_folder_in_its_place_does_not_hide_the_one_before(tmp_path):
+    path = tmp_path / "state"
+    for number in (1, 2):
+        checkpoint.save(path, numbered(number))
+    path.unlink()
+    path.mkdir()
+    with pytest.warns(UserWarning, match="state is damaged"):
+        assert checkpoint.restore(path, numbered(0))["number"] == 1
+
+
 @pytest.mark.parametrize(
     ("links", "damage"), [(True, False), (True, True), (False, False)]
 )
