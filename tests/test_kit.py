@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import errno
 import io
 import json
 import logging
@@ -380,6 +381,16 @@ def test_whatever_ends_the_rows_what_was_reached_is_published(tmp_path, error, s
     if file.exists():
         assert "raise error\nZeroDivisionError: a defect" in file.read_text()
         assert any(str(file) in note for note in error.__notes__)
+
+
+def test_a_full_disk_is_said_once_and_not_drawing_by_drawing(tmp_path):
+    def full():
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        trial(options(tmp_path), three_rows(), [DOT._replace(figure=full), DOT])
+    assert results_of(tmp_path / "run")["total"] == 6
+    assert not list((tmp_path / "run").glob("*traceback*"))
 
 
 def test_a_signal_after_the_last_row_waits_until_all_is_written(tmp_path):

@@ -1,6 +1,7 @@
 """One run of an experiment: data in, rows as they come, results and a page out."""
 
 import contextlib
+import errno
 import json
 import os
 import platform
@@ -37,6 +38,7 @@ Settings = Callable[[data.Dataset], Mapping[str, Any]]
 Row = Mapping[str, Any]  # numbers, text and lists of them, by name
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "tensorflow", "keras")
 TRACEBACK = "traceback.txt"
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 FOLDERS = ("mnist_dir", "data_dir")  # each host may have its own
 SHOWN = ("model", "seeds", "epoch")  # of a position, on the screen
 
@@ -402,10 +404,15 @@ class Run(Generic[Config]):
 
     @contextlib.contextmanager
     def _part(self, file: str, failures: list[str]) -> Iterator[None]:
-        """Let a failure of the work inside cost this file alone; keep its traceback."""
+        """Let a failure of the work inside cost this file alone; keep its traceback.
+
+        But a full disk costs the rest as well, and is said once.
+        """
         try:
             yield
         except Exception as error:
+            if isinstance(error, OSError) and error.errno in FULL_DISK:
+                raise
             self._write_traceback(f"{file}.{TRACEBACK}", error)
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
             failures.append(f"{file} could not be made ({reason})")
