@@ -201,6 +201,11 @@ def _spread(
     return over_networks
 
 
+def make_evaluate(loss_fn: LossFn) -> training.Evaluate:
+    """`training.make_evaluate` of networks; parameters and totals have their axis."""
+    return jax.vmap(training.make_evaluate(loss_fn), in_axes=(0, None))
+
+
 def num_at_once(
     init: Init,
     loss_fn: LossFn,
@@ -226,18 +231,11 @@ def num_at_once(
         leaves = jax.tree.leaves(_shapes_of_one(init, tx)[0])
         size = sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
         return max(1, CACHE_BYTES // size) * len(jax.devices())
-
-    def bytes_of_program(num_networks: int) -> int:
-        return (
-            bytes_of(
-                *(init, loss_fn, tx, train),
-                batch_size=batch_size,
-                num_networks=num_networks,
-            )
-            or 0
-        )
-
-    one_network, two_networks = bytes_of_program(1), bytes_of_program(2)
+    work = (init, loss_fn, tx, train)
+    one_network, two_networks = (
+        bytes_of(*work, batch_size=batch_size, num_networks=count) or 0
+        for count in (1, 2)
+    )
     room = memory_bytes * MEMORY_SHARE - one_network
     num_more = max(0, int(room // max(1, two_networks - one_network)))
     return (1 + num_more) * len(jax.devices())

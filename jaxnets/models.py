@@ -115,6 +115,7 @@ ROW_RNN = Model(  # the write-up names recurrent networks and trains none
 )
 _ALL = (SIGMOID_MSE, RELU_SOFTMAX, KERAS_DENSE, FLAX_DENSE, ROW_RNN)
 MODELS: dict[str, Model] = {model.name: model for model in _ALL}
+JAX_MODELS = tuple(model.name for model in _ALL if model.framework == "jax")
 
 
 def get(name: str) -> Model:

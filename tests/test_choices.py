@@ -13,7 +13,7 @@ import small
 from experiments.choices import __main__ as choices
 from experiments.choices import arms, page, train
 from experiments.choices.train import best_rate, results
-from jaxnets import ensemble
+from jaxnets import ensemble, training
 from jaxnets.errors import InputError
 from jaxnets.training import Epoch
 from jaxnets.types import Totals, TrainState
@@ -83,7 +83,7 @@ def test_the_starts_are_what_their_names_say():
 
 
 def choices_key():
-    return train.training.run_keys(0).init
+    return training.run_keys(0).init
 
 
 def test_pixels_are_on_the_scale_that_an_arm_names():

@@ -10,6 +10,7 @@ A row is one of
 and the first two have compile_seconds and the device too.
 """
 
+import itertools
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -31,20 +32,18 @@ BUFFERS = "--xla_gpu_enable_command_buffer=+WHILE"  # beside what XLA puts there
 
 def measure(config: Config, train: Batch, test: Batch) -> Iterator[Row]:
     """One network of each kind, then many of Model 1; a row a program."""
-    is_gpu = jax.default_backend() == "gpu"
-    ways = [
-        (unroll, b) for unroll in config.unroll for b in (False, True)[: 1 + is_gpu]
-    ]
-    chunks = sorted({min(config.networks, size) for size in config.chunks})
-    totals = {**dict.fromkeys(config.models, len(ways)), "many": len(chunks)}
+    buffers = (False, True) if jax.default_backend() == "gpu" else (False,)
+    ways = [*itertools.product(config.unroll, buffers)]
+    totals = {**dict.fromkeys(config.models, len(ways)), "many": len(config.sizes)}
     with Progress(totals) as progress:
         for name in config.models:
-            for unroll, buffers in ways:
-                row = _time_apart(config, name, unroll, buffers, train)
-                best = f"unrolled {unroll}: {min(row['seconds']):.3f} s an epoch"
-                progress.advance(name, text=f"{best}{', in buffers' * buffers}")
+            for unroll, buffered in ways:
+                row = _time_apart(config, name, unroll, buffered, train)
+                way = f"unrolled {unroll}{', in buffers' if buffered else ''}"
+                best = f"{way}: {min(row['seconds']):.3f} s an epoch"
+                progress.advance(name, text=best)
                 yield row
-        for at_once in chunks:
+        for at_once in config.sizes:
             row = _train_many(config, at_once, train, test, progress)
             progress.advance(
                 "many", text=f"{at_once} at a time: {row['seconds']:.1f} s"
@@ -54,18 +53,17 @@ def measure(config: Config, train: Batch, test: Batch) -> Iterator[Row]:
 
 def compile_only(config: Config, train: Batch, test: Batch) -> Iterator[Row]:
     """The same programs for the same shapes, compiled and not run."""
-    chunks = sorted({min(config.networks, size) for size in config.chunks})
     singles = [(name, unroll) for name in config.models for unroll in config.unroll]
     with (
         jax.default_matmul_precision(config.precision),
-        Progress({"programs": len(singles) + len(chunks)}) as progress,
+        Progress({"programs": len(singles) + len(config.sizes)}) as progress,
     ):
         for name, unroll in singles:
             began = time.perf_counter()
             program = _epoch_program(name, unroll, train)
             num_bytes = devices.program_bytes(program)
             yield _program(progress, f"{name}, unrolled {unroll}", num_bytes, began)
-        for at_once in chunks:
+        for at_once in config.sizes:
             began = time.perf_counter()
             num_bytes = ensemble.bytes_of(
                 *_network(MODEL_1),
@@ -161,7 +159,7 @@ def _train_many(
     recipe = models.get(MODEL_1).recipe
     init, loss_fn, tx = _network(MODEL_1)
     num_epochs = config.epochs or recipe.num_epochs
-    evaluate = jax.jit(jax.vmap(training.make_evaluate(loss_fn), in_axes=(0, None)))
+    evaluate = jax.jit(ensemble.make_evaluate(loss_fn))
     seconds, compile_seconds, accuracies = 0.0, 0.0, []
     began = time.perf_counter()
     with jax.default_matmul_precision(config.precision):

@@ -6,9 +6,7 @@ from typing import Literal
 from experiments.kit.options import Options, require_at_least, require_names
 from jaxnets import training
 from jaxnets.errors import InputError
-from jaxnets.models import MODELS
-
-JAX_MODELS = [name for name, model in MODELS.items() if model.framework == "jax"]
+from jaxnets.models import JAX_MODELS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +29,11 @@ class Config(Options):
     """Of matrix products: float32, or what the device rounds to, such as TF32."""
     dry_run: bool = False
     """Compile all programs for these shapes and tell their memory; train nothing."""
+
+    @property
+    def sizes(self) -> list[int]:
+        """How many networks train side by side, from few to many; no more than all."""
+        return sorted({min(self.networks, size) for size in self.chunks})
 
 
 def validate_config(config: Config) -> None:

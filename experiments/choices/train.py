@@ -24,7 +24,7 @@ from experiments.kit.numbers import finite
 from experiments.kit.progress import Progress
 from experiments.kit.run import Row
 from experiments.kit.statistics import compare_pairs
-from jaxnets import ensemble, training
+from jaxnets import ensemble
 from jaxnets.data import Dataset
 from jaxnets.types import Params
 
@@ -75,7 +75,7 @@ def train(
     test: bool = False,
 ) -> Iterator[Row]:
     """Rows of networks of these seeds and rates, trained several at once."""
-    evaluate = jax.jit(jax.vmap(training.make_evaluate(arm.loss_fn), in_axes=(0, None)))
+    evaluate = jax.jit(ensemble.make_evaluate(arm.loss_fn))
     at_once = ensemble.num_at_once(
         arm.init, arm.loss_fn, optax.sgd(1.0), data.train, batch_size=arm.batch_size
     )

@@ -172,8 +172,8 @@ def train_all(run: Run[Any], key: jax.Array) -> Generator[Row, None, Layers]:
         with models.divergence_named("relu_softmax", recipe):
             training.require_finite(epoch.number, epoch.train.loss[-1])
         yield sharpness_row(epoch.state.params, epoch.number)
-    evaluate = jax.vmap(training.make_evaluate(network.loss_fn), in_axes=(0, None))
-    totals = jax.device_get(jax.jit(evaluate)(epoch.state.params, run.data.test))
+    evaluate = jax.jit(ensemble.make_evaluate(network.loss_fn))
+    totals = jax.device_get(evaluate(epoch.state.params, run.data.test))
     correct, seen = totals.correct.tolist(), int(totals.seen[0])
     yield {"part": "test", "rates": rates, "correct": correct, "seen": seen}
     return jax.tree.map(lambda leaf: np.array(leaf[-1]), epoch.state.params)

@@ -25,9 +25,8 @@ from experiments.sweep.measure import Plan, measure, results
 from jaxnets import models, training
 from jaxnets.data import Dataset
 from jaxnets.errors import InputError
-from jaxnets.models import MODELS
+from jaxnets.models import JAX_MODELS
 
-JAX_MODELS = [name for name, model in MODELS.items() if model.framework == "jax"]
 # 0.01 to 100, five a decade but for rounding, with Nielsen's 3 in place of 2.5 and 4.
 MODEL_1_RATES = (
     *(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 15.0),

@@ -21,7 +21,7 @@ import optax
 from experiments.kit.numbers import finite
 from experiments.kit.progress import Progress
 from experiments.kit.run import Row
-from jaxnets import ensemble, optimizers, training
+from jaxnets import ensemble, optimizers
 from jaxnets.data import NUM_CLASSES, Dataset
 from jaxnets.models import Model
 from jaxnets.types import Params, Recipe
@@ -90,8 +90,8 @@ def train(plan: Plan, data: Dataset, progress: Progress) -> Iterator[Row]:
         accuracy = epoch.held_out[0].accuracy
         tested = None
         if epoch.number == recipe.num_epochs:
-            evaluate = jax.vmap(training.make_evaluate(loss_fn), in_axes=(0, None))
-            totals = jax.jit(evaluate)(epoch.state.params, data.test)
+            evaluate = jax.jit(ensemble.make_evaluate(loss_fn))
+            totals = evaluate(epoch.state.params, data.test)
             tested = jax.device_get(totals).accuracy
         best = f"epoch {epoch.number}, best validation accuracy {max(accuracy):.2%}"
         progress.advance(name, text=f"{best}, {epoch.seconds:.1f} s")
