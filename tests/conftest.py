@@ -60,6 +60,9 @@ except InputError:  # there is no home folder
     USERS_DATASETS = None
 # Markers whose tests --require-mnist does not let skip.
 NEEDED = ("mnist", "keras", "browser")
+# Fixtures that run an experiment from its command line to its page. What uses them is
+# marked slow; `pytest` leaves it out, `pytest -m slow` runs it.
+WHOLE_RUNS = {"finished", "climbed", "broken", "killed"}
 NAMES_OF_CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
@@ -76,6 +79,13 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "keras: needs TensorFlow; skipped, saying why, where it is not"
     )
     config.addinivalue_line("filterwarnings", "error")
+
+
+@pytest.hookimpl(tryfirst=True)  # before those that are not asked for are left out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if WHOLE_RUNS & set(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
 
 
 def _mnist_is_prepared() -> bool:

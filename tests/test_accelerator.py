@@ -95,6 +95,7 @@ def test_an_unrolled_loop_trains_the_same(unroll):
         assert np.allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_dry_run_compiles_every_program_and_trains_nothing(tmp_path, monkeypatch):
     def forbidden(*args, **kwargs):
         raise AssertionError("a dry run trains")

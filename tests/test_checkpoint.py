@@ -210,6 +210,7 @@ def test_a_full_disk_costs_neither_checkpoint(small_disk):
     assert len(os.listdir(small_disk)) == 2
 
 
+@pytest.mark.slow
 def test_the_lines_of_the_docstring_go_on_where_they_were_stopped(
     tmp_path, monkeypatch
 ):

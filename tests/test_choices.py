@@ -115,6 +115,7 @@ def test_rates_are_the_recipe_s_and_a_share_of_it():
     built = arms.rate_arms(quick(None, smaller=0.5))
     assert [arm.rate for arm in built] == [0.1, 0.05]
     assert {arm.num_epochs for arm in built} == {4}
+    assert [arm.patience for arm in built] == [2, 4]
 
 
 # Training
@@ -140,7 +141,7 @@ def test_a_network_ends_at_its_own_plateau(monkeypatch, digits):
     arm = arms.rate_arms(quick(None))[0]._replace(loss_fn=loss_fn, num_epochs=8)
     data = digits._replace(test=digits.test.split(20)[0])
     networks = [(3, 0.1), (4, 0.2)]
-    rows = list(train.train(arm, data, 2, networks, test=True))
+    rows = list(train.train(arm, data, networks, test=True))
     steps = [(row["seed"], row["epoch"]) for row in rows if "epoch" in row]
     assert [epoch for seed, epoch in steps if seed == 3] == [1, 2, 3, 4]
     assert [epoch for seed, epoch in steps if seed == 4] == list(range(1, 9))
@@ -152,7 +153,7 @@ def test_a_network_ends_at_its_own_plateau(monkeypatch, digits):
     assert (second["chosen_epoch"], second["validation_accuracy"]) == (6, 0.6)
     assert second["test_accuracy"] == pytest.approx(6 / 20)
     assert second["plateau"]
-    cut = list(train.train(arm._replace(num_epochs=7), data, 2, networks))[-1]
+    cut = list(train.train(arm._replace(num_epochs=7), data, networks))[-1]
     assert (cut["chosen_epoch"], cut["plateau"]) == (6, False)
     assert "test_accuracy" not in cut
 

@@ -315,6 +315,7 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in file.read_text().split()] if file.exists() else []
 
 
+@pytest.mark.slow
 @pytest.mark.keras
 def test_sigterm_while_keras_trains(tmp_path, digits):
     path = tmp_path / "run"
@@ -802,6 +803,7 @@ def test_nothing_is_drawn_where_no_model_was_tested(capsys):
 # ---- on MNIST
 
 
+@pytest.mark.slow
 @pytest.mark.mnist
 @pytest.mark.usefixtures("mnist", "undrawn")
 def test_relu_softmax_on_mnist(tmp_path):

@@ -151,6 +151,7 @@ def test_hessian_vector_products_are_the_hessians():
     np.testing.assert_allclose(computed, hessian @ flat_of(vector), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_sharpness_is_the_largest_eigenvalue():
     # Oracle: SciPy's eigenvalues of the Hessian by finite differences.
     params, data = tiny()
@@ -180,6 +181,7 @@ def test_lanczos_finds_both_ends_of_a_spectrum():
     np.testing.assert_allclose(computed[[0, -1]], [-7, 5], rtol=1e-5)  # float32
 
 
+@pytest.mark.slow
 def test_descent_takes_the_steps_of_gradient_descent():
     # Oracle: full-batch steps in float64, and SciPy's eigenvalues of the Hessian by
     # finite differences.
@@ -316,6 +318,7 @@ def test_a_program_that_fails_is_named_with_its_output():
         programs.accuracy_in("no result", "keras_fit")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [

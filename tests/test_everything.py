@@ -33,6 +33,7 @@ run_command(everything.main, everything.Config)
 """
 
 
+@pytest.mark.slow
 def test_pages_are_gathered_up_to_a_stop_signal(tmp_path):
     # The working folder has a file called as one of Python's own modules.
     (tmp_path / "random.py").write_text("raise SystemExit('the wrong module')")

@@ -131,6 +131,7 @@ def test_all_end_when_one_is_stopped(tmp_path, number):
     assert f"process {1 - number} was ended, as JAX does" in complaint
 
 
+@pytest.mark.slow
 def test_a_signal_ends_all_and_what_was_reached_is_written(tmp_path):
     path = tmp_path / "run"
     process = start("--epochs", 1000, "--output", path)

@@ -473,6 +473,7 @@ def test_bad_settings_are_refused(settings, message):
         neurons.validate_config(quick(None, **settings))
 
 
+@pytest.mark.slow
 @pytest.mark.mnist
 @pytest.mark.usefixtures("mnist", "undrawn")
 def test_neurons_on_mnist(tmp_path):

@@ -79,7 +79,7 @@ def test_without_a_mapping_labels_keep_their_numbers(tmp_path, digits):
 
 
 @pytest.fixture(scope="module")
-def run(letters, tmp_path_factory):
+def finished(letters, tmp_path_factory):
     """A comparison on the letters, with the published layers but for their ends."""
     path = tmp_path_factory.mktemp("compare") / "run"
     config = compare.Config(
@@ -96,21 +96,21 @@ def run(letters, tmp_path_factory):
     return path
 
 
-def test_a_comparison_names_the_classes(run):
-    results = json.loads((run / "results.json").read_text())
+def test_a_comparison_names_the_classes(finished):
+    results = json.loads((finished / "results.json").read_text())
     assert results["dataset"] == "own:letters"
     assert results["models"]["relu_softmax"]["reported_accuracy"] is None
-    rows = (run / "predictions.csv").read_text().splitlines()
+    rows = (finished / "predictions.csv").read_text().splitlines()
     header, *cells = (row.split(",") for row in rows)
     assert {row[1] for row in cells} == set(LETTERS)
     assert {row[header.index("relu_softmax")] for row in cells} <= set(LETTERS)
-    again = Run.open("compare", compare.Config(redraw=run))
+    again = Run.open("compare", compare.Config(redraw=finished))
     assert read_predictions(again)["relu_softmax"].label.max() < 10
     again._until_published.close()
-    html = (run / "report.html").read_text()
+    html = (finished / "report.html").read_text()
     frequent = LETTERS[results["zero_line"]["most_frequent_class"]]
     assert f"answering {frequent} is right" in html.replace("\n", " ")
-    assert jaxnets.load(run)["sigmoid_mse"].labels == tuple(LETTERS)
+    assert jaxnets.load(finished)["sigmoid_mse"].labels == tuple(LETTERS)
 
 
 def test_figures_name_the_classes():

@@ -23,7 +23,7 @@ def like_mnist(part):
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def finished(tmp_path_factory):
     """A few pictures and one sheet of such digits, and a network for them."""
     path = tmp_path_factory.mktemp("pictures") / "run"
     config = pictures.Config(
@@ -40,8 +40,8 @@ def run(tmp_path_factory):
         yield pictures.main(config), path, config
 
 
-def test_pictures_are_read_much_as_clean_digits_are(run):
-    content, path, _ = run
+def test_pictures_are_read_much_as_clean_digits_are(finished):
+    content, path, _ = finished
     model = content["models"]["relu_softmax"]
     assert content["num_pictures"] == 12 and content["status"] == "complete"
     assert model["test_accuracy"] > 0.8
@@ -54,8 +54,8 @@ def test_pictures_are_read_much_as_clean_digits_are(run):
     }
 
 
-def test_results_are_the_rows_counted(run):
-    content, path, _ = run
+def test_results_are_the_rows_counted(finished):
+    content, path, _ = finished
     rows = [
         json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()
     ]
@@ -74,8 +74,8 @@ def test_results_are_the_rows_counted(run):
     assert variants["paper"]["seen"] == dark < 12
 
 
-def test_a_page_is_made_anew_from_the_rows(run, monkeypatch):
-    content, path, _ = run
+def test_a_page_is_made_anew_from_the_rows(finished, monkeypatch):
+    content, path, _ = finished
     monkeypatch.setattr(page, "draw", lambda shown, _: page.Drawn(*shown[:3], png=b""))
     assert pictures.main(pictures.Config(redraw=path)) == content
 

@@ -132,6 +132,7 @@ def test_validation_scores_in_place_of_the_test_set(digits, monkeypatch):
     assert share == np.mean(digits.validation.label == 0)
 
 
+@pytest.mark.slow
 def test_networks_of_an_ensemble_answer_together(digits):
     # Oracle: the mean of the probabilities of networks that `run_once` trains.
     part, images = digits.train.split(200)[0], digits.test.image
@@ -154,6 +155,7 @@ def test_no_two_ensembles_share_a_network(monkeypatch):
     assert [seed for group in groups for seed in group] == list(range(30))
 
 
+@pytest.mark.slow
 @pytest.mark.keras
 def test_an_epoch_of_keras_is_timed_and_waits(digits):
     epochs = measure.epoch_seconds(digits.train.split(100)[0])
@@ -246,6 +248,7 @@ def test_a_broken_off_run_has_what_it_reached(finished):
         assert len(list(page.sections(content, images))) >= 2
 
 
+@pytest.mark.slow
 def test_the_page_shows_what_a_network_with_distortions_sees(digits):
     options = {"as_recorded": True, "scored": "test"}
     content = results(99.0, RECORDS[99.0], rows_of(GOOD), **options)

@@ -16,7 +16,9 @@ from experiments.kit.statistics import (
     MANN_WHITNEY,
     Difference,
     compare_pairs,
+    far_out,
     holm,
+    lower_bound,
     mann_whitney_p_value,
     mcnemar_p_value,
     median_interval,
@@ -213,6 +215,13 @@ def test_students_interval_covers_the_mean(size):
     assert share == pytest.approx(0.95, abs=SLACK)
 
 
+@pytest.mark.parametrize("size", [3, 10, 30])
+def test_the_lower_bound_is_below_the_mean_but_for_its_chance(size):
+    samples = normal(np.random.default_rng(size), size)
+    share = np.mean([lower_bound(sample, 0.01) < 0 for sample in samples])
+    assert share == pytest.approx(0.99, abs=4 * math.sqrt(0.99 * 0.01 / DRAWS))
+
+
 @pytest.mark.parametrize("sizes", [(20, 20), (20, 8), (4, 6)])
 def test_welchs_interval_covers_the_difference(sizes):
     rng = np.random.default_rng(sum(sizes))
@@ -321,6 +330,20 @@ def test_with_more_pairs_more_seeds_are_too_few():
     # By hand: of the six pairs of four models, 2 / 70 counts six times.
     scores = {name: at + np.arange(4) for at, name in enumerate("abcd")}
     assert {pair.verdict for pair in compare_pairs(scores)} == {"too few seeds"}
+
+
+def test_a_value_far_below_the_others_got_stuck():
+    good = [0.950 + seed / 1000 for seed in range(9)]
+    assert not far_out(good).any()
+    assert far_out([*good, 0.86]).tolist() == [False] * 9 + [True]
+    assert not far_out([0.9] * 5).any()
+
+
+def test_nothing_that_takes_values_for_normal_is_said_where_a_seed_got_stuck():
+    normal = 0.95 + np.arange(20) / 1e4
+    (pair,) = compare_pairs({"stuck": [0.85, *normal[1:]], "not": normal + 0.01})
+    assert pair.interval is pair.equal_p_value is pair.detectable is None
+    assert pair.verdict == "not ahead"  # which ranks say, without the mean
 
 
 def test_mean_and_ranks_that_disagree_put_nobody_ahead():

@@ -90,6 +90,7 @@ def test_networks_learn_at_their_own_rate_and_a_diverging_one_stops_nobody(finis
     assert [entry["failed"] for entry in part["rates"]][1:] == [0, 3]
 
 
+@pytest.mark.slow
 def test_rates_are_data_of_one_program(monkeypatch):
     traces = collections.Counter()
     loss_fn = relu_softmax.loss_fn

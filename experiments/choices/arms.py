@@ -1,6 +1,7 @@
 """What is compared: for each choice its arms, which differ in nothing else."""
 
 import itertools
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -27,9 +28,12 @@ class Arm(NamedTuple):
     rate: float | None  # None: the best of the grid
     batch_size: int
     num_epochs: int  # at most
+    patience: int  # epochs without a better validation accuracy that end a network
 
 
-def _arm(name: str, model: Model, num_epochs: int, **changes: Any) -> Arm:
+def _arm(
+    name: str, model: Model, num_epochs: int, patience: int, **changes: Any
+) -> Arm:
     """A model by its recipe, but for the changes."""
     recipe, network = model.recipe, model.network
     arm = Arm(
@@ -39,15 +43,28 @@ def _arm(name: str, model: Model, num_epochs: int, **changes: Any) -> Arm:
         rate=recipe.learning_rate,
         batch_size=recipe.batch_size,
         num_epochs=num_epochs,
+        patience=patience,
     )
     return arm._replace(**changes)
 
 
 def rate_arms(config: Any) -> list[Arm]:
-    """Model 2 at the recipe's rate and at a smaller one."""
+    """Model 2 at the recipe's rate and at a smaller one.
+
+    An epoch at a tenth of the rate moves the weights a tenth as far: patience lasts
+    as many times longer, or it would end a network whose loss still falls.
+    """
     rate = MODEL_2.recipe.learning_rate
-    rates = (rate, rate * config.smaller)
-    return [_arm(f"rate {r:g}", MODEL_2, config.rate_epochs, rate=r) for r in rates]
+    return [
+        _arm(
+            f"rate {rate * share:g}",
+            MODEL_2,
+            config.rate_epochs,
+            math.ceil(config.patience / share),
+            rate=rate * share,
+        )
+        for share in (1, config.smaller)
+    ]
 
 
 def scale_arms(config: Any) -> list[Arm]:
@@ -62,7 +79,8 @@ def scale_arms(config: Any) -> list[Arm]:
     for name, large in is_large.items():
         loss_fn = on_scale(MODEL_2.network.loss_fn, np.where(large, WHITE, 1))
         changes = {"rate": None, "loss_fn": loss_fn}
-        arms.append(_arm(name, MODEL_2, config.scale_epochs, **changes))
+        arm = _arm(name, MODEL_2, config.scale_epochs, config.patience, **changes)
+        arms.append(arm)
     return arms
 
 
@@ -89,8 +107,9 @@ def start_arms(config: Any) -> list[Arm]:
         "all 0": constant(sizes, 0),
         f"all {EQUAL}": constant(sizes, EQUAL),
     }
-    return [_arm("random", MODEL_1, config.start_epochs)] + [
-        _arm(name, MODEL_1, config.start_epochs, init=lambda _, start=start: start)
+    random = _arm("random", MODEL_1, config.start_epochs, config.patience)
+    return [random] + [
+        random._replace(name=name, init=lambda _, start=start: start)
         for name, start in starts.items()
     ]
 

@@ -23,7 +23,7 @@ from experiments.choices.arms import CHOICES, Arm, first_images
 from experiments.kit.numbers import finite
 from experiments.kit.progress import Progress
 from experiments.kit.run import Row
-from experiments.kit.statistics import compare_pairs
+from experiments.kit.statistics import compare_pairs, median_interval
 from jaxnets import ensemble
 from jaxnets.data import Dataset
 from jaxnets.types import Params
@@ -51,13 +51,13 @@ def measure(config: Any, dataset: Dataset) -> Iterator[Row]:
             if rate is None:
                 progress.text(arm.name, f"trying {len(config.grid)} rates")
                 networks = [(seed, rate) for rate in config.grid for seed in tuned]
-                for row in train(arm, data, config.patience, networks):
+                for row in train(arm, data, networks):
                     tries.append({**head, "stage": "tune", **row})
                     yield tries[-1]
                 rate = best_rate(tries)
             progress.text(arm.name, "compiling")
             networks = [(seed, rate) for seed in seeds]
-            for row in train(arm, data, config.patience, networks, test=True):
+            for row in train(arm, data, networks, test=True):
                 yield {**head, "stage": "compare", **row}
                 if "chosen_epoch" in row:
                     accuracy = f"test accuracy {row['test_accuracy']:.2%}"
@@ -69,7 +69,6 @@ def measure(config: Any, dataset: Dataset) -> Iterator[Row]:
 def train(
     arm: Arm,
     data: Dataset,
-    patience: int,
     networks: Sequence[tuple[int, float]],
     *,
     test: bool = False,
@@ -98,7 +97,7 @@ def train(
         ):
             accuracy = epoch.held_out[0].accuracy
             # Whose plateau is behind it has ended, whatever it does with the others.
-            goes_on = epoch.number - chosen <= patience
+            goes_on = epoch.number - chosen <= arm.patience
             better = goes_on & (accuracy > best)
             chosen = np.where(better, epoch.number, chosen)
             best = np.where(better, accuracy, best)
@@ -111,7 +110,7 @@ def train(
                     "train_loss": finite(epoch.train.mean_loss[index]),
                     "validation_accuracy": float(accuracy[index]),
                 }
-            plateau = epoch.number - chosen >= patience
+            plateau = epoch.number - chosen >= arm.patience
             if plateau.all():
                 break
         ends = {"chosen_epoch": chosen, "validation_accuracy": best, "plateau": plateau}
@@ -144,6 +143,8 @@ def results(rows: Sequence[Row]) -> dict[str, Any]:
     for choice in content.values():
         for name, arm in choice["arms"].items():
             arm["mean"] = float(np.mean(arm["test_accuracy"]))
+            arm["median"] = float(np.median(arm["test_accuracy"]))
+            arm["median_interval_95"] = median_interval(arm["test_accuracy"])
             arm["median_epoch"] = float(np.median(arm["chosen_epoch"]))
             arm["tried"] = tried([row for row in rows if row["arm"] == name])
         scores = {name: arm["test_accuracy"] for name, arm in choice["arms"].items()}

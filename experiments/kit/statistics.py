@@ -20,6 +20,7 @@ POWER = 0.8  # of the difference that a design is said to detect
 MANN_WHITNEY = math.sqrt(math.pi / 3)
 TOO_FEW = "too few seeds"  # where even the smallest possible p-value is not below 0.05
 ROUNDING = 1e-9  # accuracies nearer than this are equal but for rounding
+FAR_OUT = 3.0  # interquartile ranges below the lower quartile; Tukey (1977)
 
 
 def wilson_interval(correct: int, seen: int) -> tuple[float, float]:
@@ -72,6 +73,21 @@ def median_interval(values: ArrayLike) -> list[float] | None:
     if left_out < 0:
         return None
     return [float(values[left_out]), float(values[-1 - left_out])]
+
+
+def far_out(values: ArrayLike) -> np.ndarray:
+    """Which values lie far below the others (Tukey, 1977): of seeds that got stuck.
+
+    Args:
+      values: float [seeds], one or more.
+
+    Returns:
+      bool [seeds].
+    """
+    values = np.asarray(values, np.float64)
+    low, high = np.quantile(values, (0.25, 0.75))
+    # The smallest range that counts is one of rounding, where quartiles are equal.
+    return values < low - FAR_OUT * (high - low) - ROUNDING
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -214,7 +230,7 @@ class Pair(NamedTuple):
     second: str
     seeds: tuple[int, int]  # of each
     difference: float  # of the means, first minus second
-    interval: list[float] | None  # of the difference, `welch`, 95 %
+    interval: list[float] | None  # of the difference, `welch`, 95 %; None if stuck
     wins: float  # `win_share` of the first
     p_value: float  # `mann_whitney_p_value`, after Holm's correction over all pairs
     least_p_value: float  # that so many seeds could have reached
@@ -253,11 +269,18 @@ def compare_pairs(
     scores: Mapping[str, Collection[float]],
     names: Sequence[tuple[str, str]] | None = None,
 ) -> list[Pair]:
-    """Pairs of these names, or all, from each one's scores over its seeds; by Holm."""
+    """Pairs of these names, or all, from each one's scores over its seeds; by Holm.
+
+    Where a seed got stuck (`far_out`), nothing is said that takes values for normal:
+    no interval of the difference, no test of equality, no power.
+    """
     names = list(itertools.combinations(scores, 2)) if names is None else names
     samples = [[np.array([*scores[name]]) for name in pair] for pair in names]
     sizes = [(len(first), len(second)) for first, second in samples]
-    means = [welch(*pair) for pair in samples]
+    means = [
+        None if any(far_out(sample).any() for sample in pair) else welch(*pair)
+        for pair in samples
+    ]
     p_values = holm([mann_whitney_p_value(*pair) for pair in samples])
     least = holm([min(1.0, 2 / math.comb(n + m, n)) for n, m in sizes])
     equal = iter(holm([mean.equal_p_value() for mean in means if mean]))

@@ -130,8 +130,10 @@ def pairs(content: Row) -> Table:
     return table(
         "Pairs of models",
         "After the last epoch, all seeds of one against all of the other. Difference: "
-        "of the means, first minus second, with Welch's 95 % interval. p: exact "
-        "Mann-Whitney. p (equal): two one-sided Welch tests of a difference below "
+        "of the means, first minus second, with Welch's interval, 95 % each by "
+        "itself, of seeds and not of images: the test set is the same. None where a "
+        "seed got stuck, which makes of the mean no summary. p: exact Mann-Whitney. "
+        "p (equal): two one-sided Welch tests of a difference below "
         f"{100 * EQUAL:g} points. Both are Holm-corrected over all pairs; a verdict "
         f"needs p below {SIGNIFICANCE:g}. Detectable: the true difference that so many "
         f"seeds of these spreads find in {POWER:.0%} of cases. Wins: how often a run "

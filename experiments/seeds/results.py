@@ -9,7 +9,6 @@ import numpy as np
 
 from experiments.kit import statistics
 from experiments.kit.run import Row
-from experiments.kit.statistics import ROUNDING
 from experiments.seeds.measure import Plan
 from jaxnets.models import MODELS
 
@@ -23,7 +22,6 @@ NUMBERS = {  # of a network, and their names in tables
 }
 RANKED = ("last", "chosen", "best", "second")  # each a family of comparisons
 WAYS = ("at once", "processes of one thread", "one at a time")  # to train several
-FAR_OUT = 3.0  # interquartile ranges below the lower quartile; Tukey (1977)
 TEST_IMAGES = 10_000  # of MNIST; the write-up's, too
 TWO_SIDED_95 = 1.959963984540054  # standard deviations of a normal distribution
 MIRROR = {"keras_dense": "flax_dense"}  # what stands in where a model has no spread
@@ -64,6 +62,7 @@ def results(
     models = {}
     for name, numbers in by_model.items():
         last = numbers["last"]
+        is_stuck = statistics.far_out(list(last.values())).tolist()
         models[name] = {
             "layer_sizes": list(plans[name].recipe.layer_sizes),
             "epochs": plans[name].recipe.num_epochs,
@@ -71,10 +70,12 @@ def results(
             "at_once": max(row["group_size"] for row in rows if row["model"] == name),
             "wall_seconds": clocks[name]["wall_seconds"],
             **{n: summary(numbers[n]) for n in NUMBERS if n in numbers},
-            "far_out": {str(seed): last[seed] for seed in far_out(last)},
-            "far_out_share_95": list(
-                statistics.wilson_interval(len(far_out(last)), len(last))
-            ),
+            "far_out": {
+                str(seed): last[seed]
+                for seed, stuck in zip(last, is_stuck, strict=True)
+                if stuck
+            },
+            "far_out_share_95": [*statistics.wilson_interval(sum(is_stuck), len(last))],
             "reported_accuracy": MODELS[name].reported if has_claims else None,
         }
     return {
@@ -129,14 +130,6 @@ def summary(sample: Scores) -> dict[str, Any]:
         "min": float(np.min(values)),
         "max": float(np.max(values)),
     }
-
-
-def far_out(sample: Scores) -> list[int]:
-    """Seeds far below the others (Tukey, 1977): those that got stuck."""
-    low, high = np.quantile(list(sample.values()), (0.25, 0.75))
-    # The smallest range that counts is one of rounding, where quartiles are equal.
-    border = low - FAR_OUT * (high - low) - ROUNDING
-    return [seed for seed, value in sample.items() if value < border]
 
 
 def throughput(

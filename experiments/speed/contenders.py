@@ -2,7 +2,7 @@
 
 At a point every contender trains the same network with the same optimizer, batch size
 and data. Before the rounds a short search (`tune.py`) chooses for each between one
-thread and one per core, and for tf.keras, tuned, between Keras's own settings too.
+thread and one per core, and for Keras, tuned, between its own settings too.
 Where one is missing from a model there is a reason:
 
 - `numpy_per_example` is the book's program, and the book's network is Model 1.
@@ -31,6 +31,10 @@ MODELS = ("sigmoid_mse", "relu_softmax", "flax_dense")  # Models 1, 2 and 3
 REFERENCE = "jaxnets"  # that the others are compared with
 NOISE = "jaxnets_again"  # the same program once more: what ratios are worth
 COMPILER = "a C++ compiler"
+# Options of Keras to choose from, the defaults first. On JAX it compiles anyway, and
+# tf.data would load TensorFlow.
+STEPS_PER_EXECUTION = {"steps_per_execution": (1, 16, 64, 256)}
+ON_OR_OFF = {"jit_compile": (False, True), "tf_data": (False, True)}
 
 
 class Contender(NamedTuple):
@@ -42,6 +46,7 @@ class Contender(NamedTuple):
     kinds: tuple[str, ...]  # of points at which it is timed
     options: Mapping[str, Any] = MappingProxyType({})  # of its program
     threads: tuple[str, ...] = ("1", "all")  # to choose from
+    grid: Mapping[str, tuple[Any, ...]] = MappingProxyType({})  # likewise, Keras's
     settings_of: str = ""  # the contender whose choice it takes over; "": its own
     backend: str = ""  # of Keras
     network: str = ""  # the jaxnets model whose functions it takes; "": the point's
@@ -73,8 +78,10 @@ TF_KERAS = Contender(
     marker="D",
 )
 KERAS_ON_JAX = TF_KERAS._replace(
-    label="Keras on JAX",
+    label="Keras on JAX, tuned",
     needs=("keras", "jax"),
+    options={"metric": False},
+    grid=STEPS_PER_EXECUTION,
     backend="jax",
     bytes_per_pixel=5,
     color="#0072B2",
@@ -112,13 +119,17 @@ CONTENDERS = {
     ),
     "tf_keras": TF_KERAS,
     "tf_keras_tuned": TF_KERAS._replace(
-        label="tf.keras, tuned", options={"metric": False}, color="#882255", marker="s"
+        label="tf.keras, tuned",
+        options={"metric": False},
+        grid={**STEPS_PER_EXECUTION, **ON_OR_OFF},
+        color="#882255",
+        marker="s",
     ),
     "keras_on_jax": KERAS_ON_JAX,
     "keras_on_jax_logits": KERAS_ON_JAX._replace(
-        label="Keras on JAX, from logits",
+        label="Keras on JAX, tuned, from logits",
         kinds=MODELS[1:],
-        options={"logits": True},
+        options={"metric": False, "logits": True},
         settings_of="keras_on_jax",
         color="#56B4E9",
     ),
@@ -185,8 +196,8 @@ def environment(name: str, threads: str, device: str, precision: str) -> dict[st
 
     The device "default" leaves JAX its choice, for those that are JAX alone; everything
     else is on the processor. The precision is that of JAX's matrix products. XLA takes
-    the number of its threads from NPROC, and in both of Keras's backends the options
-    that jaxnets compiles with from XLA_FLAGS.
+    the number of its threads from NPROC, and in both of Keras's backends and the
+    program from scratch the options that jaxnets compiles with from XLA_FLAGS.
     """
     contender = CONTENDERS[name]
     number = 1 if threads == "1" else cpu_count()
@@ -202,6 +213,7 @@ def environment(name: str, threads: str, device: str, precision: str) -> dict[st
         variables["NPROC"] = "1"
     if contender.backend:
         variables["KERAS_BACKEND"] = contender.backend
+    if contender.backend or contender.program == "from_scratch":
         flags = [f"--{option}={value}" for option, value in CPU_OPTIONS.items()]
         variables["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *flags])
     if contender.options.get("fused"):

@@ -95,7 +95,7 @@ def foreign_share(before: Load | None, after: Load | None) -> float | None:
 
 
 def counts(row: Row, median_rate: float) -> bool:
-    """Whether a round counts: the rule for an idle machine, stated beforehand.
+    """Whether a round counts: the rule for an idle machine.
 
     Other processes used less than `MAX_FOREIGN` of the processor, and before the round
     a core multiplied at `MIN_RATE` of the session's median rate, or faster. The best

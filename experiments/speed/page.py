@@ -25,13 +25,16 @@ MODELS = (
     "Settings are the best of the search below; where steps are named, an epoch is "
     "timed in parts of so many. Start is the process with imports and data; the time "
     "to an accuracy runs from there, without testing and waiting, the epochs in "
-    "brackets. The floor is the processor's: a step's flops at the best rate of a "
-    "matrix product, or Adam's state read and written, whichever takes longer."
+    "brackets. In parts, what Keras does once an epoch is counted once a part. All "
+    "rounds: the ratio's median over those too that do not count. The floor is the "
+    "processor's: a step's flops at the best rate of a matrix product, or Adam's state "
+    "read and written, whichever takes longer."
 )
 TRIALS = (
     "Before the rounds: the fastest of some trials, by which each contender's settings "
     "were chosen; none is a result. Keras on JAX from logits takes those of Keras on "
-    "JAX. Both Kerases have XLA's 512-bit preference as jaxnets does."
+    "JAX. Both Kerases and the program from scratch have XLA's 512-bit preference as "
+    "jaxnets does."
 )
 DOTS = (
     "Times jaxnets, median and interval of the rounds' ratios, and seconds per epoch. "
@@ -187,6 +190,7 @@ def _model_table(model: Content) -> Table:
         f"times {model['reference']}": lambda e: (
             "1" if e is model["contenders"][model["reference"]] else _ratio(e)
         ),
+        "all rounds": lambda e: text(e["ratio_all_rounds"], ".2f"),
         "start, s": "start_seconds:.1f",
         "compile, s": lambda e: text(e["compile_seconds"] or None, ".1f"),
         **{f"s to {a:.0%}": partial(_reached, str(a)) for a in ACCURACIES},

@@ -119,13 +119,17 @@ def _point(
     for row in rows:
         turns.setdefault(row["contender"], []).append(row)
     used = {number for number, is_good in rounds.items() if is_good} or {*rounds}
-    seconds = {
+    every_round = {
         name: {
             row["round"]: epoch_seconds(row, point.steps, row["part_steps"])
             for row in own
-            if row["round"] in used
+            if row["round"] in rounds
         }
         for name, own in turns.items()
+    }
+    seconds = {
+        name: {number: own[number] for number in own if number in used}
+        for name, own in every_round.items()
     }
     names = sorted(
         (name for name in seconds if seconds[name]),
@@ -140,6 +144,10 @@ def _point(
         name: _entry(point, turns[name], seconds[name], seconds[reference], least)
         for name in names
     }
+    for name, entry in contenders.items():
+        own, others = every_round[name], every_round[reference]
+        shares = [own[number] / others[number] for number in own if number in others]
+        entry["ratio_all_rounds"] = median(shares) if shares else None
     return {
         **{field: getattr(point, field) for field in fields},
         "layer_sizes": list(point.layer_sizes),

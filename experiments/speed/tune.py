@@ -2,7 +2,7 @@
 
     python -m experiments.speed --search all   # every combination, and more steps
 
-One thread or one per core, for everybody; for tf.keras, tuned, also `GRID`. The short
+One thread or one per core, for everybody; for Keras, tuned, also its `grid`. The short
 search goes through the grid one option at a time, from the first values on, and keeps
 what was faster. The fastest of some trials decides, and none of them is a result.
 """
@@ -13,7 +13,11 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
 from experiments.kit.run import Row
-from experiments.speed.contenders import CONTENDERS, environment
+from experiments.speed.contenders import (
+    CONTENDERS,
+    STEPS_PER_EXECUTION,
+    environment,
+)
 from experiments.speed.results import epoch_seconds
 from experiments.speed.settings import WHOLE, Config
 from experiments.speed.worker import SCALING, Task, read_data, serve
@@ -21,12 +25,7 @@ from jaxnets import process
 from jaxnets.errors import InputError, NonFiniteLoss, ProcessFailed
 
 FAILURES = (ProcessFailed, InputError, NonFiniteLoss, OSError)
-GRID: dict[str, tuple[Any, ...]] = {
-    "steps_per_execution": (1, 16, 64),
-    "jit_compile": (False, True),
-    "tf_data": (False, True),
-}
-MULTIPLE = max(GRID["steps_per_execution"])  # parts hold whole executions
+MULTIPLE = max(STEPS_PER_EXECUTION["steps_per_execution"])  # in parts, which hold all
 STEPS = 4 * MULTIPLE  # of a trial, at most
 TRIALS = {"none": 1, "short": 2, "all": 5}  # timed ones, after one that is not
 
@@ -48,8 +47,8 @@ def best_settings(
     for number in threads if config.search != "none" else threads[-1:]:
         variables = environment(name, number, config.device, config.precision)
         trials = _trials(name, task, TRIALS[config.search], variables)
-        if name == "tf_keras_tuned":
-            how = (search_grid, task, config.search)
+        if CONTENDERS[name].grid:
+            how = (search_grid, name, task, config.search)
             trials = process.iterate(*how, environment=variables)
         for options, seconds in trials:
             settings = {"threads": number, **options}
@@ -78,13 +77,14 @@ def _trials(
 
 
 def search_grid(
-    send: Callable[[tuple[Options, float]], None], task: Task, search: str
+    send: Callable[[tuple[Options, float]], None], name: str, task: Task, search: str
 ) -> None:
-    """Send options of tf.keras and what an epoch takes with them; in a process."""
+    """Send options of Keras and what an epoch takes with them; in a process."""
     from experiments.speed.programs import keras_fit
 
     data = read_data(task.folder, "train", task.examples)
-    task = task.with_options(**CONTENDERS["tf_keras_tuned"].options)
+    grid = CONTENDERS[name].grid
+    task = task.with_options(**CONTENDERS[name].options)
 
     def trial(options: Options) -> float:
         seconds = keras_fit.trial(task, data, options, TRIALS[search])
@@ -93,12 +93,12 @@ def search_grid(
         return seconds
 
     if search == "all":
-        for values in itertools.product(*GRID.values()):
-            trial(dict(zip(GRID, values, strict=True)))
+        for values in itertools.product(*grid.values()):
+            trial(dict(zip(grid, values, strict=True)))
     elif search == "none":
-        trial({name: values[-1] for name, values in GRID.items()})
+        trial({option: values[-1] for option, values in grid.items()})
     else:
-        descend(trial, GRID)
+        descend(trial, grid)
 
 
 def descend(

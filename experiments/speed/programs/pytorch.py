@@ -1,9 +1,9 @@
 """PyTorch: zero_grad, forward, backward, step, on tensors in memory.
 
 The images are float32 from the start, the order is a fresh permutation of
-indices each epoch, and no DataLoader stands between. Adam is PyTorch's fused
-one, with Keras's epsilon in the place where the paper puts it. The number of
-threads comes from OMP_NUM_THREADS. With the option "compiled" torch.compile makes
+indices each epoch, and no DataLoader stands between. SGD and Adam are PyTorch's
+fused ones, Adam with Keras's epsilon in the place where the paper puts it. The number
+of threads comes from OMP_NUM_THREADS. With the option "compiled" torch.compile makes
 one program of the network and its loss, for each size of batch.
 """
 
@@ -46,11 +46,11 @@ def quadratic_cost(activations: torch.Tensor, targets: torch.Tensor) -> torch.Te
 
 
 def optimizer(network: nn.Module, task: Task) -> torch.optim.Optimizer:
-    """Plain SGD, or Adam in one fused kernel."""
+    """Plain SGD or Adam, each in one fused kernel."""
     params, rate = network.parameters(), task.learning_rate
     if task.optimizer == "adam":
         return torch.optim.Adam(params, lr=rate, eps=1e-7, fused=True)
-    return torch.optim.SGD(params, lr=rate)
+    return torch.optim.SGD(params, lr=rate, fused=True)
 
 
 def run(task: Task, data: Data, on_part: OnPart) -> None:
