@@ -1,9 +1,9 @@
 """An epoch as a processor likes it. What it computes is in `training`.
 
-XLA's products of small matrices are 10 to 45 % faster on a processor where kernels
-are stored as [out, in], and rows gathered for many batches at a time stay in its
-cache. Both change where numbers lie, not what is computed, for optimizers that treat
-every number of a kernel alike. `suits` says whether an optimizer does.
+XLA's products of small matrices are faster on a processor where kernels are stored as
+[out, in], and rows gathered for many batches at a time stay in its cache: docs/speed.md
+has by how much. Both change where numbers lie, not what is computed, for optimizers
+that treat every number of a kernel alike. `suits` says whether an optimizer does.
 
 XLA can also compute several arrays of one shape in one loop, which makes an epoch of
 Adam 20 % shorter, where the environment asks for it:

@@ -180,7 +180,7 @@ Now the pairs. For each, the difference of the means with its 95 % interval, and
 that does not mind a seed that got stuck (Mann and Whitney's). As three pairs are looked
 at, and one of them may stand out by chance, the p-values are made stricter (by Holm's
 method). A pair that passes has a winner. Of any other one can only say that so many
-seeds do not tell them apart, which is called a tie. It is not the same as being equal.
+seeds do not tell them apart, which is not the same as being equal.
 """
 
 # %%
@@ -194,14 +194,15 @@ for pair in pairs:
     )
     print("p < 0.001." if pair.p_value < 0.001 else f"p = {pair.p_value:.3f}.")
     detectable = 100 * (pair.detectable or np.nan)
-    print(f"  This design finds true differences of {detectable:.2f} points and more.")
+    print(f"  Of true differences of {detectable:.2f} points it finds 80%.")
     print(f"  One run of each: {pair.first} is ahead in {pair.wins:.0%} of all cases.")
 
 # The interval by hand: the two spreads add up, and t is near 2.
 one, two = finals["Model 1"], finals["Model 2, 0.1"]
 error = np.sqrt(np.var(one, ddof=1) / len(one) + np.var(two, ddof=1) / len(two))
 low, high = (100 * end for end in pairs[0].interval or (np.nan, np.nan))
-assert 1.96 < (high - low) / 2 / error < 2.3
+if pairs[0].interval:  # none where a seed got stuck, far below all others
+    assert 1.96 < (high - low) / 2 / error < 2.3
 if dataset.name == "mnist":
     assert pairs[0].ahead == "Model 2, 0.1" and high < 0
 

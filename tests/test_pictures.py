@@ -23,7 +23,7 @@ def like_mnist(part):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(tmp_path_factory, digits):  # shared ones are loaded before the patch
     """A few pictures and one sheet of such digits, and a network for them."""
     path = tmp_path_factory.mktemp("pictures") / "run"
     config = pictures.Config(

@@ -232,10 +232,11 @@ def tables(judgement: Mapping[str, Any]) -> list[Table]:
             "Is jaxnets.diagnose right?",
             "Networks that set none of its limits: other seeds, and in all but the "
             "first setting other images or learning rates. A false alarm names a "
-            "mistake in a network without one; a mistake is "
-            "missed where the first finding is another or none. In brackets Wilson's "
-            "95 % interval; networks with different mistakes share seeds, so that "
-            "their sums have none.",
+            "mistake in a network without one; a mistake is missed where the first "
+            "finding is another or none. Mistakes of scoring are made with the healthy "
+            "networks themselves. In brackets Wilson's 95 % interval, of a sum as if "
+            "each network were drawn from the settings' mixture; networks with "
+            "different mistakes share seeds, so that their sums have none.",
             judgement["by_setting"],
             {
                 "setting": "setting",

@@ -24,6 +24,7 @@ Results = Mapping[str, Any]
 PIXELS = {"scaled": "0 to 1", "bytes": "0 to 255"}
 EPOCHS, FINAL, LINE = "#B8C4D0", COLORS["sigmoid_mse"], COLORS["relu_softmax"]
 COLUMNS = 4  # of the loss curves
+NEAREST = 3  # mistakes that the first sentence names
 SHOWN = 5  # seeds of each program whose answers are drawn
 NEARBY = 0.04  # accuracy on both sides of what was reported
 
@@ -35,12 +36,16 @@ def lead(results: Results) -> str:
     entries = [programs[name] for name in MISTAKES if name in programs]
     sentences = [f"{len(entries)} likely mistakes in Model 1, made one at a time."]
     if reported is not None and entries:
-        ends = [entry["ends_within_chance"] for entry in entries]
-        most = max(range(len(ends)), key=lambda n: ends[n]["count"] / ends[n]["of"])
+        nearest = [name for name in _nearest_first(results) if name in MISTAKES]
+        medians = [
+            f"{PROGRAMS[name].mistake} {percent(programs[name]['median'])} "
+            f"({percent((programs[name]['lowest'], programs[name]['highest']))})"
+            for name in nearest[:NEAREST]
+        ]
         sentences = [
-            f"Of {len(entries)} likely mistakes in Model 1 none ends more often within "
-            f"chance of the reported {reported:.2%} than this one: "
-            f"{entries[most]['mistake']}; of its seeds {amount(ends[most])} do."
+            f"Of {len(entries)} likely mistakes in Model 1 these have the medians over "
+            f"seeds nearest to the reported {reported:.2%}, with the extremes: "
+            f"{'; '.join(medians)}."
         ]
     if judgement:
         sentences.append(
@@ -172,9 +177,10 @@ def _chance_caption(results: Results, suffix: str, form: str) -> str:
     low, high = results[f"within_chance{suffix}"]
     return (
         f" Within chance are {low:,} to {high:,} right answers: the 95 % binomial "
-        f"range of an accuracy of {reported:{form}} on these images. In brackets: "
-        "Wilson's 95 % interval of the share of seeds. On its way: after any epoch but "
-        "the last."
+        f"range of an accuracy of {reported:{form}} on as many other images. The "
+        "write-up's are these, so that a program of small spread counts which never "
+        "gives that figure: see the extremes. In brackets: Wilson's 95 % interval of "
+        "the share of seeds. On its way: after any epoch but the last."
     )
 
 

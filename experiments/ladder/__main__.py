@@ -118,7 +118,10 @@ def _row(step: str, seed: int, accuracy: float, seconds: float) -> Row:
 
 
 def results(rows: Sequence[Row], ensemble: int) -> dict[str, Any]:
-    """The steps in their order, and each against the one before, by Holm."""
+    """The steps in their order, and each against the one before, by Holm.
+
+    The ensembles are not tested: their networks are those of the step before.
+    """
     scores: dict[str, list[float]] = {}
     for row in rows:
         scores.setdefault(row["step"], []).append(row["test_accuracy"])
@@ -132,9 +135,8 @@ def results(rows: Sequence[Row], ensemble: int) -> dict[str, Any]:
         }
         for name, values in scores.items()
     }
-    pairs = compare_pairs(
-        scores, [(new, old) for old, new in itertools.pairwise(scores)]
-    )
+    own = [name for name in scores if name != LAST]
+    pairs = compare_pairs(scores, [(new, old) for old, new in itertools.pairwise(own)])
     return {
         "steps": steps,
         "gains": [pair.as_row() for pair in pairs],

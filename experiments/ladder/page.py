@@ -25,8 +25,8 @@ def lead(content: Row) -> str:
     return (
         f"Mean test accuracy from {ends[0][1]} ({ends[0][0]}) to {ends[-1][1]} "
         f"({ends[-1][0]}). Told apart from the step before: "
-        f"{', '.join(ahead) or 'none'}; the other "
-        f"{len(gains) - len(ahead)} of {len(gains)} steps are ties or too few seeds."
+        f"{', '.join(ahead) or 'none'}; the other {len(gains) - len(ahead)} of "
+        f"{len(gains)} steps that have networks of their own are not."
     )
 
 
@@ -48,8 +48,9 @@ def sections(content: Row) -> Iterator[Table | Picture]:
     yield table(
         "Steps",
         "Each step adds its change to those before. Gain: points of mean accuracy "
-        "over the step before, with Welch's 95 % interval; p: Mann and Whitney's, by "
-        "Holm over all steps. No two networks share a seed.",
+        "over the step before, with Welch's interval, 95 % each by itself; p: Mann "
+        "and Whitney's, by Holm over all steps. No two networks share a seed; the "
+        "ensembles' are those of the step before, so that they are not tested.",
         [
             {
                 "step": name,

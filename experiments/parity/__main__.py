@@ -10,8 +10,8 @@ Four things are made equal to that end, which in practice are not: Adam's betas 
 float32 numbers everywhere; all programs get the pixels that XLA computes; Keras on JAX
 ends in logits; and Keras trains by `train_on_batch`, not `fit`. Then each difference
 is put back, one at a time: first to see how far apart it keeps the programs, then to
-price it in test accuracy, over seeds. Two pairs have all of them back, as the programs
-are when `experiments.speed` times them.
+price it in test accuracy, over seeds. Two pairs have them back together, as the
+programs are when `experiments.speed` times them, but for `fit`.
 
 Flax and the functions from scratch hand the same operations to the same compiler. That
 they are equal bit for bit checks what the compiler is given; tf.keras is the

@@ -54,7 +54,8 @@ def comparisons(num_steps: int, installed: Sequence[str]) -> list[Comparison]:
     """Pairs made to agree, pairs in float64 with one difference each, and as timed.
 
     Made to agree: all take the same float32 betas and the same pixels, and Keras on JAX
-    ends in logits. Keras trains by `train_on_batch`, so that all take equal batches.
+    ends in logits. Keras trains by `train_on_batch`, so that all take equal batches;
+    that stays where the rest is as it is timed.
     """
     pairs = []
     for precision, names in itertools.product(("float32", "float64"), PAIRS):

@@ -7,7 +7,6 @@ from experiments.kit.run import Row
 from experiments.kit.statistics import wilson_interval
 from experiments.pictures.measure import VARIANTS
 
-MARGIN = 0.015  # below the clean test set: what the preparation may cost
 KINDS: dict[str, Callable[[Row], bool]] = {
     "dark ink on light paper": lambda row: row["is_dark"],
     "light ink on dark paper": lambda row: not row["is_dark"],
@@ -29,7 +28,6 @@ def of_rows(rows: Sequence[Row]) -> dict[str, Any]:
     return {
         "num_pictures": len(pictures),
         "found_one": sum(row["found"] == 1 for row in pictures),
-        "margin": MARGIN,
         "models": {
             name: of_model(name, row, pictures, sheets) for name, row in clean.items()
         },
@@ -50,12 +48,10 @@ def of_model(
         variant: share(name, variant, [row for row in pictures if counts(variant, row)])
         for variant in VARIANTS
     }
-    prepared = by_variant["prepared"]["accuracy"]
     return {
         "test_accuracy": accuracy,
         "same_images": same,
         "variants": by_variant,
-        "within_margin": None if prepared is None else accuracy - prepared <= MARGIN,
         "kinds": {
             kind: share(name, "prepared", list(filter(belongs, pictures)))
             for kind, belongs in KINDS.items()

@@ -25,12 +25,13 @@ def lead(content: Row) -> str:
     sentences = []
     for batch_size, part in content["batch_sizes"].items():
         best = next(r for r in part["rates"] if r["rate"] == part["best_rate"])
-        accuracy = best["test_accuracy"] or best["validation_accuracy"]
+        kind = "test" if best["test_accuracy"] else "validation"
+        accuracy = best[f"{kind}_accuracy"]
         edge = part["edge"]
         where = f"between {edge[0]:g} and {edge[1]:g}" if edge else "not reached"
         sentences.append(
             f"Batch size {batch_size}: rate {best['rate']:g} validates best "
-            f"({accuracy['median']:.2%}, {accuracy['low']:.2%} to "
+            f"({kind} accuracy {accuracy['median']:.2%}, {accuracy['low']:.2%} to "
             f"{accuracy['high']:.2%}); the edge of divergence is {where}."
         )
     return f"{content['model']}. {' '.join(sentences) or 'No epoch has ended.'}"
@@ -44,7 +45,8 @@ def sections(content: Row, rows: Sequence[Row]) -> Iterator[Table | Picture]:
             f"rates-{batch_size}",
             f"Accuracy by learning rate, batch size {batch_size}",
             "After the last epoch: median over seeds, and the band from lowest to "
-            "highest. Grey: where most networks answer no better than a constant.",
+            "highest. Grey: beyond the edge, where most networks' training loss is not "
+            "below that of a constant answer; drawn midway between the two rates.",
             partial(by_rate, content, part),
         )
         yield Picture(
