@@ -52,6 +52,8 @@ def read_pictures(
             )
         except InputError as error:
             raise InputError(f"{os.fspath(file)}: {error}") from error
+    if not glyphs:
+        return {}
     images = np.stack([glyph.image for some in glyphs.values() for glyph in some])
     predictions = {name: network.predict(images) for name, network in networks.items()}
     readings: dict[str, list[Reading]] = {}
@@ -68,17 +70,23 @@ def read_pictures(
     return readings
 
 
-def entries(readings: Mapping[str, Sequence[Reading]]) -> list[dict[str, Any]]:
+def entries(
+    readings: Mapping[str, Sequence[Reading]], networks: Networks
+) -> list[dict[str, Any]]:
     """For JSON: image, model, label and the label's probability, by network and digit.
 
     Labels are numbers where all of a network's are. Where a picture has several digits,
     each entry has its `box` too: left, top, right and bottom in the picture.
     """
+    has_numbers = {
+        name: all(label.isascii() and label.isdigit() for label in network.labels)
+        for name, network in networks.items()
+    }
     return [
         {
             "image": reading.picture,
             "model": model,
-            "label": _as_number(answer.label),
+            "label": int(answer.label) if has_numbers[model] else answer.label,
             "probability": float(answer.probability.max()),
             **({"box": list(reading.glyph.box)} if len(some) > 1 else {}),
         }
@@ -86,10 +94,6 @@ def entries(readings: Mapping[str, Sequence[Reading]]) -> list[dict[str, Any]]:
         for reading in some
         for model, answer in reading.answers.items()
     ]
-
-
-def _as_number(label: str) -> int | str:
-    return int(label) if label.isascii() and label.isdigit() else label
 
 
 def in_words(

@@ -127,14 +127,17 @@ class Checkpoint(NamedTuple):
     def _leaf(self, name: str, like: Any) -> Any:
         array: Any = self.arrays[name]
         if isinstance(like, bool | int | float | complex):
-            if not array.shape:
+            if not array.shape and array.dtype.kind == np.asarray(like).dtype.kind:
                 return type(like)(array.item())
             like = np.asarray(like)
         if _is_key(like):
             impl = jax.random.key_impl(like) if isinstance(like, jax.Array) else None
             with contextlib.suppress(TypeError, ValueError):  # it is no key's data
                 array = jax.random.wrap_key_data(array, impl=impl)
-        elif array.dtype.kind == "V":  # NumPy has no name for the dtype
+        elif (
+            array.dtype.kind == "V" == like.dtype.kind  # NumPy has no name for it
+            and array.dtype.itemsize == like.dtype.itemsize
+        ):
             array = array.view(like.dtype)
         if (array.shape, array.dtype) != (like.shape, like.dtype):
             raise InputError(

@@ -119,7 +119,7 @@ def _predict(options: argparse.Namespace) -> None:
 
         show.write(shown, readings)
     if options.json:
-        print(json.dumps(answers.entries(readings), indent=2))
+        print(json.dumps(answers.entries(readings, networks), indent=2))
     else:
         print("\n".join(answers.in_words(readings, networks)))
 

@@ -265,7 +265,7 @@ def _diverging(run: Run) -> Iterator[str]:
     if not np.all(np.isfinite(losses)):
         yield "a loss is not finite: try a smaller learning rate"
         return
-    if not run.train_loss or run.train_seen == 0 or _is_unmoved(run):
+    if not len(run.train_loss) or run.train_seen == 0 or _is_unmoved(run):
         return
     before, after = run.train_loss[0], run.train_loss[-1]
     if after <= HEDGED * guess_loss(run.cost, run.labels):
@@ -320,7 +320,7 @@ def _labels(run: Run) -> Iterator[Finding]:
     losses, guess = run.train_loss, guess_loss(run.cost, run.labels)
     chance = np.max(np.bincount(run.labels)) / len(run.labels)
     right, loss = _scores(run)
-    if not losses or chance == 1 or right > chance + SKILL * (1 - chance):
+    if not len(losses) or chance == 1 or right > chance + SKILL * (1 - chance):
         return
     last = losses[-1]
     by_heart = loss is not None and last < guess <= loss and loss > BY_HEART * last

@@ -211,34 +211,36 @@ def num_at_once(
     loss_fn: LossFn,
     tx: optax.GradientTransformation,
     train: Batch,
-    held_out: Sequence[Batch] = (),
     *,
     batch_size: int,
     memory_bytes: int | None = None,
 ) -> int:
-    """How many networks to train at once; a multiple of the number of devices.
+    """How many networks to train at once; a multiple of this process's devices.
 
     On a processor as many as fit a core's cache. On an accelerator as many as fit its
     memory: the compiler says what the program of one network takes, and what that of
     two takes more.
 
     Arguments are as in `fit_many`, but for `memory_bytes` of one device; left out:
-    what the device has, and the rule for processors where it does not tell.
+    what the device has, and the rule for processors where it or the compiler does not
+    tell.
     """
     if memory_bytes is None:
         memory_bytes = devices.device_bytes()
-    if memory_bytes is None:
+    one_network = two_networks = None
+    if memory_bytes is not None:
+        work = (init, loss_fn, tx, train)
+        one_network, two_networks = (
+            bytes_of(*work, batch_size=batch_size, num_networks=count)
+            for count in (1, 2)
+        )
+    if memory_bytes is None or one_network is None or two_networks is None:
         leaves = jax.tree.leaves(_shapes_of_one(init, tx)[0])
         size = sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
-        return max(1, CACHE_BYTES // size) * len(jax.devices())
-    work = (init, loss_fn, tx, train)
-    one_network, two_networks = (
-        bytes_of(*work, batch_size=batch_size, num_networks=count) or 0
-        for count in (1, 2)
-    )
+        return max(1, CACHE_BYTES // size) * jax.local_device_count()
     room = memory_bytes * MEMORY_SHARE - one_network
     num_more = max(0, int(room // max(1, two_networks - one_network)))
-    return (1 + num_more) * len(jax.devices())
+    return (1 + num_more) * jax.local_device_count()
 
 
 def _shapes_of_one(
@@ -280,7 +282,7 @@ def chunks(seeds: Sequence[int], at_once: int) -> list[Sequence[int]]:
         raise InputError(f"{at_once=} must be at least 1")
     num_chunks = max(1, -(-len(seeds) // at_once))
     size = max(1, -(-len(seeds) // num_chunks))
-    num_devices = len(jax.devices())
+    num_devices = jax.local_device_count()
     if size > num_devices:  # no device should wait for another
         size = min(at_once, -(-size // num_devices) * num_devices)
     return [seeds[first : first + size] for first in range(0, len(seeds), size)]

@@ -61,14 +61,21 @@ def to_dense(model: "keras.Model", *, sigmoids: bool = False) -> Layers:
             known = ("sigmoid", "log_sigmoid") if is_last else ("sigmoid",)
         if _kind(layer) != "Dense":
             fault = f"is {_kind(layer)}; only Dense ones can be read"
+        elif layer.variable_dtype != "float32":
+            fault = f"has weights of {layer.variable_dtype}; only float32 can be read"
         elif not layer.use_bias:
             fault = "has no bias; build it with use_bias=True"
-        elif layer.activation.__name__ not in known:
-            activation = layer.activation.__name__
+        elif (activation := activation_name(layer)) not in known:
             fault = f"has the activation {activation}, not {' or '.join(known)}"
         if fault:
             raise InputError(f"layer {layer.name!r} {fault}")
     return tuple(Dense(*layer.get_weights()) for layer in layers)
+
+
+def activation_name(layer: "keras.Layer") -> str:
+    """Of a Dense layer; an activation may be a layer too, which has a type alone."""
+    activation = layer.activation
+    return getattr(activation, "__name__", type(activation).__name__)
 
 
 def _kind(layer: "keras.Layer") -> str:

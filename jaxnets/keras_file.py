@@ -132,8 +132,6 @@ def read(
 
 def _require_readable(path: Path) -> None:
     """Raise InputError unless the file describes a chain of readable layers."""
-    if not path.exists():
-        raise InputError(f"there is no file {path}")
     try:
         with zipfile.ZipFile(path) as archive:
             model = json.loads(archive.read("config.json"))
@@ -164,7 +162,9 @@ def _require_readable(path: Path) -> None:
             )
     except InputError:
         raise
-    except (OSError, zipfile.BadZipFile, KeyError, TypeError, ValueError):
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"there is no file {path}") from None
+    except Exception:  # zipfile and what is in it raise a dozen kinds
         raise InputError(
             f"{path} is not a .keras file of layers; write it by "
             "model.save('name.keras') of Keras 3"
@@ -223,13 +223,19 @@ def _read_here(send: Callable[[tuple], None], path: str) -> None:
         raise InputError(f"{path} cannot be opened by Keras ({reason})") from error
     kinds = [type(layer).__name__ for layer in model.layers]
     dense = [layer for layer in model.layers if type(layer).__name__ == "Dense"]
-    is_sigmoid = bool(dense) and dense[0].activation.__name__.endswith("sigmoid")
+    is_sigmoid = bool(dense) and keras_dense.activation_name(dense[0]).endswith(
+        "sigmoid"
+    )
     layers = keras_dense.to_dense(model, sigmoids=is_sigmoid)
     sizes = (layers[0].kernel.shape[0], *(len(layer.bias) for layer in layers))
+    if sizes[-1] < 2:
+        raise InputError(
+            f"layer {dense[-1].name!r} has one output; what can be read has one a class"
+        )
     for layer in model.layers:
         if type(layer).__name__ == "Rescaling":
             _require_scale(layer)
-    end = (dense[-1].activation.__name__, "Softmax" in kinds)
+    end = (keras_dense.activation_name(dense[-1]), "Softmax" in kinds)
     if end not in ENDS:
         followed = "followed by" if end[1] else "without"
         raise InputError(

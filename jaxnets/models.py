@@ -131,6 +131,11 @@ def validate_recipe(name: str, recipe: Recipe) -> None:
     rate, sizes = recipe.learning_rate, recipe.layer_sizes
     if not 0 < rate < math.inf:  # nor NaN
         raise InputError(f"{name}: learning rate {rate} must be greater than 0")
+    if recipe.optimizer not in optimizers.MAKERS:
+        raise InputError(
+            f"{name}: unknown optimizer {recipe.optimizer!r}; known: "
+            f"{', '.join(optimizers.MAKERS)}"
+        )
     if recipe.num_epochs < 1:
         raise InputError(f"{name}: {recipe.num_epochs} epochs; at least 1 is needed")
     if recipe.batch_size < 1:
@@ -220,6 +225,8 @@ def train_and_test(
     """
     validate_fits(name, recipe, dataset)
     training.require_seed(seed)
+    if state is not None:
+        training.epochs_done(state, len(dataset.train.label), recipe.batch_size)
     model, network = get(name), get(name).network
 
     def events() -> Iterator[Epoch | Prediction]:

@@ -143,7 +143,9 @@ def average_of(state: TrainState) -> Params:
     return state.params if average is None else average
 
 
+MAKERS = {"sgd": optax.sgd, "adam": keras_adam}  # by a recipe's name for them
+
+
 def make(recipe: Recipe) -> optax.GradientTransformation:
     """The recipe's optimizer."""
-    make_tx = {"sgd": optax.sgd, "adam": keras_adam}[recipe.optimizer]
-    return make_tx(recipe.learning_rate)
+    return MAKERS[recipe.optimizer](recipe.learning_rate)

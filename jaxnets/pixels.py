@@ -27,14 +27,20 @@ def to_vectors(images: jax.Array) -> jax.Array:
 
 
 def ink_side(images: np.ndarray) -> int:
-    """How many pixels the longer side of the ink has in most images; at least 1.
+    """How many pixels the ink takes in most images; at least 1.
 
-    A picture of another digit is made this large, so that a network sees it as it saw
-    those: MNIST's have 20 of 28. Images are uint8 [B, H, W], 0 (paper) to 255 (ink).
+    It is the longer side of the smallest box of the images' proportions that the ink
+    fits into: 20 of 28 in MNIST. A picture of another digit is made this large, so that
+    a network sees it as it saw those. Images are uint8 [B, H, W], 0 (paper) to 255.
     """
     is_ink = images > FAINTEST
-    sides = np.stack([is_ink.any(axis=axis).sum(axis=1) for axis in (1, 2)])
-    return max(1, int(np.median(sides.max(axis=0))))
+    height, width = images.shape[1:]
+    rows, columns = (is_ink.any(axis=axis).sum(axis=1) for axis in (2, 1))
+    # Of square images the longer side of the ink.
+    longest = np.maximum(
+        rows * max(1, width / height), columns * max(1, height / width)
+    )
+    return max(1, int(np.median(longest)))
 
 
 def mnists_ink_side(shape: tuple[int, int]) -> int:

@@ -31,9 +31,10 @@ def dropout(key: jax.Array, activations: jax.Array, rate: float) -> jax.Array:
 
     Args:
       activations: float32, of any shape; the result is of the same.
-      rate: 0 to below 1, taken to the nearest of 256 levels; 0 changes nothing.
+      rate: 0 to below 1, taken to the nearest of 256 levels, of which at least one
+        stays; 0 changes nothing.
     """
-    num_dropped = round(LEVELS * rate)
+    num_dropped = min(round(LEVELS * rate), LEVELS - 1)
     if not num_dropped:
         return activations
     kept = random_bytes(key, activations.shape) >= num_dropped

@@ -169,7 +169,8 @@ def recut(
     waiting: list[Batch] = []
     for part in parts:
         require_batch(part, num_classes)
-        waiting.append(Batch(np.asarray(part.image), np.asarray(part.label)))
+        # Labels of one dtype, or each would need programs of its own.
+        waiting.append(Batch(np.asarray(part.image), np.asarray(part.label, np.int32)))
         while sum(len(batch.label) for batch in waiting) >= size:
             first, rest = _joined(waiting).split(size)
             yield _in_batches(first, batch_size)

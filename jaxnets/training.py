@@ -391,8 +391,9 @@ def fit(
       num_classes: labels are 0 to `num_classes - 1`.
       mesh: devices to train on, along its one axis "data", each on its part of every
         batch; those of other processes too, where each process makes the same call.
-        Left out: the default device. On the same mesh every run ends bit for bit
-        alike; between meshes float32 sums are rounded in another order.
+        Left out: where the state is, that of `start` on the default device. On the
+        same mesh every run ends bit for bit alike; between meshes float32 sums are
+        rounded in another order.
       train_loss_fn: a loss that takes a key too, as for dropout or distorted images,
         and is trained with in place of `loss_fn`, which evaluates.
       loss_key: decides what it draws, with the step alone; `run_keys(seed).extra`. On

@@ -126,7 +126,7 @@ def count(outputs: jax.Array, losses: jax.Array, labels: jax.Array) -> Totals:
     """Totals of one batch: outputs [B, classes], losses [B], labels int32 [B]."""
     chex.assert_rank([outputs, losses, labels], [2, 1, 1])
     chex.assert_equal_shape_prefix([outputs, losses, labels], 1)
-    answers = jnp.argmax(outputs, axis=-1).astype(labels.dtype)
-    correct = jnp.sum(answers == labels, dtype=jnp.int32)
+    answers = jnp.argmax(outputs, axis=-1).astype(jnp.int32)
+    correct = jnp.sum(answers == labels.astype(jnp.int32), dtype=jnp.int32)
     loss = jnp.sum(losses).astype(jnp.float32)
     return Totals(correct, loss, jnp.int32(labels.shape[0]))

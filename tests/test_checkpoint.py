@@ -182,13 +182,22 @@ def test_at_every_moment_of_a_save_there_is_a_sound_one(
         ({**SOME, "params": random_layers((3, 4))}, r"kernel is float32 \[3, 2\], not"),
         ({**SOME, "step": np.int64(0)}, r"step'\] is int32 \[\], not int64"),
         ({**SOME, "step": jax.random.key(0)}, r"step"),
+        ({**SOME, "step": 0.5}, r"step'\] is int32 \[\], not float64"),
     ],
-    ids=["more", "less", "shape", "dtype", "key"],
+    ids=["more", "less", "shape", "dtype", "key", "number"],
 )
 def test_another_state_is_refused_by_name(tmp_path, like, message):
     checkpoint.save(tmp_path / "state", SOME)
     with pytest.raises(InputError, match=message):
         checkpoint.restore(tmp_path / "state", like)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.int16, np.float32])
+def test_a_dtype_without_a_name_becomes_no_other(tmp_path, dtype):
+    # NumPy's files know bfloat16 by its size alone.
+    checkpoint.save(tmp_path / "state", {"short": jnp.ones(3, jnp.bfloat16)})
+    with pytest.raises(InputError, match="short"):
+        checkpoint.restore(tmp_path / "state", {"short": np.ones(3, dtype)})
 
 
 @pytest.mark.parametrize("leaf", ["text", object(), np.array(["text"])])

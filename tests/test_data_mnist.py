@@ -229,6 +229,12 @@ def test_a_split_that_is_not_there(prepared, split):
         data.stream("mnist", split=split, batch_size=8, seed=None, data_dir=prepared)
 
 
+@pytest.mark.parametrize("split", ["train[:0]", "train[5:5]", "all[:5]"])
+def test_a_split_without_a_record(prepared, split):
+    with pytest.raises(InputError, match=r"split=.* of mnist (is empty|cannot be)"):
+        data.stream("mnist", split=split, batch_size=8, seed=None, data_dir=prepared)
+
+
 def test_training_from_disk_equals_training_in_memory(prepared, in_memory):
     # Batches of 50 leave no short one, which would compile apart.
     tx = optax.sgd(0.1)

@@ -169,6 +169,10 @@ def unreadable(layers):
             last(),
             layers.Softmax(),
         ],
+        "layer 'one' has one output": [
+            flat(),
+            layers.Dense(1, activation="sigmoid", name="one"),
+        ],
         "the first Dense layer takes 5 inputs": [layers.Dense(3, activation="softmax")],
         "has the layers .*Dense, Flatten": [layers.Dense(3), flat()],
         "layer 'code' is Lambda": [
@@ -235,8 +239,14 @@ def test_code_in_a_file_is_not_run(tmp_path):
 
 def test_what_is_no_keras_file_is_refused(tmp_path):
     (tmp_path / "net.h5").write_bytes(b"\x89HDF")
+    with zipfile.ZipFile(tmp_path / "damaged.keras", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("config.json", "{" + 99 * "any text ")
+    content = bytearray((tmp_path / "damaged.keras").read_bytes())
+    content[60:80] = bytes(20)  # within what is compressed
+    (tmp_path / "damaged.keras").write_bytes(content)
     for name, complaint in (
         ("net.h5", "is not a .keras file"),
+        ("damaged.keras", "is not a .keras file"),
         ("no", "there is no file"),
     ):
         with pytest.raises(InputError, match=complaint):

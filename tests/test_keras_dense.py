@@ -187,8 +187,22 @@ def foreign_model(layers_of):
             "'norm' is LayerNormalization",
         ),
         (lambda layers: [], "no Dense layer"),
+        (
+            lambda layers: [
+                layers.Dense(10, activation=layers.LeakyReLU(), name="first"),
+                layers.Dense(10),
+            ],
+            "'first' has the activation LeakyReLU",
+        ),
+        (
+            lambda layers: [layers.Dense(10, dtype="float16", name="last")],
+            "'last' has weights of float16",
+        ),
     ],
-    ids=["use_bias", "BatchNorm", "tanh", "linear", "sigmoid", "LayerNorm", "empty"],
+    ids=[
+        *("use_bias", "BatchNorm", "tanh", "linear", "sigmoid", "LayerNorm", "empty"),
+        *("a layer", "float16"),
+    ],
 )
 def test_foreign_models_are_refused_by_name(layers_of, message):
     model = foreign_model(layers_of)

@@ -13,7 +13,7 @@ from jaxnets import checkpoint, models, optimizers, relu_softmax, row_rnn, train
 from jaxnets.errors import InputError, NonFiniteLoss
 from jaxnets.models import MODELS, Model, train_and_test
 from jaxnets.training import Epoch
-from jaxnets.types import Batch, Prediction, num_params
+from jaxnets.types import Batch, Prediction, TrainState, num_params
 
 RECIPE = replace(
     MODELS["relu_softmax"].recipe,
@@ -203,6 +203,12 @@ def test_a_network_that_reads_rows_fits_their_length(digits, layer_sizes, messag
         )
 
 
+def test_a_state_in_the_middle_of_an_epoch_is_refused_when_called(digits):
+    state = TrainState(np.int32(1), (), ())
+    with pytest.raises(InputError, match="not a whole number of epochs"):
+        train_and_test("relu_softmax", RECIPE, digits, 1, state=state)
+
+
 def test_the_largest_batch_fits_and_a_notice_is_passed_on(digits):
     largest = replace(RECIPE, batch_size=1000)
     models.validate_fits("relu_softmax", largest, digits)
@@ -274,6 +280,7 @@ def test_records_are_told_apart_in_figures():
         ({"layer_sizes": (784,)}, "layer sizes (784,)"),
         ({"layer_sizes": (784, 0, 10)}, "layer sizes (784, 0, 10)"),
         ({"layer_sizes": (784, -5, 10)}, "layer sizes (784, -5, 10)"),
+        ({"optimizer": "Adam"}, "unknown optimizer 'Adam'; known: sgd, adam"),
     ],
     ids=str,
 )

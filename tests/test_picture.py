@@ -10,9 +10,10 @@ import pytest
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from jaxnets import picture
+from jaxnets import picture, pixels
 from jaxnets.errors import InputError
 from jaxnets.picture import prepare
+from jaxnets.picture.find import find_marks
 from jaxnets.picture.ink import otsu
 
 # Outlines in a field of 1 by 1, drawn with a pen: shapes whose place is known.
@@ -78,6 +79,24 @@ def test_it_is_mnists(tmp_path):
         assert np.all(np.abs(np.array(middle) - 14) <= 0.51)
         assert image.max() == 255 and image[0, 0] == 0
         assert np.any((image > 20) & (image < 235))
+
+
+def test_digits_become_as_large_as_those_of_images_that_are_not_square():
+    # Oracle: squares of 20 by 20 pixels in images of 28 by 56, and back again.
+    for shape in ((28, 56), (56, 28), (28, 28)):
+        images = np.zeros((3, *shape), np.uint8)
+        images[:, 4:24, 4:24] = 255
+        side = pixels.ink_side(images)
+        image = prepare(np.ones((50, 50), np.float32), shape, ink_side=side)
+        assert [np.ptp(places) + 1 for places in np.nonzero(image)] == [20, 20]
+
+
+def test_a_box_ends_within_its_picture():
+    # Enlarged to 106 pixels where 105.6 would be right: ink up to the right edge.
+    paper = np.full((80, 33), 255, np.uint8)
+    paper[10:60, 12:] = 0
+    [mark] = find_marks(Image.fromarray(paper))
+    assert mark.box.right <= 33 and mark.box.bottom <= 80
 
 
 def test_proportions_stay():
@@ -241,9 +260,9 @@ def test_an_empty_picture_is_refused(shade):
     rng = np.random.default_rng(0)
     flat = np.full((300, 400), shade, np.uint8)
     noisy = np.clip(flat + rng.normal(size=flat.shape, scale=4), 0, 255)
-    for pixels in (flat, np.uint8(noisy)):
+    for paper in (flat, np.uint8(noisy)):
         with pytest.raises(InputError, match="no ink"):
-            picture.find(Image.fromarray(pixels))
+            picture.find(Image.fromarray(paper))
 
 
 def test_a_texture_is_refused():

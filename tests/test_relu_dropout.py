@@ -26,6 +26,11 @@ def test_dropout_drops_so_many_and_keeps_the_mean(rate):
     assert dropped.any(axis=0).all() and dropped.any(axis=1).all()
 
 
+def test_nearly_all_may_be_dropped():
+    kept = relu_dropout.dropout(jax.random.key(0), jnp.ones(4096), 0.999)
+    assert set(np.unique(kept)) == {0, 256} and np.mean(kept) == pytest.approx(1, abs=1)
+
+
 def test_no_dropout_is_the_network_itself():
     assert relu_dropout.dropout(jax.random.key(5), PARAMS, 0.0) is PARAMS
     loss_fn = jax.jit(relu_dropout.make_loss_fn())

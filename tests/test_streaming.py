@@ -186,6 +186,13 @@ def test_cutting_anew_keeps_every_example_in_order(part_sizes, batch_size):
     np.testing.assert_array_equal(np.concatenate(images), data.image)
 
 
+def test_labels_of_any_dtype_become_one():
+    parts = [random_batch(6, seed=1), random_batch(6, seed=2)]
+    parts[0] = parts[0]._replace(label=np.asarray(parts[0].label, np.uint8))
+    dtypes = [batch.label.dtype for batch in streaming.recut(parts, 3)]
+    assert set(dtypes) == {np.dtype(np.int32)}
+
+
 def test_a_state_from_an_earlier_epoch_goes_on(in_memory):
     numbers = []
 

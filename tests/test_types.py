@@ -53,6 +53,13 @@ def test_count_agrees_with_scikit_learn(seed, num_examples, num_classes):
     np.testing.assert_allclose(totals.loss, losses.sum(dtype=float), rtol=1e-5)
 
 
+def test_answers_are_not_cut_to_the_labels_dtype():
+    # Class 259 is 3 in eight bits.
+    outputs = jnp.zeros((1, 300)).at[0, 259].set(1.0)
+    totals = count(outputs, jnp.zeros(1), jnp.array([3], jnp.uint8))
+    assert totals.correct == 0
+
+
 def test_count_under_jit():
     outputs, labels = outputs_and_labels(0, 9, 10)
     losses = np.square(outputs).sum(axis=-1)

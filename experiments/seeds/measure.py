@@ -153,7 +153,9 @@ def _schedule(run: Run, plan: Plan) -> tuple[list[Sequence[int]], list[float]]:
     if plan.model.framework == "keras":
         at_once, num_pauses = 1, 0
     if at_once is None:
-        at_once = ensemble.num_at_once(plan.init, **plan.work(run.data))
+        work = plan.work(run.data)
+        del work["held_out"]
+        at_once = ensemble.num_at_once(plan.init, **work)
     groups = ensemble.chunks(plan.seeds, at_once)
     pauses = np.linspace(0, len(groups), num_pauses).round().tolist()
     return groups, sorted(set(pauses))

@@ -57,9 +57,11 @@ def stream(
     builder = tfds.prepare(name, files, data_folder)
     try:
         files_of_split = builder.info.splits[split].file_instructions
-    except (ValueError, AssertionError, KeyError) as error:
+    except (ValueError, AssertionError, KeyError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{split=} of {name} cannot be read: {reason}") from error
+    if not files_of_split:
+        raise InputError(f"{split=} of {name} is empty")
     num_records = repeats * sum(part.take for part in files_of_split)
     records = _undecoded(files_of_split)
     if repeats > 1:

@@ -98,7 +98,9 @@ def find_marks(picture: Image.Image, *, single: bool = False) -> list[Mark]:
         top, bottom = (first[0] + row for row in (rows.start, rows.stop))
         left, right = (first[1] + column for column in (columns.start, columns.stop))
         top, bottom, left, right = (it / scale for it in (top, bottom, left, right))
-        box = Box(int(left), int(top), int(np.ceil(right)), int(np.ceil(bottom)))
+        # The size at work is a rounded one, maybe upwards.
+        right, bottom = np.minimum(np.ceil((right, bottom)), picture.size)
+        box = Box(int(left), int(top), int(right), int(bottom))
         one = np.where(own, strength[rows, columns], 0)
         marks.append(Mark(box, one, ink.is_dark, float(scale)))
     return _in_reading_order(marks)

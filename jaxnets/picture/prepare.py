@@ -26,9 +26,8 @@ def prepare(
     Args:
       ink: of one digit, cropped to it.
       shape: H and W.
-      ink_side: how many pixels the ink's longer side gets, in an image that is not
-        square the side that has less room. By default as many as in MNIST's images, 20
-        of 28.
+      ink_side: the longer side of the box, of the image's proportions, that the ink is
+        fitted into. By default as in MNIST's images, 20 of 28.
       factor: how much smaller the ink becomes, in place of that.
       centre: what comes to lie in the middle, the ink's centre of mass or its box. Or
         the place of the box between the image's edges, from 0 to 1, down and right.
