@@ -144,7 +144,9 @@ def streams(rows: Sequence[Mapping[str, Any]]) -> Table:
             "images from": "source",
             "images a second": "images_per_second:,.0f",
             "of memory's": lambda row: text(_of_memory(row, rows), ".2f"),
-            "memory, MiB": lambda row: f"{row['peak_bytes'] / 2**20:,.0f}",
+            "memory, MiB": lambda row: text(
+                row["peak_bytes"] and row["peak_bytes"] / 2**20, ",.0f"
+            ),
             "more than once, MiB": lambda row: text(
                 _more_than_once(row, rows), "+,.0f"
             ),

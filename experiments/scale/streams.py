@@ -1,13 +1,12 @@
 """Training from disk beside training from memory: images a second, and memory."""
 
-import resource
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 
+from experiments.kit.memory import peak_bytes
 from experiments.kit.progress import Progress
 from experiments.kit.run import Row
 from jaxnets import models, optimizers, process, streaming, training
@@ -32,12 +31,6 @@ def measure(
                     yield row
                     rate = f"{row['images_per_second']:,.0f} images a second"
                     progress.advance("streams", text=f"{name}, {row['source']}: {rate}")
-
-
-def peak_bytes() -> int:
-    """The most memory that this process has had."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _train_here(
@@ -69,25 +62,11 @@ def _train_here(
 
     if repeats:
         dataset = dataset._replace(train=dataset.train.split(0)[0])  # it is not needed
-        epochs = streaming.fit_stream(
-            network.loss_fn,
-            tx,
-            state,
-            read,
-            held_out,
-            num_examples=num_examples,
-            **options,
-        )
+        how = {"num_examples": num_examples, **options}
+        epochs = streaming.fit_stream(network.loss_fn, tx, state, read, held_out, **how)
     else:
-        epochs = training.fit(
-            network.loss_fn,
-            tx,
-            state,
-            dataset.train,
-            held_out,
-            key=keys.data,
-            **options,
-        )
+        data, how = dataset.train, {"key": keys.data, **options}
+        epochs = training.fit(network.loss_fn, tx, state, data, held_out, **how)
     seconds = min(epoch.seconds for epoch in epochs)
     send(
         {

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from experiments.kit.memory import linux_bytes
 from experiments.kit.options import Options, require_at_least, require_names
 from experiments.speed.contenders import CONTENDERS, MODELS, missing, present
-from experiments.speed.worker import SCALING, Task, linux_bytes
+from experiments.speed.worker import SCALING, Task
 from jaxnets import models, training
 from jaxnets.data import NUM_CLASSES, Dataset
 from jaxnets.errors import InputError

@@ -6,14 +6,14 @@ In NumPy and plain Python: a program loads no more than what it trains with.
 import importlib
 import itertools
 import math
-import re
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+
+from experiments.kit.memory import peak_bytes
 
 WHITE = 255  # the largest value of an 8-bit pixel
 SCALING = "scaling"  # the kind of the sweeps' points
@@ -167,26 +167,3 @@ def to_vectors(images: np.ndarray) -> np.ndarray:
     vectors = images.reshape(len(images), -1).astype(np.float32)
     vectors /= WHITE  # in place: a second array would double the peak of memory
     return vectors
-
-
-def peak_bytes() -> int | None:
-    """The most memory that this process has held, where the system tells it.
-
-    Linux's VmHWM first: ru_maxrss survives `exec`, and so may be the parent's.
-    """
-    peak = linux_bytes("/proc/self/status", "VmHWM")
-    if peak is not None or sys.platform == "win32":
-        return peak
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def linux_bytes(file: str, name: str) -> int | None:
-    """What Linux tells of memory in a file of /proc; None elsewhere."""
-    try:
-        line = re.search(rf"{name}:\s*(\d+) kB", Path(file).read_text("utf-8"))
-    except OSError:
-        return None
-    return int(line[1]) * 1024 if line else None
