@@ -107,11 +107,13 @@ def start_arms(config: Any) -> list[Arm]:
         "all 0": constant(sizes, 0),
         f"all {EQUAL}": constant(sizes, EQUAL),
     }
+
+    def always(start: Layers) -> Init:
+        return lambda key: start
+
     random = _arm("random", MODEL_1, config.start_epochs, config.patience)
-    return [random] + [
-        random._replace(name=name, init=lambda _, start=start: start)
-        for name, start in starts.items()
-    ]
+    fixed = ((name, always(start)) for name, start in starts.items())
+    return [random, *(random._replace(name=name, init=init) for name, init in fixed)]
 
 
 def constant(layer_sizes: tuple[int, ...], value: float) -> Layers:

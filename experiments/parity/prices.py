@@ -86,11 +86,15 @@ def train(
         return choice.init(key, recipe.layer_sizes)
 
     tx = choice.make_tx(recipe.learning_rate)
-    work = (init, choice.loss_fn, tx, data.train, (data.test,))
+    work = (init, choice.loss_fn, tx, data.train)
     at_once = ensemble.num_at_once(*work, batch_size=size)
     for some in ensemble.chunks(seeds, at_once):
         for epoch in ensemble.fit_many(
-            *work, seeds=some, batch_size=size, num_epochs=recipe.num_epochs
+            *work,
+            (data.test,),
+            seeds=some,
+            batch_size=size,
+            num_epochs=recipe.num_epochs,
         ):
             yield {
                 "choice": name,
