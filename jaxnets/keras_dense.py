@@ -61,8 +61,6 @@ def to_dense(model: "keras.Model", *, sigmoids: bool = False) -> Layers:
             known = ("sigmoid", "log_sigmoid") if is_last else ("sigmoid",)
         if _kind(layer) != "Dense":
             fault = f"is {_kind(layer)}; only Dense ones can be read"
-        elif layer.variable_dtype != "float32":
-            fault = f"has weights of {layer.variable_dtype}; only float32 can be read"
         elif not layer.use_bias:
             fault = "has no bias; build it with use_bias=True"
         elif (activation := activation_name(layer)) not in known:

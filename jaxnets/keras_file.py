@@ -228,6 +228,12 @@ def _read_here(send: Callable[[tuple], None], path: str) -> None:
     )
     layers = keras_dense.to_dense(model, sigmoids=is_sigmoid)
     sizes = (layers[0].kernel.shape[0], *(len(layer.bias) for layer in layers))
+    for layer in dense:
+        if layer.variable_dtype != "float32":
+            raise InputError(
+                f"layer {layer.name!r} has weights of {layer.variable_dtype}; only "
+                "float32 can be read"
+            )
     if sizes[-1] < 2:
         raise InputError(
             f"layer {dense[-1].name!r} has one output; what can be read has one a class"

@@ -169,6 +169,10 @@ def unreadable(layers):
             last(),
             layers.Softmax(),
         ],
+        "layer 'half' has weights of float16": [
+            flat(),
+            layers.Dense(3, activation="softmax", dtype="float16", name="half"),
+        ],
         "layer 'one' has one output": [
             flat(),
             layers.Dense(1, activation="sigmoid", name="one"),

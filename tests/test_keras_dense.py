@@ -194,14 +194,10 @@ def foreign_model(layers_of):
             ],
             "'first' has the activation LeakyReLU",
         ),
-        (
-            lambda layers: [layers.Dense(10, dtype="float16", name="last")],
-            "'last' has weights of float16",
-        ),
     ],
     ids=[
         *("use_bias", "BatchNorm", "tanh", "linear", "sigmoid", "LayerNorm", "empty"),
-        *("a layer", "float16"),
+        "a layer",
     ],
 )
 def test_foreign_models_are_refused_by_name(layers_of, message):
