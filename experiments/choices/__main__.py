@@ -10,8 +10,9 @@ random number, and from equal ones.
 
 Validation chooses a network's epoch; the test set is opened once, with the weights of
 that epoch. A seed decides the order of the images, and the weights where they are
-random; every arm has its own seeds, so that arms are compared unpaired. About ten
-minutes on two CPU cores; --examples 1000 makes a try-out of it.
+random; every arm has its own seeds, so that arms are compared unpaired. About twenty
+minutes on two CPU cores, most of them for the smaller rate; --examples 1000 makes a
+try-out of it.
 """
 
 from dataclasses import dataclass
