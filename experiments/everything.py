@@ -1,6 +1,6 @@
 """Run every experiment, one after the other, and gather their pages.
 
-    python -m experiments.everything            # by estimate three hours, two cores
+    python -m experiments.everything            # by estimate five hours, two cores
     python -m experiments.everything --quick    # small settings, to see that all work
 
 Each runs as its own command, in a process of its own, and leaves its own folder; what

@@ -42,7 +42,7 @@ class Trained:
     dataset: str  # it was trained on
     recipe: Recipe | None  # it was trained by; None of one that was imported
     epochs: int  # it was trained for, less than the recipe's where it was cut short
-    # Pixels of the longer side of a digit in the images; None: as large as in MNIST's.
+    # Pixels that a digit takes in the images (`pixels.ink_side`); None: as in MNIST's.
     ink_side: int | None = None
     version: str = __version__  # of jaxnets that wrote it
 

@@ -49,7 +49,6 @@ class Plan(NamedTuple):
             "loss_fn": self.model.network.loss_fn,
             "tx": optimizers.make(self.recipe),
             "train": data.train,
-            "held_out": (data.validation, data.test),
             "batch_size": self.recipe.batch_size,
         }
 
@@ -153,9 +152,7 @@ def _schedule(run: Run, plan: Plan) -> tuple[list[Sequence[int]], list[float]]:
     if plan.model.framework == "keras":
         at_once, num_pauses = 1, 0
     if at_once is None:
-        work = plan.work(run.data)
-        del work["held_out"]
-        at_once = ensemble.num_at_once(plan.init, **work)
+        at_once = ensemble.num_at_once(plan.init, **plan.work(run.data))
     groups = ensemble.chunks(plan.seeds, at_once)
     pauses = np.linspace(0, len(groups), num_pauses).round().tolist()
     return groups, sorted(set(pauses))
@@ -176,9 +173,13 @@ def _train(
     """
     recipe = plan.recipe
     if plan.model.framework != "keras":
-        work = plan.work(data)
         yield from ensemble.fit_many(
-            plan.init, **work, seeds=seeds, num_epochs=recipe.num_epochs, state=state
+            plan.init,
+            **plan.work(data),
+            held_out=(data.validation, data.test),
+            seeds=seeds,
+            num_epochs=recipe.num_epochs,
+            state=state,
         )
         return
     evaluate = jax.jit(training.make_evaluate(plan.model.network.loss_fn))
@@ -214,7 +215,8 @@ def _clocked(plan: Plan, data: Dataset, seed: int, num_epochs: int) -> Iterator[
     """
     work, keys = plan.work(data), training.run_keys(seed)
     state = training.start(plan.init(keys.init), work["tx"])
-    epochs = training.fit(**work, state=state, num_epochs=num_epochs, key=keys.data)
+    work |= {"held_out": (data.validation, data.test), "num_epochs": num_epochs}
+    epochs = training.fit(**work, state=state, key=keys.data)
     with contextlib.suppress(NonFiniteLoss):
         for epoch in epochs:
             yield epoch.seconds + epoch.evaluation_seconds

@@ -129,7 +129,7 @@ CONTENDERS = {
     "keras_on_jax_logits": KERAS_ON_JAX._replace(
         label="Keras on JAX, tuned, from logits",
         kinds=MODELS[1:],
-        options={"metric": False, "logits": True},
+        options={**KERAS_ON_JAX.options, "logits": True},
         settings_of="keras_on_jax",
         color="#56B4E9",
     ),

@@ -140,14 +140,14 @@ def _point(
     reference = REFERENCE if REFERENCE in names else names[0]
     fields = ("name", "kind", "width", "examples", "batch_size", "steps", "num_epochs")
     least = floor(point, rates)
-    contenders = {
-        name: _entry(point, turns[name], seconds[name], seconds[reference], least)
-        for name in names
-    }
-    for name, entry in contenders.items():
-        own, others = every_round[name], every_round[reference]
-        shares = [own[number] / others[number] for number in own if number in others]
-        entry["ratio_all_rounds"] = median(shares) if shares else None
+    contenders = {}
+    for name in names:
+        ratios = _ratios(seconds[name], seconds[reference])
+        all_ratios = _ratios(every_round[name], every_round[reference])
+        contenders[name] = {
+            **_entry(point, turns[name], seconds[name], ratios, least),
+            "ratio_all_rounds": median(all_ratios.values()) if all_ratios else None,
+        }
     return {
         **{field: getattr(point, field) for field in fields},
         "layer_sizes": list(point.layer_sizes),
@@ -162,14 +162,22 @@ def _point(
     }
 
 
+def _ratios(own: Mapping[int, float], others: Mapping[int, float]) -> dict[int, float]:
+    """Of seconds by round: both of a pair met the machine in the same state.
+
+    A round that was broken off may lack one of them.
+    """
+    return {number: own[number] / others[number] for number in own if number in others}
+
+
 def _entry(
     point: Task,
     turns: Sequence[Row],
     timed: Mapping[int, float],
-    reference: Mapping[int, float],
+    ratios: Mapping[int, float],
     least: Content,
 ) -> Content:
-    """One contender at one point; `timed` are an epoch's seconds, by round."""
+    """One contender at one point: an epoch's seconds and their ratios, by round."""
     first, contender = turns[0], CONTENDERS[turns[0]["contender"]]
     middle = median(timed.values())
     compile_seconds = first["compile_seconds"]
@@ -193,9 +201,6 @@ def _entry(
             if is_reached
             else None
         )
-    # Round by round: both of a pair met the machine in the same state. A round that
-    # was broken off may lack one of them.
-    ratios = {n: timed[n] / reference[n] for n in timed if n in reference}
     return {
         "label": contender.label,
         "settings": first["settings"],

@@ -59,7 +59,7 @@ def find(
     Args:
       picture: upright and opaque, in mode "L" or "RGB", as `read` returns it.
       shape: height and width of the images that the networks take.
-      ink_side: how many of their pixels the longer side of a digit has; see `prepare`.
+      ink_side: how many of their pixels a digit takes; see `prepare`.
       single: all of the ink is one digit, however many parts it has.
 
     Raises InputError where there is no ink.
