@@ -138,13 +138,13 @@ def free_port() -> int:
 
 
 def wait(processes: Sequence[Process]) -> Process | None:
-    """Until all have ended well, or one has not: that one."""
+    """Until all have ended well, or one has not: that one, of several the cause."""
     while True:
-        codes = [process.popen.poll() for process in processes]
-        for process, code in zip(processes, codes, strict=True):
-            if code:
-                return process
-        if all(code == 0 for code in codes):
+        failed = [process for process in processes if process.popen.poll()]
+        if failed:
+            # One that was killed (a negative code) took the others with it.
+            return min(failed, key=lambda process: process.popen.returncode)
+        if all(process.popen.returncode == 0 for process in processes):
             return None
         time.sleep(POLL_SECONDS)
 

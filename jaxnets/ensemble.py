@@ -127,7 +127,7 @@ def fit_many(
             begin = _stacked([_begin(init, make_tx, *pair) for pair in pairs])
         # The first again at the end, so that every device gets equally many.
         places = np.arange(-(-len(seeds) // across.size) * across.size) % len(seeds)
-        networks = jax.tree.map(lambda a: jnp.asarray(a)[places], (begin, own))
+        networks = jax.tree.map(lambda a: a[places], (begin, own))
         begin, own = jax.device_put(networks, jax.NamedSharding(across, PER_SEED))
         data = devices.put_everywhere((train, tuple(held_out)), across)
         for epoch, _ in training.run_epochs(
@@ -159,8 +159,19 @@ def _begin(init: Init, make_tx: MakeOptimizer, seed: int, rate: Array) -> TrainS
 
 
 def _stacked(trees: Sequence[Any]) -> Any:
-    """Trees alike as one, whose leaves have a first axis of them."""
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+    """Trees alike as one, whose leaves have a first axis of them.
+
+    On the host: a program of a thousand arguments takes seconds to compile.
+    """
+
+    def stack(*leaves: Any) -> Any:
+        if not jax.dtypes.issubdtype(jnp.result_type(leaves[0]), jax.dtypes.prng_key):
+            return np.stack(jax.device_get(leaves))
+        data = jax.device_get([jax.random.key_data(key) for key in leaves])
+        impl = jax.random.key_impl(leaves[0])
+        return jax.random.wrap_key_data(jnp.asarray(np.stack(data)), impl=impl)
+
+    return jax.tree.map(stack, *trees)
 
 
 def _make_run_epoch(

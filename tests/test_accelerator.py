@@ -58,6 +58,39 @@ def test_every_way_is_timed_and_every_network_tested(finished):
     assert [entry["at_once"] for entry in returned["many"]] == [2, 3]
 
 
+def test_beside_a_gpu_the_processor_is_timed(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(measure.devices, "cpu_count", lambda: 16)
+    ways = measure.ways_of_one(dataclasses.replace(QUICK, unroll=(1, 5)))
+    assert [tuple(way) for way in ways] == [
+        *((1, False, None), (1, True, None), (5, False, None), (5, True, None)),
+        *((1, False, 1), (1, False, 16)),
+    ]
+    entries = [{**way._asdict(), "device": "a GPU"} for way in ways]
+    assert [*map(page._device, entries[3:])] == [
+        *("a GPU", "processor, 1 core", "processor, 16 cores"),
+    ]
+
+
+def test_nothing_unrolled_is_what_fit_runs():
+    # Oracle: `fit`'s first epoch, bit for bit.
+    train = data.first_examples(data.load("digits"), 200).train
+    init, loss_fn, tx = measure._network("relu_softmax")
+    keys = training.run_keys(0)
+    [epoch] = training.fit(
+        *(loss_fn, tx, training.start(init(keys.init), tx), train),
+        batch_size=models.get("relu_softmax").recipe.batch_size,
+        num_epochs=1,
+        key=keys.data,
+    )
+    program = measure._epoch_program("relu_softmax", 1, train)
+    state, _ = program(measure._state("relu_softmax"), train, np.int32(0))
+    for one, other in zip(
+        jax.tree.leaves(state), jax.tree.leaves(epoch.state), strict=True
+    ):
+        assert np.array_equal(one, other)
+
+
 def test_networks_are_those_of_fit_many_whatever_the_chunk(finished):
     # Oracle: the three networks of one call of `fit_many`.
     dataset = data.first_examples(data.load("digits"), 200)

@@ -71,6 +71,18 @@ def killed(tmp_path_factory):
     return path, process.returncode, complaint, seconds, survivors, reached, printed
 
 
+def test_of_several_that_ended_the_killed_one_is_the_cause():
+    def ended(number, end):
+        popen = subprocess.Popen([sys.executable, "-c", f"import os; {end}"])
+        popen.wait()
+        return launch.Process(number, popen, None)
+
+    processes_ = [ended(0, "os._exit(1)"), ended(1, "os.kill(os.getpid(), 9)")]
+    assert launch.wait(processes_).number == 1
+    assert launch.wait(processes_[:1]).number == 0
+    assert launch.wait([ended(0, "os._exit(0)")]) is None
+
+
 def test_all_end_soon_when_one_is_killed_and_each_says_why(killed):
     _, code, complaint, seconds, survivors, _, _ = killed
     assert code == 1 and survivors == []

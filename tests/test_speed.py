@@ -542,13 +542,15 @@ def test_a_process_loads_nothing_that_its_contender_does_without():
     assert loaded.stdout == "set()\n"
 
 
-def test_only_contenders_of_jax_alone_leave_the_processor():
+def test_only_contenders_of_jax_and_pytorch_leave_the_processor():
     for name, contender in CONTENDERS.items():
         here = environment(name, "1", "cpu", "highest")
         assert (here["JAX_PLATFORMS"], here["CUDA_VISIBLE_DEVICES"]) == ("cpu", "-1")
         there = environment(name, "all", "default", "high")
-        is_jax = contender.program in ("jaxnets_scan", "from_scratch")
-        assert ("JAX_PLATFORMS" in there) == (not is_jax)
+        jax_or_torch = ("jaxnets_scan", "from_scratch", "pytorch")
+        may = contender.program in jax_or_torch or contender.backend == "jax"
+        assert ("JAX_PLATFORMS" in there) == (not may)
+        assert ("CUDA_VISIBLE_DEVICES" in there) == (not may)
         assert there["JAX_DEFAULT_MATMUL_PRECISION"] == "high"
         is_compiled = contender.backend or contender.program == "from_scratch"
         assert ("512" in there.get("XLA_FLAGS", "")) == bool(is_compiled)

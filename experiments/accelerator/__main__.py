@@ -5,12 +5,13 @@
 
 One network of each kind trains with the loop over its batches unrolled 1, 5 and 10
 times; on a GPU with and without while loops in command buffers too, which launch a
-whole loop at once. Then 1,000 networks of Model 1 train for all their epochs, some at a
-time: how many at a time suits the device's caches and memory?
+whole loop at once; and beside it on one core of the processor, and on all. Then 1,000
+networks of Model 1 train for all their epochs, some at a time: how many at a time suits
+the device's caches and memory?
 
-What to expect: one small network is no faster on a GPU than on a processor's core,
-because each of its steps waits for the one before and is too small to fill the device;
-a thousand of them are.
+What to expect: one Model 1 gains little on a GPU, because each of its steps waits for
+the one before and is too small to fill the device; a thousand of them, or wider layers,
+gain a hundredfold and more. docs/speed.md has what was measured.
 
 It needs no TensorFlow where MNIST is prepared. On a processor it runs too, but is then
 no more than a test of itself: try --networks 8 --chunks 4 8 --epochs 1.

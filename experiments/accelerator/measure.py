@@ -2,7 +2,8 @@
 
 A row is one of
 
-    row "one"      model, unroll, command_buffers, seconds (of each epoch)
+    row "one"      model, unroll, command_buffers, threads, seconds (of each epoch);
+                   threads are the processor's, and None on an accelerator
     row "many"     networks, at_once, epochs, seconds (of training), wall_seconds (with
                    compiling), test_accuracy (of each network)
     row "program"  name, seconds (of compiling), bytes (arguments and results included)
@@ -14,7 +15,7 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -32,15 +33,14 @@ BUFFERS = "--xla_gpu_enable_command_buffer=+WHILE"  # beside what XLA puts there
 
 def measure(config: Config, train: Batch, test: Batch) -> Iterator[Row]:
     """One network of each kind, then many of Model 1; a row a program."""
-    buffers = (False, True) if jax.default_backend() == "gpu" else (False,)
-    ways = [*itertools.product(config.unroll, buffers)]
+    ways = ways_of_one(config)
     totals = {**dict.fromkeys(config.models, len(ways)), "many": len(config.sizes)}
     with Progress(totals) as progress:
         for name in config.models:
-            for unroll, buffered in ways:
-                row = _time_apart(config, name, unroll, buffered, train)
-                way = f"unrolled {unroll}{', in buffers' if buffered else ''}"
-                best = f"{way}: {min(row['seconds']):.3f} s an epoch"
+            for way in ways:
+                row = _time_apart(config, name, way, train)
+                best = f"{row['device']}, unrolled {way.unroll}"
+                best += f": {min(row['seconds']):.3f} s an epoch"
                 progress.advance(name, text=best)
                 yield row
         for at_once in config.sizes:
@@ -80,18 +80,35 @@ def _program(progress: Progress, name: str, num_bytes: int | None, began: float)
     return {"row": "program", "name": name, "seconds": seconds, "bytes": num_bytes}
 
 
-def _time_apart(
-    config: Config, name: str, unroll: int, buffers: bool, train: Batch
-) -> Row:
+class Way(NamedTuple):
+    """One way to train a single network."""
+
+    unroll: int
+    command_buffers: bool = False
+    threads: int | None = None  # on the processor; None: where JAX does by default
+
+
+def ways_of_one(config: Config) -> list[Way]:
+    """The device's, and beside an accelerator's one core of the processor, and all."""
+    buffers = (False, True) if jax.default_backend() == "gpu" else (False,)
+    ways = [Way(*way) for way in itertools.product(config.unroll, buffers)]
+    if jax.default_backend() != "cpu":
+        counts = sorted({1, devices.cpu_count()})
+        ways += [Way(config.unroll[0], threads=count) for count in counts]
+    return ways
+
+
+def _time_apart(config: Config, name: str, way: Way, train: Batch) -> Row:
     """Time a single network in a process of its own, since XLA reads its flags once."""
     environment: dict[str, str] = {"JAX_DEFAULT_MATMUL_PRECISION": config.precision}
-    if buffers:
+    if way.command_buffers:
         environment["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {BUFFERS}"
+    if way.threads is not None:
+        environment |= {"JAX_PLATFORMS": "cpu", "NPROC": str(way.threads)}
     [row] = process.iterate(
-        time_one, name, unroll, config.rounds, train, environment=environment
+        time_one, name, way.unroll, config.rounds, train, environment=environment
     )
-    way = {"model": name, "unroll": unroll, "command_buffers": buffers}
-    return {"row": "one", **way, **row}
+    return {"row": "one", "model": name, **way._asdict(), **row}
 
 
 def time_one(
@@ -134,13 +151,16 @@ def _state(name: str) -> TrainState:
 
 
 def _epoch_program(name: str, unroll: int, train: Batch) -> Callable:
-    """An epoch of a single network, compiled: shuffle, then step by step."""
+    """An epoch of a single network, compiled: shuffle, then step by step.
+
+    Where nothing is unrolled it is what `training.fit` runs on the device.
+    """
     _, loss_fn, tx = _network(name)
-    train_epoch = training.make_train_epoch(
-        training.make_train_step(loss_fn, tx),
-        models.get(name).recipe.batch_size,
-        unroll=unroll,
-    )
+    batch_size = models.get(name).recipe.batch_size
+    train_epoch = training.make_epoch_fn(loss_fn, tx, batch_size, shared=False)
+    if unroll > 1:
+        train_step = training.make_train_step(loss_fn, tx)
+        train_epoch = training.make_train_epoch(train_step, batch_size, unroll=unroll)
 
     def run_epoch(
         state: TrainState, data: Batch, number: jax.Array

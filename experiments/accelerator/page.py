@@ -62,6 +62,7 @@ def sections(content: Row) -> Iterator[Table | Picture]:
             content["one"],
             {
                 "model": "model",
+                "device": _device,
                 "steps in a turn of the loop": "unroll:d",
                 "loop in command buffers": lambda entry: (
                     "yes" if entry["command_buffers"] else "no"
@@ -84,6 +85,14 @@ def sections(content: Row) -> Iterator[Table | Picture]:
                 ),
             },
         )
+
+
+def _device(entry: Row) -> str:
+    """What it is, or how many cores of the processor beside it."""
+    cores = entry["threads"]
+    if cores is None:
+        return entry["device"]
+    return f"processor, {cores} core{'s' if cores > 1 else ''}"
 
 
 def by_chunk(content: Row) -> Figure:

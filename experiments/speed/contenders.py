@@ -194,10 +194,10 @@ def present(names: tuple[str, ...], kind: str) -> list[str]:
 def environment(name: str, threads: str, device: str, precision: str) -> dict[str, str]:
     """The variables of a contender's process, read where libraries are loaded.
 
-    The device "default" leaves JAX its choice, for those that are JAX alone; everything
-    else is on the processor. The precision is that of JAX's matrix products. XLA takes
-    the number of its threads from NPROC, and in both of Keras's backends and the
-    program from scratch the options that jaxnets compiles with from XLA_FLAGS.
+    The device "default" leaves JAX and PyTorch their choice; all else is on the
+    processor. The precision is that of matrix products, which PyTorch reads here too.
+    XLA takes the number of its threads from NPROC, and in both of Keras's backends and
+    the program from scratch the options that jaxnets compiles with from XLA_FLAGS.
     """
     contender = CONTENDERS[name]
     number = 1 if threads == "1" else cpu_count()
@@ -219,8 +219,8 @@ def environment(name: str, threads: str, device: str, precision: str) -> dict[st
     if contender.options.get("fused"):
         flag = f"--xla_backend_extra_options={processor.FUSION}"
         variables["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}"
-    is_jax_alone = contender.program in ("jaxnets_scan", "from_scratch")
-    if device == "cpu" or not is_jax_alone:
+    may_choose = {"jax", "jaxnets", "torch"}.intersection(contender.needs)
+    if device == "cpu" or not may_choose:
         variables |= {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": "-1"}
     return variables
 

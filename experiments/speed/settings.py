@@ -74,10 +74,10 @@ class Config(Options):
     seed: int = 3
     """Decides initial weights, the order of images, and the order in a round."""
     device: Literal["cpu", "default"] = "cpu"
-    """Where the contenders of JAX alone train: on the processor, or where JAX does by
-    default. All others are on the processor."""
+    """Where the contenders of JAX and PyTorch train: on the processor, or where each
+    does by default. All others are on the processor."""
     precision: Literal["default", "high", "highest"] = "highest"
-    """Of JAX's matrix products, where its device has several."""
+    """Of their matrix products, where the device has several: highest is float32."""
     quick: bool = False
     """A try-out: smaller sweeps and fewer rounds and images in place of the defaults,
     no search and no turns beyond the rounds. Its figures mean little."""
