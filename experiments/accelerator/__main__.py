@@ -10,8 +10,8 @@ networks of Model 1 train for all their epochs, some at a time: how many at a ti
 the device's caches and memory?
 
 What to expect: one Model 1 gains little on a GPU, because each of its steps waits for
-the one before and is too small to fill the device; a thousand of them, or wider layers,
-gain a hundredfold and more. docs/speed.md has what was measured.
+the one before and is too small to fill the device; wider layers and many networks gain
+much. docs/speed.md has what was measured.
 
 It needs no TensorFlow where MNIST is prepared. On a processor it runs too, but is then
 no more than a test of itself: try --networks 8 --chunks 4 8 --epochs 1.

@@ -94,7 +94,7 @@ def ways_of_one(config: Config) -> list[Way]:
     ways = [Way(*way) for way in itertools.product(config.unroll, buffers)]
     if jax.default_backend() != "cpu":
         counts = sorted({1, devices.cpu_count()})
-        ways += [Way(config.unroll[0], threads=count) for count in counts]
+        ways += [Way(1, threads=count) for count in counts]
     return ways
 
 

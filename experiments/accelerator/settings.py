@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from experiments.kit.options import Options, require_at_least, require_names
-from jaxnets import training
+from jaxnets import ensemble, training
 from jaxnets.errors import InputError
 from jaxnets.models import JAX_MODELS
 
@@ -32,8 +32,9 @@ class Config(Options):
 
     @property
     def sizes(self) -> list[int]:
-        """How many networks train side by side, from few to many; no more than all."""
-        return sorted({min(self.networks, size) for size in self.chunks})
+        """How many networks train side by side, from few to many, in equal parts."""
+        seeds = range(self.networks)
+        return sorted({len(ensemble.chunks(seeds, size)[0]) for size in self.chunks})
 
 
 def validate_config(config: Config) -> None:

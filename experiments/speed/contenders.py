@@ -12,7 +12,8 @@ Where one is missing from a model there is a reason:
 
 `from_scratch` is the program of 45 lines in `experiments.control`, as it stands there
 for Model 3; Models 1 and 2 take SGD's step, and Model 1 its layers and cost, in place
-of what it writes out. In the scaling all take one thread per core, and
+of what it writes out. In the scaling all take one thread per core, Keras is tuned for
+each network and batch size whose steps are short, and
 `jaxnets_relu_softmax` is jaxnets with the functions of `relu_softmax`.
 """
 

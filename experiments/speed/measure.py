@@ -29,7 +29,7 @@ from experiments.speed.machine import (
     measure_rates,
     round_rate,
 )
-from experiments.speed.settings import Config, lack_of_memory, of_size, planned
+from experiments.speed.settings import Config, lack_of_memory, planned
 from experiments.speed.worker import SCALING, Task, serve, write_data
 from jaxnets import process
 from jaxnets.data import Dataset
@@ -39,6 +39,7 @@ from jaxnets.devices import cpu_count
 GOALS = {"sigmoid_mse": 0.95, "relu_softmax": 0.97, "flax_dense": 0.97}
 PAUSE_SECONDS = 0.1  # between turns: threads of the last one may still spin
 IDLE_SECONDS = 2.0  # of doing nothing, to see what others do
+SEARCHED_SECONDS = 1e-3  # the longest step of a sweep's network that is tuned itself
 
 Settings = dict[str, dict[str, Any]]  # by contender
 
@@ -75,7 +76,7 @@ def _session(config: Config, points: Sequence[Task], folder: Path) -> Iterator[R
     yield {"row": "idle", "foreign_share": foreign_share(before, Load.now())}
     rates: list[Row] = []
     round_rates: list[float] = []
-    swept: Settings = {}  # all points of the sweeps share them
+    swept: dict[tuple[int, int], Settings] = {}  # by width and batch size
     for number, point in enumerate(points, start=1):
         console().print(f"[{number}/{len(points)}] {point.name}")
         if lack := lack_of_memory(config, point):
@@ -87,10 +88,12 @@ def _session(config: Config, points: Sequence[Task], folder: Path) -> Iterator[R
         least = floor(point, best_rates(rates, point))["seconds"]
         task = planned(point, least, config)._replace(seed=config.seed, folder=folder)
         if point.kind == SCALING:
-            if not swept:
-                swept = yield from _settings_of_sweeps(task, config)
-            tasks = {name: tune.fit_to(name, task, swept[name], 0.0) for name in swept}
-            settings = swept
+            step = least / point.steps
+            settings = yield from _settings_of_sweep(task, step, swept, config)
+            tasks = {
+                name: tune.fit_to(name, task, chosen, 0.0)
+                for name, chosen in settings.items()
+            }
         else:
             tasks, settings = yield from _choose(task, config)
         yield from interleaved_rounds(tasks, settings, config, round_rates)
@@ -121,25 +124,42 @@ def _choose(
     return tasks, settings
 
 
-def _settings_of_sweeps(task: Task, config: Config) -> Generator[Row, None, Settings]:
-    """One thread per core for all; tf.keras, tuned, as is best where sweeps meet."""
-    names = contenders.present(config.contenders, SCALING)
-    settings: Settings = {name: {"threads": "all"} for name in names}
-    if "tf_keras_tuned" in settings:
-        base = of_size(config.width, config.num_examples, config.batch_size)
-        base = base._replace(
-            layer_sizes=(task.layer_sizes[0], *base.layer_sizes[1:]),
-            seed=task.seed,
-            folder=task.folder,
+def _settings_of_sweep(
+    task: Task,
+    step_seconds: float,
+    found: dict[tuple[int, int], Settings],
+    config: Config,
+) -> Generator[Row, None, Settings]:
+    """One thread per core for all; for Keras, tuned, the best settings of a search.
+
+    They are searched for each width and batch size, but where a step is long even at
+    the machine's floor, `step_seconds`: what a step costs beside its arithmetic matters
+    little there, and the settings are those of the network where the sweeps meet. What
+    was `found` is kept.
+    """
+    base = (config.width, config.batch_size)
+    here = (task.width, task.batch_size)
+    if step_seconds > SEARCHED_SECONDS and here != base:
+        first, _, *rest = task.layer_sizes
+        task = task._replace(
+            layer_sizes=(first, config.width, *rest),
+            examples=config.num_examples,
+            batch_size=config.batch_size,
         )
-        try:
-            settings["tf_keras_tuned"], _ = yield from tune.best_settings(
-                "tf_keras_tuned", base, config, ["all"]
-            )
-        except tune.FAILURES as error:
-            yield _failure(task, "tf_keras_tuned", error)
-            del settings["tf_keras_tuned"]
-    return settings
+        here = base
+    if here not in found:
+        names = contenders.present(config.contenders, SCALING)
+        settings: Settings = {name: {"threads": "all"} for name in names}
+        for name in filter(lambda name: CONTENDERS[name].grid, names):
+            try:
+                settings[name], _ = yield from tune.best_settings(
+                    name, task, config, ["all"]
+                )
+            except tune.FAILURES as error:
+                yield _failure(task, name, error)
+                del settings[name]
+        found[here] = settings
+    return found[here]
 
 
 def interleaved_rounds(

@@ -8,7 +8,13 @@ from typing import Any, Literal
 
 from experiments.kit.memory import linux_bytes
 from experiments.kit.options import Options, require_at_least, require_names
-from experiments.speed.contenders import CONTENDERS, MODELS, missing, present
+from experiments.speed.contenders import (
+    CONTENDERS,
+    MODELS,
+    STEPS_PER_EXECUTION,
+    missing,
+    present,
+)
 from experiments.speed.worker import SCALING, Task
 from jaxnets import models, training
 from jaxnets.data import NUM_CLASSES, Dataset
@@ -16,7 +22,9 @@ from jaxnets.errors import InputError
 
 PUBLISHED = models.KERAS_DENSE.recipe  # Model 3's, in which the sweeps meet
 WHOLE = 3  # turns that a model's epoch may take and still be timed whole
-STEPS = 16  # a sweep's part is a multiple of so many steps
+# A sweep's part is a multiple of one of these numbers of steps, so that it holds whole
+# executions of Keras's.
+UNITS = STEPS_PER_EXECUTION["steps_per_execution"][1:]
 PARAM_COPIES = 8  # weight, gradient, two moments, and as many in passing
 PROCESS_BYTES = 700 * 2**20  # of a framework loaded, roughly
 QUICK: dict[str, Any] = {  # what --quick sets where nothing else was asked for
@@ -140,7 +148,8 @@ def planned(point: Task, floor_seconds: float, config: Config) -> Task:
     if point.kind != SCALING:
         return point._replace(turn_seconds=config.turn_seconds)
     wanted = config.part_seconds / (floor_seconds / point.steps)
-    steps = max(1, math.ceil(wanted / STEPS)) * STEPS
+    unit = max(unit for unit in UNITS if unit <= max(wanted, UNITS[0]))
+    steps = max(1, math.ceil(wanted / unit)) * unit
     return point._replace(part_steps=steps if 2 * steps < point.steps else None)
 
 

@@ -33,7 +33,11 @@ from jaxnets.keras_network import build, load_keras
 from jaxnets.types import Batch
 
 FOREVER = 10**6  # epochs: until it is not asked any more
-UNCACHED = {"JAX_ENABLE_COMPILATION_CACHE": "false"}
+PRECISION = "highest"  # of matrix products: float32, also on an accelerator
+UNCACHED = {
+    "JAX_ENABLE_COMPILATION_CACHE": "false",
+    "JAX_DEFAULT_MATMUL_PRECISION": PRECISION,
+}
 
 
 def measure(run: Run, record: Record, seeds: Sequence[int]) -> Iterator[Row]:
@@ -44,7 +48,7 @@ def measure(run: Run, record: Record, seeds: Sequence[int]) -> Iterator[Row]:
     turns = np.linspace(0, len(seeds), config.keras_epochs).round().tolist()
     totals = {"start": 1, "keras": config.keras_epochs, "runs": len(seeds)}
     with (
-        jax.default_matmul_precision("highest"),
+        jax.default_matmul_precision(PRECISION),
         Progress(totals) as progress,
         closing(epoch_seconds(data.train)) as keras,
     ):

@@ -35,12 +35,22 @@ class _Clock(keras.callbacks.Callback):
         self._began = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
-        self._on_part(Part(time.perf_counter() - self._began, self._predict))
+        seconds = time.perf_counter() - self._began
+        self._on_part(Part(seconds, self._predict, device=_device()))
 
     def _predict(self, images: np.ndarray) -> np.ndarray:
         vectors = to_vectors(images).reshape(images.shape)
         scores = self.model(vectors, training=False)
         return keras.ops.convert_to_numpy(scores).argmax(axis=1)
+
+
+def _device() -> str:
+    """That Keras trains on; tf.keras is left the processor alone."""
+    if BACKEND != "jax":
+        return "cpu"
+    import jax
+
+    return jax.devices()[0].device_kind
 
 
 def quadratic_cost(targets: Any, activations: Any) -> Any:
