@@ -152,9 +152,11 @@ def fit(
 ) -> Iterator[Epoch]:
     """`model.fit`, epoch by epoch, yielding after each; raises as `training.fit`.
 
-    Keras keeps the order of the images in a generator that cannot be saved. So each
-    epoch is a call of its own, with a seed made of the run's and of the epoch's number,
-    and the order depends on the two alone.
+    Keras keeps the order of the images in a generator that cannot be saved, and on
+    TensorFlow one call after `keras.utils.set_random_seed` takes them in the same order
+    in all its epochs (without a seed it does not). So each epoch is a call of its own,
+    with a seed made of the run's and of the epoch's number, and the order depends on
+    the two alone.
 
     Args:
       model: compiled; with a state its weights are set.

@@ -235,6 +235,25 @@ def test_keras_gives_the_events_that_other_models_give(small_digits):
     np.testing.assert_array_equal(prediction.label, tested.label)
 
 
+def test_keras_takes_the_images_in_a_new_order_in_each_epoch(model):
+    # One call of `fit` after `set_random_seed` would repeat the first epoch's.
+    images = np.zeros((100, 28, 28), np.uint8)
+    images[:, 0, 0] = range(100)  # each by its number
+    train = Batch(images, np.zeros(100, np.int32))
+    seen, train_step = [], model.train_step
+
+    def record(data):
+        seen.append(np.rint(np.asarray(data[0])[:, 0, 0] * 255))
+        return train_step(data)
+
+    model.train_step, model.run_eagerly = record, True
+    recipe = replace(RECIPE, num_epochs=3)
+    assert len([*keras_dense.fit(model, recipe, train, first(0, train), seed=0)]) == 3
+    orders = np.concatenate(seen).reshape(3, 100)
+    assert (np.sort(orders) == range(100)).all()
+    assert len({tuple(order) for order in orders}) == 3
+
+
 @pytest.mark.usefixtures("in_this_process")
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_keras_goes_on_from_a_checkpoint_bit_for_bit(small_digits, tmp_path, optimizer):
