@@ -406,6 +406,36 @@ def test_how_a_point_is_measured(examples, floor, expected):
     assert (whole.part_steps, whole.turn_seconds) == (None, 2.0)
 
 
+def test_keras_is_tuned_where_a_sweeps_steps_are_short(monkeypatch):
+    asked = []
+
+    def best_settings(name, task, config, threads):
+        asked.append((name, task.width, task.batch_size, task.examples))
+        return {"threads": "all", "steps_per_execution": len(asked)}, 1.0
+        yield
+
+    def settings(width, step_seconds):
+        point = of_size(width, 1000, 32)
+        generator = measure._settings_of_sweep(point, step_seconds, found, config)
+        with pytest.raises(StopIteration) as stop:
+            next(generator)
+        return stop.value.value
+
+    monkeypatch.setattr(measure.tune, "best_settings", best_settings)
+    names = ("tf_keras_tuned", "jaxnets")
+    monkeypatch.setattr(measure.contenders, "present", lambda *_: names)
+    config, found = Config(contenders=names), {}
+    small, again = settings(64, 1e-4), settings(64, 1e-4)
+    assert small is again and small["tf_keras_tuned"]["steps_per_execution"] == 1
+    wide, middle = settings(16_384, 1e-2), settings(1024, 1e-2)
+    assert wide is middle and wide["tf_keras_tuned"]["steps_per_execution"] == 2
+    assert wide["jaxnets"] == {"threads": "all"}
+    assert asked == [
+        ("tf_keras_tuned", 64, 32, 1000),
+        ("tf_keras_tuned", 1024, 32, 60_000),  # where the sweeps meet
+    ]
+
+
 def test_a_long_epoch_is_timed_in_parts_of_a_turn():
     task = of_model("flax_dense", 32_000)._replace(turn_seconds=1.0)  # 1,000 steps
     settings = {"threads": "1", "steps_per_execution": 64}
