@@ -564,6 +564,45 @@ def test_a_turn_is_as_many_parts_as_fill_its_time(tmp_path, digits, monkeypatch)
         assert sent["correct"] == [zeros] * len(sent["seconds"])
 
 
+@pytest.mark.skipif(not find_spec("torch"), reason="PyTorch is not installed")
+def test_pytorch_by_a_graph_takes_the_steps_of_one_by_one(monkeypatch):
+    # On the processor: a graph's place is taken by the step that would be captured.
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    from experiments.speed.programs import pytorch
+
+    def capture(step):
+        for _ in range(pytorch.WARM_UP):
+            step()
+        return SimpleNamespace(replay=step)
+
+    task = of_size(4, 57, 10)  # the last batch is a short one
+    rng = np.random.default_rng(0)
+    images = torch.tensor(rng.random((57, 784), np.float32))
+    labels = torch.tensor(rng.integers(0, 10, 57))
+
+    def trained(make):
+        torch.manual_seed(0)
+        network = pytorch.build(task)
+        update = pytorch.optimizer(network, task)
+
+        def step(rows):
+            update.zero_grad()
+            cross_entropy(network(images[rows]), labels[rows]).backward()
+            update.step()
+
+        train_on = make(step)
+        for size in (57, 57, 20, 7):
+            train_on(torch.randperm(57, generator=torch.manual_seed(size))[:size])
+        return [*network.parameters()]
+
+    monkeypatch.setattr(pytorch, "capture", capture)
+    one = trained(lambda step: pytorch.one_by_one(step, task))
+    graph = trained(lambda step: pytorch.on_graph(step, task, "cpu"))
+    assert all(map(torch.equal, one, graph))
+
+
 def test_a_process_loads_nothing_that_its_contender_does_without():
     code = "import sys; import experiments.speed.worker, jaxnets.keras_network;"
     code += "import experiments.speed.programs.numpy_batched;"

@@ -124,15 +124,15 @@ def one_by_one(step: TrainOn, task: Task) -> TrainOn:
     return train_on
 
 
-def on_graph(step: TrainOn, task: Task) -> TrainOn:
+def on_graph(step: TrainOn, task: Task, device: str = "cuda") -> TrainOn:
     """As `one_by_one`, each full batch by the launch of a graph.
 
     The graph finds its rows itself: the batch's first place is on the device.
     """
     size = task.batch_size
-    order = torch.zeros(task.examples, dtype=torch.int64, device="cuda")
-    first = torch.zeros((), dtype=torch.int64, device="cuda")
-    places = torch.arange(size, device="cuda")
+    order = torch.zeros(task.examples, dtype=torch.int64, device=device)
+    first = torch.zeros((), dtype=torch.int64, device=device)
+    places = torch.arange(size, device=device)
 
     def next_step() -> None:
         step(order[first + places])
@@ -144,22 +144,27 @@ def on_graph(step: TrainOn, task: Task) -> TrainOn:
         nonlocal graph
         order[: len(part)] = part
         first.zero_()
-        full = part.split(size)[: len(part) // size]
-        if graph is None:
-            # Compiling and the first steps, on a stream of their own as capturing asks.
-            stream = torch.cuda.Stream()
-            stream.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(stream):
-                for _ in full[:WARM_UP]:
-                    next_step()
-            torch.cuda.current_stream().wait_stream(stream)
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
-                next_step()  # captured, not run
-            full = full[WARM_UP:]
-        for _ in full:
-            graph.replay()
+        num_full = len(part) // size
+        if graph is None and num_full > WARM_UP:
+            graph = capture(next_step)
+            num_full -= WARM_UP
+        for _ in range(num_full):
+            graph.replay() if graph else next_step()
         if rest := len(part) % size:
             step(part[-rest:])
 
     return train_on
+
+
+def capture(step: Callable[[], None]) -> torch.cuda.CUDAGraph:
+    """The graph of a step, after some that run and compile what they need."""
+    stream = torch.cuda.Stream()  # capturing asks for one of its own
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(WARM_UP):
+            step()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()  # captured, not run
+    return graph
