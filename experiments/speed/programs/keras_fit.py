@@ -61,15 +61,13 @@ def quadratic_cost(targets: Any, activations: Any) -> Any:
 def compiled(task: Task, image_shape: tuple[int, ...]) -> Any:
     """The network, ready to train, with the model's own initial distribution."""
     options, is_quadratic = task.options, task.network == "sigmoid_mse"
-    seed: int | None = task.seed
     if BACKEND != "tensorflow":
-        # `keras.utils.set_random_seed` would load TensorFlow for any backend.
-        random.seed(seed)
-        np.random.seed(seed)  # the order of the images
-        seed = None
+        random.seed(task.seed)
+        np.random.seed(task.seed)  # the order of the images
     softmax = not options.get("logits")
     how: dict[str, Any] = {"softmax": softmax, "sigmoids": is_quadratic}
-    model = build(task.layer_sizes, image_shape, seed, backend=BACKEND, **how)
+    # Without a seed: `fit` would take the images in the same order in every epoch.
+    model = build(task.layer_sizes, image_shape, backend=BACKEND, **how)
     layers = numpy_batched.init(np.random.default_rng(task.seed), task)
     model.set_weights([array for layer in layers for array in layer])
     kinds = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}
