@@ -24,7 +24,7 @@ from small import random_layers
 from experiments.kit import folder, resume
 from experiments.kit.progress import console
 from experiments.seeds import __main__ as seeds
-from experiments.seeds import measure, page, qmnist, results
+from experiments.seeds import keras_orders, measure, page, qmnist, results
 from experiments.seeds.measure import Plan
 from jaxnets import data, ensemble, models, process, training
 from jaxnets.errors import InputError
@@ -618,3 +618,31 @@ def test_what_was_reported_is_drawn_where_it_is_on_the_scale(count, is_drawn):
     (axes,) = page.strips(networks, results_of(rows)).axes
     left, right = axes.get_xlim()
     assert (right < 1 - models.get("sigmoid_mse").reported < left) == is_drawn
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("in_this_process")
+def test_keras_is_trained_in_both_orders(tmp_path):
+    options = {"dataset": "digits", "examples": 100, "output": tmp_path / "run"}
+    content = keras_orders.main(keras_orders.Config(seeds=2, **options))
+    assert {*content["test_accuracy"]} == {"new", "repeated"}
+    assert all(len(shares) == 2 for shares in content["test_accuracy"].values())
+    assert content["new_minus_repeated"] is None  # of two networks each
+    written = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert written["test_accuracy"] == content["test_accuracy"]
+    assert "% (repeated)" in written["finding"]
+
+
+def test_orders_are_compared_as_two_samples():
+    # Oracle: SciPy.
+    shares = {"new": [0.97, 0.98, 0.982, 0.979], "repeated": [0.95, 0.96, 0.975]}
+    rows = [
+        {"order": order, "seed": seed, "test_accuracy": share}
+        for order, all_shares in shares.items()
+        for seed, share in enumerate(all_shares)
+    ]
+    difference = keras_orders.results(rows)["new_minus_repeated"]
+    expected = scipy.stats.ttest_ind(*shares.values(), equal_var=False)
+    assert difference["p_value"] == pytest.approx(expected.pvalue)
+    assert difference["interval_95"] == pytest.approx([*expected.confidence_interval()])
+    assert keras_orders.finding(keras_orders.results(rows[:4])).endswith("(repeated).")
