@@ -148,8 +148,9 @@ def on_graph(step: TrainOn, task: Task, device: str = "cuda") -> TrainOn:
         if graph is None and num_full > WARM_UP:
             graph = capture(next_step)
             num_full -= WARM_UP
+        run_next = graph.replay if graph else next_step
         for _ in range(num_full):
-            graph.replay() if graph else next_step()
+            run_next()
         if rest := len(part) % size:
             step(part[-rest:])
 
