@@ -8,6 +8,7 @@ from a notebook, a prompt or a script without a `__main__` guard.
 
 import contextlib
 import functools
+import importlib
 import os
 import pickle
 import signal
@@ -65,8 +66,10 @@ def iterate(
 
     Raises the function's InputError, NonFiniteLoss or OSError; after any other end,
     ProcessFailed. Its first line says what happened; the rest is the traceback, or the
-    last lines that the process wrote.
+    last lines that the process wrote. Raises InputError for a function of a script or
+    a prompt.
     """
+    function = _importable(function)
     name = f"the process of {function.__module__}"
     path = [os.path.abspath(entry) for entry in sys.path]  # "" is the working folder
     files = _files("jaxnets", function.__module__)
@@ -118,6 +121,19 @@ def iterate(
             stdout.close()
             with contextlib.suppress(BrokenPipeError):
                 stdin.close()
+
+
+def _importable(function: Callable[..., None]) -> Callable[..., None]:
+    """The function as another process finds it, also of what `python -m` runs."""
+    if function.__module__ != "__main__":
+        return function
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    if spec is None:
+        raise InputError(
+            f"{function.__name__} is defined by a script or at a prompt, where another "
+            "process cannot import it; move it to a module"
+        )
+    return getattr(importlib.import_module(spec.name), function.__name__)
 
 
 def _files(*modules: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ import math
 import os
 import re
 import signal
+import subprocess
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -348,6 +349,10 @@ def test_nothing_is_written_before_the_first_row_and_each_row_at_once(tmp_path):
     counts = [results[f"{part}_examples"] for part in ("train", "validation", "test")]
     assert counts == [100, 239, 360]
     assert results["versions"]["python"] == sys.version.split()[0]
+    if (ROOT / ".git").exists():
+        git = ["git", "rev-parse", "HEAD"]
+        head = subprocess.run(git, cwd=ROOT, check=True, capture_output=True, text=True)
+        assert head.stdout.startswith(results["versions"]["commit"].partition("-")[0])
     assert files(run.path) == {"config.json", "metrics.jsonl", "results.json"}
 
 

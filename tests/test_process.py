@@ -3,6 +3,7 @@
 import importlib
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -184,3 +185,23 @@ def test_the_process_ends_with_its_parent_even_when_that_is_killed():
     assert processes.is_running(pid)
     processes.stop(parent)
     processes.wait_for_end(pid)
+
+
+MAIN = """
+from jaxnets import process
+
+def work(send):
+    send("worked")
+
+if __name__ == "__main__":
+    print(*process.iterate(work))
+"""
+
+
+def test_a_module_that_is_run_finds_its_own_function(tmp_path):
+    (tmp_path / "runnable.py").write_text(MAIN, encoding="utf-8")
+    for command, said in (("-m", "worked"), ("", "move it to a module")):
+        program = [command, "runnable"] if command else ["runnable.py"]
+        how = {"capture_output": True, "text": True, "cwd": tmp_path}
+        done = subprocess.run([sys.executable, *program], check=False, **how)
+        assert said in done.stdout + done.stderr

@@ -137,6 +137,17 @@ def test_per_example_numpy_does_the_work_of_jaxnets():
         np.testing.assert_allclose(bias[:, 0], expected.bias, atol=2e-5)
 
 
+def test_numpy_adam_clears_what_would_become_denormal():
+    weights, grads = np.zeros(3, np.float32), np.zeros(3, np.float32)
+    before = np.array([1e-29, -1e-31, 0.5], np.float32)
+    moments = np.stack([before, before**2])
+    numpy_batched.adam(weights, grads, moments, 0.1, step=99)
+    assert moments[0] == pytest.approx(0.9 * before, abs=0)
+    grads = np.zeros(3, np.float32)  # the first were overwritten
+    numpy_batched.adam(weights, grads, moments, 0.1, step=100)
+    np.testing.assert_array_equal(moments != 0, [[1, 0, 1], [0, 0, 1]])
+
+
 def test_numpy_adam_follows_the_formula():
     # Oracle: Kingma and Ba (2015), algorithm 1, in float64, with Keras's epsilon
     # outside the bias correction; more elements than a piece holds.
@@ -441,38 +452,42 @@ def test_a_long_epoch_is_timed_in_parts_of_a_turn():
     settings = {"threads": "1", "steps_per_execution": 64}
     long = tune.fit_to("tf_keras_tuned", task, settings, 5.0)
     assert long.part_steps == 256  # 200, in executions of 64
+    assert tune.fit_to("pytorch", task, {"threads": "1"}, 5.0).part_steps == 200
+    large = settings | {"steps_per_execution": 512}  # two of these are no epoch
+    assert tune.fit_to("tf_keras_tuned", task, large, 5.0).part_steps is None
     assert long.options == {"steps_per_execution": 64, "metric": False}
     assert tune.fit_to("tf_keras", task, {"threads": "1"}, 2.9).part_steps is None
     assert tune.fit_to("jaxnets", task, {"threads": "1"}, 5.0).part_steps is None
     swept = of_size(8, 3200, 32)._replace(part_steps=48)
     small = tune.fit_to("tf_keras_tuned", swept, settings, 0.0)
-    assert small.options["steps_per_execution"] == 16
+    assert small.options["steps_per_execution"] == 48
 
 
 def test_the_search_keeps_what_is_faster():
     # Oracle: seconds by hand; the best is in no corner.
     grid = {"a": (1, 2, 3), "b": (False, True)}
     seconds = {(1, False): 5, (2, False): 4, (3, False): 6, (2, True): 3}
+    seconds |= {(1, True): 7, (3, True): 2}  # of the second round
     tried = []
 
     def trial(options):
         tried.append(tuple(options.values()))
         return seconds[tried[-1]]
 
-    assert tune.descend(trial, grid) == {"a": 2, "b": True}
-    assert tried == list(seconds)
+    assert tune.descend(trial, grid) == {"a": 3, "b": True}
+    assert tried == list(seconds)  # each once
 
 
 def test_a_search_compares_numbers_of_threads(monkeypatch):
     reports = {"1": [9.0, 3.0, 2.0], "all": [9.0, 1.0, 4.0]}
 
     def iterate(function, program, task, started, *, environment, lockstep):
-        assert task.part_steps == 256
+        assert task.part_steps == 341  # three parts in 1,023 steps
         threads = "1" if environment.get("NPROC") else "all"
         yield from ({"seconds": [s], "fixed_seconds": 0} for s in reports[threads])
 
     monkeypatch.setattr(process, "iterate", iterate)
-    task, rows = of_model("flax_dense", 32 * 1024), []
+    task, rows = of_model("flax_dense", 32 * 1023), []
     search = tune.best_settings("tf_keras", task, Config(), ("1", "all"))
     while True:
         try:
@@ -480,8 +495,8 @@ def test_a_search_compares_numbers_of_threads(monkeypatch):
         except StopIteration as end:
             settings, seconds = end.value
             break
-    assert (settings, seconds) == ({"threads": "all"}, 4.0)  # of four parts
-    assert [row["epoch_seconds"] for row in rows] == [8.0, 4.0]
+    assert (settings, seconds) == ({"threads": "all"}, 3.0)  # of three parts
+    assert [row["epoch_seconds"] for row in rows] == [6.0, 3.0]
 
 
 def test_repeated_images_begin_again(tmp_path, digits):
@@ -562,6 +577,22 @@ def test_a_turn_is_as_many_parts_as_fill_its_time(tmp_path, digits, monkeypatch)
         assert (sent["fixed_seconds"], sent["compile_seconds"]) == (0.25, 0.5)
         zeros = (train.label == 0).sum()
         assert sent["correct"] == [zeros] * len(sent["seconds"])
+
+
+@pytest.mark.skipif(not find_spec("torch"), reason="PyTorch is not installed")
+def test_pytorch_takes_denormal_numbers_for_zero(digits, monkeypatch):
+    import torch
+
+    from experiments.speed.programs import pytorch
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    try:
+        task = of_model("relu_softmax", 500)
+        run_parts(pytorch.run, task, of_digits(digits, 500), 1)
+        assert torch.tensor([1e-30]).mul(1e-10).item() == 0
+    finally:
+        torch.set_flush_denormal(False)
+    assert torch.tensor([1e-30]).mul(1e-10).item() > 0
 
 
 @pytest.mark.skipif(not find_spec("torch"), reason="PyTorch is not installed")

@@ -4,18 +4,16 @@ import contextlib
 import errno
 import json
 import os
-import platform
 import threading
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from importlib import import_module, metadata
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
-import jaxnets
-from experiments.kit import folder, page, resume
+from experiments.kit import folder, page, provenance, resume
 from experiments.kit.command import (
     EXPECTED,
     TRACEBACK_NOTE,
@@ -36,7 +34,6 @@ State = TypeVar("State")
 Sections = Iterable[Table | Picture]
 Settings = Callable[[data.Dataset], Mapping[str, Any]]
 Row = Mapping[str, Any]  # numbers, text and lists of them, by name
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "tensorflow", "keras")
 TRACEBACK = "traceback.txt"
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 FOLDERS = ("mnist_dir", "data_dir")  # each host may have its own
@@ -104,7 +101,7 @@ class Run(Generic[Config]):
 
     @classmethod
     def _begun(cls, name: str, config: Config, settings: Settings) -> Self:
-        device = _device_name()
+        device = provenance.device_name()
         dataset = config.load()
         if config.examples is not None:
             trial = (
@@ -120,7 +117,7 @@ class Run(Generic[Config]):
             "train_examples": len(dataset.train.label),
             "validation_examples": len(dataset.validation.label),
             "test_examples": len(dataset.test.label),
-            "versions": versions(),
+            "versions": provenance.versions(),
             "device": device,
             "cpu_count": devices.cpu_count(),
         }
@@ -472,28 +469,3 @@ def prepare_to_draw() -> None:
         axes.set(xlabel="a font", yscale="log")
         page.draw(Picture("", "", "", lambda: figure), "")
         page.templates()
-
-
-def versions() -> dict[str, str]:
-    """Versions of what decides the numbers, as installed."""
-    numbers = {"python": platform.python_version(), "jaxnets": jaxnets.__version__}
-    for package in PACKAGES:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            numbers[package] = metadata.version(package)
-    return numbers
-
-
-def processor_name() -> str:
-    """The processor's name where the system tells it."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            names = [line.split(":")[1] for line in lines if "model name" in line]
-    except OSError:
-        names = []
-    return names[0].strip() if names else platform.processor() or platform.machine()
-
-
-def _device_name() -> str:
-    """The device that JAX trains on, by kind and name; InputError without one."""
-    first = devices.require_device()
-    return processor_name() if first.platform == "cpu" else first.device_kind

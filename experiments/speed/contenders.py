@@ -32,10 +32,11 @@ MODELS = ("sigmoid_mse", "relu_softmax", "flax_dense")  # Models 1, 2 and 3
 REFERENCE = "jaxnets"  # that the others are compared with
 NOISE = "jaxnets_again"  # the same program once more: what ratios are worth
 COMPILER = "a C++ compiler"
-# Options of Keras to choose from, the defaults first. On JAX it compiles anyway, and
-# tf.data would load TensorFlow.
-STEPS_PER_EXECUTION = {"steps_per_execution": (1, 16, 64, 256)}
-ON_OR_OFF = {"jit_compile": (False, True), "tf_data": (False, True)}
+# Options of Keras to choose from, the defaults first: its "auto" compiles these
+# networks. On JAX it always does, and tf.data would load TensorFlow.
+MAX_STEPS = (1, 16, 64, 256, 1024)  # and no more than an epoch has
+STEPS_PER_EXECUTION = {"steps_per_execution": MAX_STEPS}
+ON_OR_OFF = {"jit_compile": (True, False), "tf_data": (False, True)}
 
 
 class Contender(NamedTuple):

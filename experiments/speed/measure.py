@@ -16,7 +16,8 @@ from typing import Any
 
 from experiments.kit.numbers import text
 from experiments.kit.progress import console
-from experiments.kit.run import Row, processor_name
+from experiments.kit.provenance import processor_name
+from experiments.kit.run import Row
 from experiments.speed import contenders, tune
 from experiments.speed.contenders import CONTENDERS, in_words
 from experiments.speed.machine import (

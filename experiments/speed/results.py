@@ -210,6 +210,7 @@ def _entry(
         "epoch_seconds": spread(list(timed.values())),
         "images_per_second": point.examples / middle,
         "ratio": spread(list(ratios.values())) if ratios else None,
+        "drift": _drift(list(ratios.values())),
         "ratios": {str(number): ratio for number, ratio in ratios.items()},
         "times_floor": middle / least["seconds"] if first["device"] == "cpu" else None,
         "start_seconds": first["since_start"]
@@ -234,6 +235,16 @@ def spread(values: Sequence[float]) -> Content:
         "max": max(values),
         "interval": median_interval(values),
     }
+
+
+def _drift(ratios: Sequence[float]) -> float | None:
+    """The later half's median ratio over the earlier half's; None of fewer than four.
+
+    Far from 1, a contender gets slower or faster as it trains, and its median depends
+    on how long that was.
+    """
+    half = len(ratios) // 2
+    return median(ratios[-half:]) / median(ratios[:half]) if half > 1 else None
 
 
 def trends(factor: str, points: Sequence[Content]) -> list[Content]:

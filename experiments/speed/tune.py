@@ -3,8 +3,9 @@
     python -m experiments.speed --search all   # every combination, and more steps
 
 One thread or one per core, for everybody; for Keras, tuned, also its `grid`. The short
-search goes through the grid one option at a time, from the first values on, and keeps
-what was faster. The fastest of some trials decides, and none of them is a result.
+search goes through the grid one option at a time, from the defaults on, keeps what was
+faster, and begins anew until nothing is. The fastest of some trials decides, and none
+of them is a result.
 """
 
 import itertools
@@ -26,7 +27,7 @@ from jaxnets.errors import InputError, NonFiniteLoss, ProcessFailed
 
 FAILURES = (ProcessFailed, InputError, NonFiniteLoss, OSError)
 MULTIPLE = max(STEPS_PER_EXECUTION["steps_per_execution"])  # in parts, which hold all
-STEPS = 4 * MULTIPLE  # of a trial, at most
+STEPS = MULTIPLE  # of a trial, at most
 TRIALS = {"none": 1, "short": 2, "all": 5}  # timed ones, after one that is not
 
 Options = dict[str, Any]
@@ -39,15 +40,19 @@ def best_settings(
 
     Raises what a contender's process raises.
     """
-    # Parts of one epoch, if it has so many steps.
-    part = min(STEPS, task.steps // (1 + TRIALS[config.search]) // MULTIPLE * MULTIPLE)
+    # Parts of one epoch, if it has so many steps. At a model Keras's trials are whole:
+    # what its `fit` spends on beginning an epoch counts.
+    grid = CONTENDERS[name].grid
+    unit = MULTIPLE if grid else 1
+    part = min(STEPS, task.steps // (1 + TRIALS[config.search]) // unit * unit)
     is_whole = CONTENDERS[name].is_whole or not part
+    is_whole = is_whole or (bool(grid) and task.kind != SCALING)
     task = task._replace(part_steps=None if is_whole else part, turn_seconds=0.0)
     results: list[tuple[float, Options]] = []
     for number in threads if config.search != "none" else threads[-1:]:
         variables = environment(name, number, config.device, config.precision)
         trials = _trials(name, task, TRIALS[config.search], variables)
-        if CONTENDERS[name].grid:
+        if grid:
             how = (search_grid, name, task, config.search)
             trials = process.iterate(*how, environment=variables)
         for options, seconds in trials:
@@ -83,7 +88,13 @@ def search_grid(
     from experiments.speed.programs import keras_fit
 
     data = read_data(task.folder, "train", task.examples)
-    grid = CONTENDERS[name].grid
+    steps = task.part_steps or task.steps
+    grid = {
+        option: tuple(dict.fromkeys(min(value, steps) for value in values))
+        if option in STEPS_PER_EXECUTION
+        else values
+        for option, values in CONTENDERS[name].grid.items()
+    }
     task = task.with_options(**CONTENDERS[name].options)
 
     def trial(options: Options) -> float:
@@ -104,29 +115,42 @@ def search_grid(
 def descend(
     trial: Callable[[Options], float], grid: Mapping[str, Sequence[Any]]
 ) -> Options:
-    """One option after the other, from the first values on; the best that was met."""
+    """The best that is met by one option after the other, from the first values on.
+
+    And so again, until nothing is better. No combination is tried twice.
+    """
+    tried: dict[tuple[Any, ...], float] = {}
+
+    def seconds(options: Options) -> float:
+        key = (*options.values(),)
+        if key not in tried:
+            tried[key] = trial(options)
+        return tried[key]
+
     best = {name: values[0] for name, values in grid.items()}
-    least = trial(best)
-    for name, (_, *others) in grid.items():
-        for value in others:
-            options = {**best, name: value}
-            if (seconds := trial(options)) < least:
-                least, best = seconds, options
+    before: Options = {}
+    while best != before:
+        before = best
+        for name, values in grid.items():
+            ways = [{**best, name: value} for value in values]
+            best = min(ways, key=seconds)
     return best
 
 
 def fit_to(name: str, task: Task, settings: Options, epoch_seconds: float) -> Task:
     """The task with a contender's settings, in parts where a model's epoch takes long.
 
-    A part takes a turn's time, and holds a whole number of executions.
+    A part takes a turn's time, and holds a whole number of executions. What would be
+    more than half of an epoch is timed whole.
     """
     options = {key: value for key, value in settings.items() if key != "threads"}
     is_long = task.kind != SCALING and epoch_seconds > WHOLE * task.turn_seconds
     if is_long and not CONTENDERS[name].is_whole:
         steps = task.steps * task.turn_seconds / epoch_seconds
-        part = math.ceil(steps / MULTIPLE) * MULTIPLE
-        task = task._replace(part_steps=part if part < task.steps else None)
+        unit = options.get("steps_per_execution", 1)
+        part = math.ceil(steps / unit) * unit
+        task = task._replace(part_steps=part if 2 * part <= task.steps else None)
     if task.part_steps and "steps_per_execution" in options:
-        size = math.gcd(options["steps_per_execution"], task.part_steps)
-        options["steps_per_execution"] = size
+        size = min(options["steps_per_execution"], task.part_steps)
+        options["steps_per_execution"] = math.gcd(size, task.part_steps)
     return task.with_options(**CONTENDERS[name].options, **options)

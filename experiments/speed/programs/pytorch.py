@@ -2,9 +2,11 @@
 
 The images are float32 from the start, the order is a fresh permutation of
 indices each epoch, and no DataLoader stands between. SGD and Adam are PyTorch's
-fused ones, Adam with Keras's epsilon in the place where the paper puts it. The number
-of threads comes from OMP_NUM_THREADS. With the option "compiled" torch.compile makes
-one program of the network and its loss, for each size of batch.
+fused ones, Adam with Keras's epsilon in the place where the paper puts it. Denormal
+numbers count as 0, as XLA and TensorFlow take them; else Adam's moments of pixels that
+are hardly ever inked become such, and an epoch takes twice as long after the third.
+The number of threads comes from OMP_NUM_THREADS. With the option "compiled"
+torch.compile makes one program of the network and its loss, for each size of batch.
 
 Where there is a CUDA device all tensors are on it, the order too. A compiled step, the
 optimizer's included, is then captured as a CUDA graph that is launched once a batch:
@@ -67,6 +69,7 @@ def optimizer(
 
 def run(task: Task, data: Data, on_part: OnPart) -> None:
     """Train on and on, calling `on_part` after each part."""
+    torch.set_flush_denormal(True)  # before PyTorch starts threads, which inherit it
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     precision = os.environ.get("JAX_DEFAULT_MATMUL_PRECISION", "highest")
     torch.set_float32_matmul_precision("highest" if precision == "highest" else "high")
