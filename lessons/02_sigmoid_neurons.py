@@ -115,9 +115,9 @@ for size in (1.0, 0.1, 0.01):
 
 # %% [markdown]
 r"""
-The smaller the change, the better the prediction, and it improves faster than the
-change shrinks: a tenth of the change has about a hundredth of the error. That is what
-"differentiable" means. The exponent can be read off as a slope between logarithms.
+The smaller the change, the better the prediction, and its error shrinks faster than the
+change: that is what "differentiable" means. Here a tenth of the change has about a
+hundredth of the error. The exponent can be read off as a slope between logarithms.
 """
 
 # %%
@@ -138,8 +138,8 @@ np.testing.assert_allclose(  # rtol: float32
 
 # %% [markdown]
 r"""
-Now the same with a step. Ten thousand random neurons, each with a random change of the
-size 0.1: how do their outputs take it?
+Now the same with a step. Ten thousand random neurons, the $z$ of each changed at random,
+by about 0.1: how do their outputs take it?
 """
 
 # %%

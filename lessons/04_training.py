@@ -56,8 +56,8 @@ r"""
 ## 2. Initialization
 
 The first weights are random, so that neurons start different and can become different.
-In JAX randomness is an argument, called a key. There is no hidden state: the same key
-gives the same numbers, today and next year. `run_keys` derives all keys of a run from
+In JAX randomness is an argument, called a key. There is no hidden state: with the same
+version of JAX the same key gives the same numbers, today and next year. `run_keys` derives all keys of a run from
 one seed: one for the weights, one for the order of the images.
 """
 
@@ -76,7 +76,8 @@ r"""
 Lesson 3 has built these by hand. Together they make one step, and a step is a function:
 parameters and some images go in, new parameters come out. Nothing is changed in place,
 so the old parameters are still there afterwards. Such a function is called pure. You
-can call it twice, in another order, on another machine, and know what you get.
+can call it twice, in another order, on another machine, and know what you get, but for
+rounding.
 """
 
 
@@ -290,7 +291,7 @@ r"""
 ## 10.41 %
 
 The write-up reports 10.41 % for this network, with these settings. That is no bad luck:
-it is a bug. What kind of number is it? A first idea is a network that gives one answer
+it is most likely a bug. What kind of number is it? A first idea is a network that gives one answer
 to everything. Count the digits of the test set: no answer has that share.
 """
 
@@ -343,9 +344,9 @@ show(figure, "4-training")
 
 # %% [markdown]
 r"""
-So 10.41 % is what a network scores whose training has had no effect on the score. That
-can come about in many ways, and most of them raise no error message. Here are twelve
-mistakes that people make:
+So 10.41 % is a score that a network can have whose training has had no effect. That can
+come about in many ways, and most of them raise no error message. Here are twelve
+mistakes that people make; only some of them end near 10.41 %:
 """
 
 # %%

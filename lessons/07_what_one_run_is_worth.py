@@ -151,8 +151,8 @@ for name in finals:
 
 # %% [markdown]
 r"""
-Two networks that read the same test images share the second kind of chance, and it
-mostly cancels in their difference. The first kind does not cancel. It is met by more
+Two networks that read the same test images share the second kind of chance, and part of
+it cancels in their difference. The first kind does not cancel. It is met by more
 seeds.
 
 ### Exercise 7.2
@@ -179,8 +179,8 @@ r"""
 Now the pairs. For each, the difference of the means with its 95 % interval, and a test
 that does not mind a seed that got stuck (Mann and Whitney's). As three pairs are looked
 at, and one of them may stand out by chance, the p-values are made stricter (by Holm's
-method). A pair that passes has a winner. Of any other one can only say that so many
-seeds do not tell them apart, which is not the same as being equal.
+method). A pair that passes has a winner on this test set. Of any other one can only say
+that so many seeds do not tell them apart, which is not the same as being equal.
 """
 
 # %%
@@ -237,7 +237,8 @@ this. One that goes up and down gains something.
 
 There is an honest way to stop early: choose the epoch by the validation set, and read
 the test set at that epoch. What remains between that and the best epoch on the test set
-is the optimism of choosing on the test set.
+is at most the optimism of choosing on the test set: a part is lost because the validation
+set is small, too.
 
 ### Exercise 7.3
 

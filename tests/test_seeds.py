@@ -374,6 +374,17 @@ def test_the_first_of_equal_validation_counts_is_chosen():
     assert (numbers["last"], numbers["chosen"], numbers["best"]) == (0.92, 0.93, 0.94)
 
 
+def test_what_choosing_changes_is_a_mean_and_how_many_it_moves():
+    # Oracle: SciPy's t.
+    differences = {0: 0.01, 1: 0.0, 2: -0.02, 3: 0.03}
+    entry = results.change(differences)
+    values = list(differences.values())
+    interval = scipy.stats.ttest_1samp(values, 0).confidence_interval()
+    assert entry["mean_interval_95"] == pytest.approx([*interval])
+    assert (entry["mean"], entry["gain"], entry["lose"]) == (0.005, 2, 1)
+    assert results.change({0: 0.0})["mean_interval_95"] is None
+
+
 def test_without_validation_nothing_is_chosen():
     rows = rows_of("relu_softmax", [900, 940, 930])
     content = results_of(rows)

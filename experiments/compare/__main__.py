@@ -3,9 +3,10 @@
     python -m experiments.compare
     python -m experiments.compare --models relu_softmax row_rnn
 
-It prints a table and leaves a folder, runs/<time>-compare, with report.html,
-draw.html to draw digits on, figures, results.json, metrics.jsonl, predictions.csv and
-the trained weights.
+On two cores it takes one to four minutes, prints a table and leaves a folder,
+runs/<time>-compare, with report.html, draw.html to draw digits on, figures,
+results.json, metrics.jsonl, predictions.csv and the trained weights. Expected test
+accuracies, by seed: 94 to 95.5 % for Model 1 (rarely 86 %), 97.7 to 98.1, 97.1 to 98.2.
 Without MNIST files and without a network it runs on scikit-learn's digits and
 says so. Whatever breaks a run off, this goes on with it, to the same end bit for bit:
 

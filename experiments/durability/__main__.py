@@ -1,6 +1,6 @@
 """Does a run that is killed at any moment end bit for bit as if nothing had happened?
 
-    python -m experiments.durability                # 1,000 kills, most of an hour
+    python -m experiments.durability                # 1,000 kills, an hour and a half
     python -m experiments.durability --kills 25 --keras-kills 2
 
 It runs `experiments.compare` on scikit-learn's digits, kills it by SIGKILL at a random
@@ -12,8 +12,8 @@ hit one that is being written; others lie in the start, in the resuming itself, 
 the drawing at the end. The kills go to runs of the three JAX networks and to runs of
 the Keras network, fewer of these, since TensorFlow's start takes seconds of each.
 
-Expected: all kills survived, no epoch lost but the one under way, none of its processes
-left. It leaves a folder, runs/<time>-durability, with report.html, results.json and
+Expected: all kills survived, at most one epoch lost by each beside the one under way,
+none of its processes left. It leaves a folder, runs/<time>-durability, with report.html, results.json and
 metrics.jsonl, a line a kill and a line a run. A run that ended otherwise is kept there.
 """
 

@@ -20,6 +20,7 @@ NUMBERS = {  # of a network, and their names in tables
     "stopping": "chosen minus last",
     "second": "last epoch, second test set",
 }
+DIFFERENCES = ("optimism", "stopping")  # of two of a network's numbers
 RANKED = ("last", "chosen", "best", "second")  # each a family of comparisons
 WAYS = ("at once", "processes of one thread", "one at a time")  # to train several
 TEST_IMAGES = 10_000  # of MNIST; the write-up's, too
@@ -69,7 +70,11 @@ def results(
             "seeds": list(last),
             "at_once": max(row["group_size"] for row in rows if row["model"] == name),
             "wall_seconds": clocks[name]["wall_seconds"],
-            **{n: summary(numbers[n]) for n in NUMBERS if n in numbers},
+            **{
+                number: (change if number in DIFFERENCES else summary)(numbers[number])
+                for number in NUMBERS
+                if number in numbers
+            },
             "far_out": {
                 str(seed): last[seed]
                 for seed, stuck in zip(last, is_stuck, strict=True)
@@ -129,6 +134,21 @@ def summary(sample: Scores) -> dict[str, Any]:
         "median_interval_95": statistics.median_interval(values),
         "min": float(np.min(values)),
         "max": float(np.max(values)),
+    }
+
+
+def change(differences: Scores) -> dict[str, Any]:
+    """A summary with the mean's interval, and how many seeds gain and lose.
+
+    For most seeds little or nothing changes, so that a median would hide the others.
+    """
+    values = np.array(list(differences.values()))
+    spread = statistics.paired(values)
+    return {
+        **summary(differences),
+        "mean_interval_95": spread and spread.interval,
+        "gain": int((values > statistics.ROUNDING).sum()),
+        "lose": int((values < -statistics.ROUNDING).sum()),
     }
 
 
