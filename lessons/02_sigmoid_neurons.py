@@ -138,8 +138,8 @@ np.testing.assert_allclose(  # rtol: float32
 
 # %% [markdown]
 r"""
-Now the same with a step. Ten thousand random neurons, the $z$ of each changed at random,
-by about 0.1: how do their outputs take it?
+Now the same with a step. Ten thousand random neurons, the $z$ of each changed at
+random, by about 0.1: how do their outputs take it?
 """
 
 # %%

@@ -57,8 +57,9 @@ r"""
 
 The first weights are random, so that neurons start different and can become different.
 In JAX randomness is an argument, called a key. There is no hidden state: with the same
-version of JAX the same key gives the same numbers, today and next year. `run_keys` derives all keys of a run from
-one seed: one for the weights, one for the order of the images.
+version of JAX the same key gives the same numbers, today and next year. `run_keys`
+derives all keys of a run from one seed: one for the weights, one for the order of the
+images.
 """
 
 # %%
@@ -291,8 +292,8 @@ r"""
 ## 10.41 %
 
 The write-up reports 10.41 % for this network, with these settings. That is no bad luck:
-it is most likely a bug. What kind of number is it? A first idea is a network that gives one answer
-to everything. Count the digits of the test set: no answer has that share.
+it is most likely a bug. What kind of number is it? A first idea is a network that gives
+one answer to everything. Count the digits of the test set: no answer has that share.
 """
 
 # %%

@@ -185,8 +185,9 @@ Its slope is 1 where it is active and 0 where it is not. It can be silent, but i
 not saturate upwards, and an active one passes the message on unweakened.
 
 How much that matters shows in a deep network. Beside its weights, a sigmoid layer
-multiplies the message by at most a quarter, so after six layers little is left of it. Here are the sizes of the
-gradient, layer by layer, for two networks with the same weights.
+multiplies the message by at most a quarter, so after six layers little is left of it.
+Here are the sizes of the gradient, layer by layer, for two networks with the same
+weights.
 """
 
 # %%

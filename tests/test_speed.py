@@ -450,14 +450,15 @@ def test_keras_is_tuned_where_a_sweeps_steps_are_short(monkeypatch):
 def test_a_long_epoch_is_timed_in_parts_of_a_turn():
     task = of_model("flax_dense", 32_000)._replace(turn_seconds=1.0)  # 1,000 steps
     settings = {"threads": "1", "steps_per_execution": 64}
-    long = tune.fit_to("tf_keras_tuned", task, settings, 5.0)
-    assert long.part_steps == 256  # 200, in executions of 64
-    assert tune.fit_to("pytorch", task, {"threads": "1"}, 5.0).part_steps == 200
-    large = settings | {"steps_per_execution": 512}  # two of these are no epoch
-    assert tune.fit_to("tf_keras_tuned", task, large, 5.0).part_steps is None
-    assert long.options == {"steps_per_execution": 64, "metric": False}
-    assert tune.fit_to("tf_keras", task, {"threads": "1"}, 2.9).part_steps is None
+    whole = tune.fit_to("tf_keras_tuned", task, settings, 5.0)
+    assert whole.options == {"steps_per_execution": 64, "metric": False}
+    assert whole.part_steps is None
     assert tune.fit_to("jaxnets", task, {"threads": "1"}, 5.0).part_steps is None
+    for epoch_seconds, part_steps in ((3.1, 323), (5.0, 256), (2.9, None)):
+        task_of_part = tune.fit_to("pytorch", task, {"threads": "1"}, epoch_seconds)
+        assert task_of_part.part_steps == part_steps
+    short = task._replace(examples=16_000)  # two parts are more than the epoch
+    assert tune.fit_to("pytorch", short, {"threads": "1"}, 5.0).part_steps is None
     swept = of_size(8, 3200, 32)._replace(part_steps=48)
     small = tune.fit_to("tf_keras_tuned", swept, settings, 0.0)
     assert small.options["steps_per_execution"] == 48
@@ -488,7 +489,7 @@ def test_a_search_compares_numbers_of_threads(monkeypatch):
 
     monkeypatch.setattr(process, "iterate", iterate)
     task, rows = of_model("flax_dense", 32 * 1023), []
-    search = tune.best_settings("tf_keras", task, Config(), ("1", "all"))
+    search = tune.best_settings("pytorch", task, Config(), ("1", "all"))
     while True:
         try:
             rows.append(next(search))

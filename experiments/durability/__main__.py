@@ -13,8 +13,9 @@ the drawing at the end. The kills go to runs of the three JAX networks and to ru
 the Keras network, fewer of these, since TensorFlow's start takes seconds of each.
 
 Expected: all kills survived, at most one epoch lost by each beside the one under way,
-none of its processes left. It leaves a folder, runs/<time>-durability, with report.html, results.json and
-metrics.jsonl, a line a kill and a line a run. A run that ended otherwise is kept there.
+none of its processes left. It leaves a folder, runs/<time>-durability, with
+report.html, results.json and metrics.jsonl, a line a kill and a line a run. A run that
+ended otherwise is kept there.
 """
 
 from dataclasses import dataclass

@@ -109,9 +109,9 @@ def choosing(content: Row) -> Table:
     ]
     return table(
         "What choosing an epoch changes",
-        "Within each seed, in points of test accuracy. Chosen minus last: what stopping "
-        "early gains. Best minus chosen: by how much choosing on the test set flatters. "
-        "The interval is Student's, of the mean.",
+        "Within each seed, in points of test accuracy. Chosen minus last: what "
+        "stopping early gains. Best minus chosen: by how much choosing on the test set "
+        "flatters. The interval is Student's, of the mean.",
         entries,
         {
             **{heading: heading for heading in ("model", "number", "seeds")},

@@ -52,7 +52,7 @@ class Contender(NamedTuple):
     settings_of: str = ""  # the contender whose choice it takes over; "": its own
     backend: str = ""  # of Keras
     network: str = ""  # the jaxnets model whose functions it takes; "": the point's
-    is_whole: bool = False  # a model's epochs are never timed in parts
+    is_whole: bool = False  # its epochs are never timed in parts, but in the scaling
     compiles_in_first_turn: bool = False  # and does not tell how long that takes
     bytes_per_pixel: int = 5  # of the images, held at once: uint8, and a float32 copy
     color: str = "#8DA0B3"
@@ -74,6 +74,7 @@ TF_KERAS = Contender(
     needs=("tensorflow", "keras"),
     kinds=(*MODELS, SCALING),
     backend="tensorflow",
+    is_whole=True,  # `fit` begins each part anew, which is to count once an epoch
     compiles_in_first_turn=True,
     bytes_per_pixel=13,  # and two copies of TensorFlow's
     color="#CC79A7",

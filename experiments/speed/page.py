@@ -25,7 +25,7 @@ MODELS = (
     "Settings are the best of the search below; where steps are named, an epoch is "
     "timed in parts of so many. Start is the process with imports and data; the time "
     "to an accuracy runs from there, without testing and waiting, the epochs in "
-    "brackets. In parts, what Keras does once an epoch is counted once a part. All "
+    "brackets. All "
     "rounds: the ratio's median over those too that do not count. The floor is the "
     "processor's: a step's flops at the best rate of a matrix product, or Adam's state "
     "read and written, whichever takes longer. Whose later rounds are over a tenth "
@@ -53,8 +53,9 @@ LINES = (
     "from 1 is noise."
 )
 LEVEL = (
-    "An epoch is measured whole, or by its first steps, the same for all; each "
-    "contender has a thread per core. Rounds are those that count."
+    "An epoch is measured whole, or by its first steps, the same for all, where what "
+    "Keras does once an epoch is counted once a part; each contender has a thread per "
+    "core. Rounds are those that count."
 )
 TREND = (
     "The level at both ends of a sweep, and the trend: what the ratio is multiplied "

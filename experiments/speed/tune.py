@@ -28,6 +28,7 @@ from jaxnets.errors import InputError, NonFiniteLoss, ProcessFailed
 FAILURES = (ProcessFailed, InputError, NonFiniteLoss, OSError)
 MULTIPLE = max(STEPS_PER_EXECUTION["steps_per_execution"])  # in parts, which hold all
 STEPS = MULTIPLE  # of a trial, at most
+LEAST = 256  # in a part
 TRIALS = {"none": 1, "short": 2, "all": 5}  # timed ones, after one that is not
 
 Options = dict[str, Any]
@@ -40,14 +41,13 @@ def best_settings(
 
     Raises what a contender's process raises.
     """
-    # Parts of one epoch, if it has so many steps. At a model Keras's trials are whole:
-    # what its `fit` spends on beginning an epoch counts.
+    # Parts of one epoch, if it has so many steps.
     grid = CONTENDERS[name].grid
     unit = MULTIPLE if grid else 1
     part = min(STEPS, task.steps // (1 + TRIALS[config.search]) // unit * unit)
-    is_whole = CONTENDERS[name].is_whole or not part
-    is_whole = is_whole or (bool(grid) and task.kind != SCALING)
-    task = task._replace(part_steps=None if is_whole else part, turn_seconds=0.0)
+    is_whole = CONTENDERS[name].is_whole and task.kind != SCALING
+    task = task._replace(part_steps=None if is_whole else part or None)
+    task = task._replace(turn_seconds=0.0)
     results: list[tuple[float, Options]] = []
     for number in threads if config.search != "none" else threads[-1:]:
         variables = environment(name, number, config.device, config.precision)
@@ -140,15 +140,14 @@ def descend(
 def fit_to(name: str, task: Task, settings: Options, epoch_seconds: float) -> Task:
     """The task with a contender's settings, in parts where a model's epoch takes long.
 
-    A part takes a turn's time, and holds a whole number of executions. What would be
-    more than half of an epoch is timed whole.
+    A part takes a turn's time, and LEAST steps at least, so that what begins and ends
+    it weighs little. What would be more than half of an epoch is timed whole.
     """
     options = {key: value for key, value in settings.items() if key != "threads"}
     is_long = task.kind != SCALING and epoch_seconds > WHOLE * task.turn_seconds
     if is_long and not CONTENDERS[name].is_whole:
-        steps = task.steps * task.turn_seconds / epoch_seconds
-        unit = options.get("steps_per_execution", 1)
-        part = math.ceil(steps / unit) * unit
+        part = math.ceil(task.steps * task.turn_seconds / epoch_seconds)
+        part = max(part, LEAST)
         task = task._replace(part_steps=part if 2 * part <= task.steps else None)
     if task.part_steps and "steps_per_execution" in options:
         size = min(options["steps_per_execution"], task.part_steps)
