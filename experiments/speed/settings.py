@@ -10,8 +10,8 @@ from experiments.kit.memory import linux_bytes
 from experiments.kit.options import Options, require_at_least, require_names
 from experiments.speed.contenders import (
     CONTENDERS,
+    MAX_STEPS,
     MODELS,
-    STEPS_PER_EXECUTION,
     missing,
     present,
 )
@@ -23,8 +23,8 @@ from jaxnets.errors import InputError
 PUBLISHED = models.KERAS_DENSE.recipe  # Model 3's, in which the sweeps meet
 WHOLE = 3  # turns that a model's epoch may take and still be timed whole
 # A sweep's part is a multiple of one of these numbers of steps, so that it holds whole
-# executions of Keras's.
-UNITS = STEPS_PER_EXECUTION["steps_per_execution"][1:]
+# executions of Keras's, and what `fit` does once a part weighs little.
+UNITS = MAX_STEPS[2:]
 PARAM_COPIES = 8  # weight, gradient, two moments, and as many in passing
 PROCESS_BYTES = 700 * 2**20  # of a framework loaded, roughly
 QUICK: dict[str, Any] = {  # what --quick sets where nothing else was asked for
@@ -72,7 +72,7 @@ class Config(Options):
     longer than three turns."""
     part_seconds: float = 0.1
     """Of each epoch of a sweep measure the first steps, the same for all, that take so
-    long at the machine's floor, 16 at least. Contenders take several times as long."""
+    long at the machine's floor, 64 at least. Contenders take several times as long."""
     goal_seconds: float = 30.0
     """Who has not reached the accuracy that a model is timed to goes on after the
     rounds, until all its turns together took so long."""
