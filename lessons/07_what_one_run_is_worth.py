@@ -237,8 +237,8 @@ this. One that goes up and down gains something.
 
 There is an honest way to stop early: choose the epoch by the validation set, and read
 the test set at that epoch. What remains between that and the best epoch on the test set
-is at most the optimism of choosing on the test set: a part is lost because the
-validation set is small, too.
+is the optimism of choosing on the test set, and what the choice loses because the
+validation set is small.
 
 ### Exercise 7.3
 

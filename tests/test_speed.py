@@ -838,6 +838,26 @@ def test_ratios_are_taken_round_by_round():
     assert (result["fastest"], result["reference"]) == ("jaxnets", "jaxnets")
 
 
+@pytest.mark.parametrize(
+    ("later", "drift", "words"),
+    [(3.0, 2.0, "NumPy, batched, float32 2.00"), (1.5, 1, "")],
+)
+def test_who_gets_slower_as_it_trains_is_named(later, drift, words):
+    # Oracle: the quotient of the halves' medians by hand.
+    point = of_model("relu_softmax", 640)
+    seconds = {
+        "jaxnets": (9.0, *[1.0] * 4),
+        "numpy_batched": (9.0, 1.5, 1.5, later, later),
+    }
+    result = point_result(point, made_rows(point, seconds))
+    assert result["contenders"]["numpy_batched"]["drift"] == drift
+    assert page._model_table(result).caption.endswith(words + ".")
+    assert ("later" in page._model_table(result).caption) == bool(words)
+    few = point_result(point, made_rows(point, {"jaxnets": (9.0, 1.0, 1.0, 1.0)}))
+    assert few["contenders"]["jaxnets"]["drift"] is None
+    assert "later" not in page._model_table(few).caption
+
+
 def test_rounds_that_do_not_count_are_left_out_of_all_figures():
     point = of_model("relu_softmax", 640)
     seconds = {

@@ -240,8 +240,8 @@ def spread(values: Sequence[float]) -> Content:
 def _drift(ratios: Sequence[float]) -> float | None:
     """The later half's median ratio over the earlier half's; None of fewer than four.
 
-    Far from 1, a contender gets slower or faster as it trains, and its median depends
-    on how long that was.
+    Far from 1, a contender may get slower or faster as it trains, so that its median
+    depends on how long that was.
     """
     half = len(ratios) // 2
     return median(ratios[-half:]) / median(ratios[:half]) if half > 1 else None
