@@ -193,7 +193,7 @@ def test_the_folder_and_the_page_are_whole(finished):
     assert finished.results["status"] == "complete"
     html = (finished.path / "report.html").read_text()
     assert html.count("<img ") == 2
-    assert html.count("<table>") == len(MODELS) + 2  # no pairs of a single model
+    assert html.count("<table>") == len(MODELS) + 3  # no pairs of a single model
     for name in ("seeds", "epochs"):
         with Image.open(finished.path / f"{name}.png") as image:
             # A blank page or an empty frame has next to no ink.

@@ -1039,7 +1039,7 @@ def test_a_run_from_end_to_end(finished):
     assert any("GiB are free" in reason for reason in results["left_out"].values())
     assert set(model["contenders"]) == {"numpy_batched", "jaxnets", "jaxnets_again"}
     assert set(point["contenders"]) == {"numpy_batched"}
-    assert point["contenders"]["numpy_batched"]["part_steps"] == 16
+    assert point["contenders"]["numpy_batched"]["part_steps"] == 64
     trials = {
         (row["contender"], row["settings"]["threads"])
         for row in results["search_trials"]
