@@ -221,6 +221,17 @@ def test_the_data_may_lie_elsewhere(tmp_path, whole):
     assert trial(replace(config, checkpoint_seconds=60)) == whole
 
 
+def test_the_commit_may_be_another(tmp_path):
+    # A page that is edited meanwhile, or a run of before commits were kept.
+    path = begun(tmp_path, 4)
+    edit(path, head__versions__commit="0123456-dirty")
+    results = trial(resume.stored_options(Config, path))
+    assert [row["epoch"] for row in results["rows"]] == sorted(
+        [*range(1, LAST + 1)] * 2
+    )
+    assert "bit for bit" not in (results["notice"] or "")
+
+
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     path = begun(tmp_path, 4)
     other = begun(tmp_path / "other", 4, rate=0.25)

@@ -21,12 +21,13 @@ Config = TypeVar("Config", bound=Options)
 State = TypeVar("State")
 
 CHECKPOINT = "checkpoint.npz"
-# What may differ when a run goes on: where files are, and what follows from the rest.
+# What may differ when a run goes on: where files are, what follows from the rest, and
+# the commit, which any edited page changes.
 FREE = {
     *("output", "overwrite", "redraw", "resume", "allow_changes"),
     *("mnist_dir", "data_dir", "dataset_dir", "checkpoint_seconds"),
     *("tensorboard", "distributed", "coordinator", "num_processes", "process_id"),
-    *(folder.MARK, "notice", "head.notice", "recipes"),
+    *(folder.MARK, "notice", "head.notice", "recipes", "head.versions.commit"),
 }
 # JAX's own settings that decide numbers.
 JAX_SETTINGS = (
