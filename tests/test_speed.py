@@ -405,6 +405,7 @@ def test_what_a_part_takes_once_is_not_scaled():
     ("examples", "floor", "expected"),
     [
         (8000, 0.8, 256),  # a step takes 1 ms at the floor: 200 take 0.2 s
+        (8000, 8.0, 64),
         (100, 0.01, None),
         (8000, 800.0, 64),  # at least 64 steps, however long they take
     ],

@@ -25,12 +25,11 @@ MODELS = (
     "Settings are the best of the search below; where steps are named, an epoch is "
     "timed in parts of so many. Start is the process with imports and data; the time "
     "to an accuracy runs from there, without testing and waiting, the epochs in "
-    "brackets. All "
-    "rounds: the ratio's median over those too that do not count. The floor is the "
-    "processor's: a step's flops at the best rate of a matrix product, or Adam's state "
-    "read and written, whichever takes longer. Whose later rounds are over a fifth "
-    "slower or faster than the earlier ones is named: its figure may depend on how "
-    "long it has trained, or it is noise."
+    "brackets. All rounds: the ratio's median over those too that do not count. The "
+    "floor is the processor's: a step's flops at the best rate of a matrix product, or "
+    "Adam's state read and written, whichever takes longer. Whose later rounds are "
+    "over a fifth slower or faster than the earlier ones is named: its figure may "
+    "depend on how long it has trained, or it is noise."
 )
 TRIALS = (
     "Before the rounds: the fastest of some trials, by which each contender's settings "

@@ -16,6 +16,7 @@ from typing import Any
 from experiments.kit.run import Row
 from experiments.speed.contenders import (
     CONTENDERS,
+    MAX_STEPS,
     STEPS_PER_EXECUTION,
     environment,
 )
@@ -26,8 +27,7 @@ from jaxnets import process
 from jaxnets.errors import InputError, NonFiniteLoss, ProcessFailed
 
 FAILURES = (ProcessFailed, InputError, NonFiniteLoss, OSError)
-MULTIPLE = max(STEPS_PER_EXECUTION["steps_per_execution"])  # in parts, which hold all
-STEPS = MULTIPLE  # of a trial, at most
+STEPS = MAX_STEPS[-1]  # of a trial, at most; Keras's hold all that may be executed
 LEAST = 256  # in a part
 TRIALS = {"none": 1, "short": 2, "all": 5}  # timed ones, after one that is not
 
@@ -43,11 +43,10 @@ def best_settings(
     """
     # Parts of one epoch, if it has so many steps.
     grid = CONTENDERS[name].grid
-    unit = MULTIPLE if grid else 1
-    part = min(STEPS, task.steps // (1 + TRIALS[config.search]) // unit * unit)
-    is_whole = CONTENDERS[name].is_whole and task.kind != SCALING
-    task = task._replace(part_steps=None if is_whole else part or None)
-    task = task._replace(turn_seconds=0.0)
+    part = min(STEPS, task.steps // (1 + TRIALS[config.search]))
+    least = STEPS if grid else 1
+    is_whole = (CONTENDERS[name].is_whole and task.kind != SCALING) or part < least
+    task = task._replace(part_steps=None if is_whole else part, turn_seconds=0.0)
     results: list[tuple[float, Options]] = []
     for number in threads if config.search != "none" else threads[-1:]:
         variables = environment(name, number, config.device, config.precision)
