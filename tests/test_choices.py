@@ -134,7 +134,8 @@ def test_a_network_ends_at_its_own_plateau(monkeypatch, digits):
 
     def loss_fn(params, batch):  # as many are right as the epoch's number
         correct = jnp.where(jnp.arange(len(batch.label)) < params[0], 1, 0).sum()
-        return params[0], Totals(correct, params[0], jnp.int32(len(batch.label)))
+        count = len(batch.label)
+        return params[0], Totals(correct, params[0] * count, jnp.int32(count))
 
     monkeypatch.setattr(ensemble, "fit_many", epochs)
     monkeypatch.setattr(ensemble, "num_at_once", lambda *_, **__: 2)
@@ -149,6 +150,7 @@ def test_a_network_ends_at_its_own_plateau(monkeypatch, digits):
     assert first == {
         **{"seed": 3, "rate": 0.1, "chosen_epoch": 2, "plateau": True},
         **{"validation_accuracy": 0.5, "test_accuracy": pytest.approx(2 / 20)},
+        "fitted_loss": pytest.approx(2),  # of the weights after epoch 2
     }
     assert (second["chosen_epoch"], second["validation_accuracy"]) == (6, 0.6)
     assert second["test_accuracy"] == pytest.approx(6 / 20)
@@ -187,7 +189,10 @@ def test_no_network_is_seen_twice(finished):
 
 def row(arm, seed, accuracy, **changes):
     standard = {"choice": "rate", "stage": "compare", "rate": 0.1, "plateau": True}
-    ends = {"chosen_epoch": seed + 1, "validation_accuracy": 0.9}
+    ends = {
+        **{"chosen_epoch": seed + 1, "validation_accuracy": 0.9},
+        "fitted_loss": (seed + 1) / 100,
+    }
     return {**standard, **ends, "arm": arm, "seed": seed, "test_accuracy": accuracy} | (
         changes
     )
@@ -200,11 +205,14 @@ def test_results_follow_from_the_rows():
     part = results(rows)["rate"]
     assert part["arms"]["high"]["mean"] == pytest.approx(0.9545)
     assert part["arms"]["low"]["median_epoch"] == 5.5
+    assert part["arms"]["low"]["median_loss"] == pytest.approx(0.055)
     assert sum(part["arms"]["low"]["plateau"]) == 6
     [pair] = part["pairs"]
     assert (pair["first"], pair["verdict"]) == ("high", "high ahead")
     assert pair["difference"] == pytest.approx(0.05)
     assert pair["p_value"] == pytest.approx(2 / 184756)
+    lost = [*rows, row("low", 10, 0.1, fitted_loss=None)]  # it was infinite
+    assert results(lost)["rate"]["arms"]["low"]["median_loss"] == pytest.approx(0.06)
     few = results([*rows[:2], *rows[10:12]])["rate"]["pairs"][0]
     assert (few["verdict"], few["interval"]) == ("too few seeds", None)
 

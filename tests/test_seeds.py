@@ -634,27 +634,41 @@ def test_what_was_reported_is_drawn_where_it_is_on_the_scale(count, is_drawn):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("in_this_process")
-def test_keras_is_trained_in_both_orders(tmp_path):
+def test_keras_is_trained_in_both_orders(tmp_path, monkeypatch):
+    starts = []
+    compile_model = keras_orders.keras_dense.compile_model
+
+    def note(model, recipe):
+        starts.append(model.get_weights())
+        compile_model(model, recipe)
+
+    monkeypatch.setattr(keras_orders.keras_dense, "compile_model", note)
     options = {"dataset": "digits", "examples": 100, "output": tmp_path / "run"}
-    content = keras_orders.main(keras_orders.Config(seeds=2, **options))
+    content = keras_orders.main(keras_orders.Config(seeds=2, first_seed=7, **options))
     assert {*content["test_accuracy"]} == {"new", "repeated"}
-    assert all(len(shares) == 2 for shares in content["test_accuracy"].values())
-    assert content["new_minus_repeated"] is None  # of two networks each
+    assert content["seed"] == [7, 8]
+    assert content["new_minus_repeated"] is None  # of two pairs
+    for new, repeated, other in zip(*starts[:3], strict=True):
+        np.testing.assert_array_equal(new, repeated)
+        assert not new.any() or not np.array_equal(new, other)  # biases are 0
     written = json.loads((tmp_path / "run" / "results.json").read_text())
     assert written["test_accuracy"] == content["test_accuracy"]
     assert "% (repeated)" in written["finding"]
 
 
-def test_orders_are_compared_as_two_samples():
+def test_orders_are_compared_in_pairs():
     # Oracle: SciPy.
-    shares = {"new": [0.97, 0.98, 0.982, 0.979], "repeated": [0.95, 0.96, 0.975]}
+    shares = {"new": [0.97, 0.98, 0.982, 0.979], "repeated": [0.95, 0.96, 0.975, 0.98]}
     rows = [
-        {"order": order, "seed": seed, "test_accuracy": share}
-        for order, all_shares in shares.items()
-        for seed, share in enumerate(all_shares)
+        {"order": order, "seed": seed, "test_accuracy": shares[order][seed]}
+        for seed in range(4)
+        for order in shares
     ]
     difference = keras_orders.results(rows)["new_minus_repeated"]
-    expected = scipy.stats.ttest_ind(*shares.values(), equal_var=False)
+    expected = scipy.stats.ttest_rel(*shares.values())
     assert difference["p_value"] == pytest.approx(expected.pvalue)
     assert difference["interval_95"] == pytest.approx([*expected.confidence_interval()])
-    assert keras_orders.finding(keras_orders.results(rows[:4])).endswith("(repeated).")
+    begun = keras_orders.results(rows[:5])  # a third pair has its first network
+    assert begun["seed"] == [0, 1] and begun["new_minus_repeated"] is None
+    assert keras_orders.finding(begun).endswith("(repeated).")
+    assert keras_orders.results(rows[:1])["mean"] == {"new": None, "repeated": None}

@@ -51,8 +51,9 @@ def arm_table(content: Row) -> Table:
         "Arms",
         "Test accuracy of Model 2, of Model 1 for the start. Validation chooses a "
         "network's epoch, and on the scales the rate; the test set is opened once, "
-        "with that epoch's weights. Lowest, highest: over seeds. Plateau: networks "
-        "that ended there, before the last epoch allowed.",
+        "with that epoch's weights. Lowest, highest: over seeds. Loss: of these "
+        "weights on the training images, the median over seeds and its ends. Plateau: "
+        "networks that ended there, before the last epoch allowed.",
         [
             {"choice": TITLES[choice], "arm": name, **arm}
             for choice, part in content.items()
@@ -67,6 +68,8 @@ def arm_table(content: Row) -> Table:
             "lowest to highest": lambda arm: ends(arm["test_accuracy"], ".2%"),
             "epoch, median": "median_epoch:g",
             "first to last": lambda arm: ends(arm["chosen_epoch"], "d"),
+            "loss": "median_loss:.2g",
+            "its ends": lambda arm: ends(arm["fitted_loss"], ".2g"),
             "plateau": lambda arm: str(sum(arm["plateau"])),
         },
     )

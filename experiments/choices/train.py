@@ -9,7 +9,9 @@ A row is one network after one epoch, until it has ended:
 
 Its last row is of the epoch that is best on the validation set, the first of equals:
 `chosen_epoch` in place of `epoch`, `plateau`, whether patience ended it and not the
-number of epochs, and where it is compared `test_accuracy`.
+number of epochs, and where it is compared `test_accuracy` and `fitted_loss`: of the
+weights chosen, the mean loss on the training images. An epoch's `train_loss` is one
+over its batches, while the weights move.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,7 +22,7 @@ import numpy as np
 import optax
 
 from experiments.choices.arms import CHOICES, Arm, first_images
-from experiments.kit.numbers import finite
+from experiments.kit.numbers import finite, finites
 from experiments.kit.progress import Progress
 from experiments.kit.run import Row
 from experiments.kit.statistics import compare_pairs, median_interval
@@ -29,6 +31,7 @@ from jaxnets.data import Dataset
 from jaxnets.types import Params
 
 FIRST_TUNED = 10**6  # seeds from here on tune, so that none of them is compared
+KEPT = ("seed", "test_accuracy", "chosen_epoch", "plateau", "fitted_loss")
 SHOWN = 20  # epochs from one line on the screen to the next
 
 
@@ -113,15 +116,17 @@ def train(
             plateau = epoch.number - chosen >= arm.patience
             if plateau.all():
                 break
-        ends = {"chosen_epoch": chosen, "validation_accuracy": best, "plateau": plateau}
+        ends = {
+            "chosen_epoch": chosen.tolist(),
+            "validation_accuracy": best.tolist(),
+            "plateau": plateau.tolist(),
+        }
         if test:
-            totals = jax.device_get(evaluate(weights, data.test))
-            ends["test_accuracy"] = totals.accuracy
+            fitted, tested = (evaluate(weights, d) for d in (data.train, data.test))
+            ends["fitted_loss"] = finites(fitted.mean_loss)
+            ends["test_accuracy"] = np.asarray(tested.accuracy).tolist()
         for index, head in enumerate(heads):
-            yield {
-                **head,
-                **{key: values[index].item() for key, values in ends.items()},
-            }
+            yield {**head, **{key: values[index] for key, values in ends.items()}}
 
 
 def _where(chosen: np.ndarray, new: Params, old: Params) -> Params:
@@ -138,7 +143,7 @@ def results(rows: Sequence[Row]) -> dict[str, Any]:
         if "test_accuracy" in row:
             arms = content.setdefault(row["choice"], {"arms": {}})["arms"]
             arm = arms.setdefault(row["arm"], {"rate": row["rate"]})
-            for key in ("seed", "test_accuracy", "chosen_epoch", "plateau"):
+            for key in KEPT:
                 arm.setdefault(key, []).append(row[key])
     for choice in content.values():
         for name, arm in choice["arms"].items():
@@ -146,6 +151,8 @@ def results(rows: Sequence[Row]) -> dict[str, Any]:
             arm["median"] = float(np.median(arm["test_accuracy"]))
             arm["median_interval_95"] = median_interval(arm["test_accuracy"])
             arm["median_epoch"] = float(np.median(arm["chosen_epoch"]))
+            losses = [np.inf if loss is None else loss for loss in arm["fitted_loss"]]
+            arm["median_loss"] = finite(np.median(losses))
             arm["tried"] = tried([row for row in rows if row["arm"] == name])
         scores = {name: arm["test_accuracy"] for name, arm in choice["arms"].items()}
         choice["pairs"] = [pair.as_row() for pair in compare_pairs(scores)]
