@@ -82,7 +82,9 @@ def _write_here(
     path: str,
 ) -> None:
     layer_sizes, image_shape, is_sigmoid = settings
-    model = build(layer_sizes, image_shape, sigmoids=is_sigmoid, of_bytes=True)
+    model = build(
+        layer_sizes, image_shape, sigmoids=is_sigmoid, of_bytes=True, sums_to_one=True
+    )
     keras_dense.from_dense(model, layers)
     model.save(path)
 

@@ -51,14 +51,15 @@ def build(
     softmax: bool = True,
     sigmoids: bool = False,
     of_bytes: bool = False,
+    sums_to_one: bool = False,
     backend: str = "tensorflow",
 ) -> "keras.Model":
     """Flatten, Dense with ReLU, and a softmax at the end; Keras's own defaults.
 
     The seed is of the initial weights and of the order in `fit`; None is another each
     time. Without softmax the model ends in logits. With sigmoids all layers have them,
-    as Model 1's. A model of bytes takes pixels of 0 to 255, and what it gives sums to 1
-    with sigmoids too: the softmax of log a is a divided by the sum of all a.
+    as Model 1's. A model of bytes takes pixels of 0 to 255. One that sums to one gives
+    shares with sigmoids too: the softmax of log a is a divided by the sum of all a.
     """
     keras = load_keras(backend)
     if seed is not None:
@@ -71,7 +72,7 @@ def build(
         hidden = "sigmoid" if sigmoids else "relu"
         model.add(keras.layers.Dense(size, activation=hidden))
     last = "sigmoid" if sigmoids else "softmax" if softmax else None
-    shares = sigmoids and of_bytes
+    shares = sigmoids and sums_to_one
     last = "log_sigmoid" if shares else last
     model.add(keras.layers.Dense(layer_sizes[-1], activation=last))
     if shares:

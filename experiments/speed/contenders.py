@@ -10,11 +10,13 @@ Where one is missing from a model there is a reason:
 - `scikit_learn` offers no quadratic cost of sigmoid outputs, so no Model 1.
 - `keras_on_jax_logits`: Model 1 has no logits.
 
+`keras_scan` has Keras's layers, loss and optimizer, and a `scan` in place of `fit`.
+
 `from_scratch` is the program of 45 lines in `experiments.control`, as it stands there
 for Model 3; Models 1 and 2 take SGD's step, and Model 1 its layers and cost, in place
 of what it writes out. In the scaling all take one thread per core, Keras is tuned for
-each network and batch size whose steps are short, and
-`jaxnets_relu_softmax` is jaxnets with the functions of `relu_softmax`.
+each network and batch size, and `jaxnets_relu_softmax` is jaxnets with the functions
+of `relu_softmax`.
 """
 
 import os
@@ -25,18 +27,18 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from experiments.speed.worker import SCALING
-from jaxnets import processor
+from jaxnets import process, processor
 from jaxnets.devices import CPU_OPTIONS, cpu_count
 
 MODELS = ("sigmoid_mse", "relu_softmax", "flax_dense")  # Models 1, 2 and 3
 REFERENCE = "jaxnets"  # that the others are compared with
 NOISE = "jaxnets_again"  # the same program once more: what ratios are worth
 COMPILER = "a C++ compiler"
-# Options of Keras to choose from, the defaults first: its "auto" compiles these
-# networks. On JAX it always does, and tf.data would load TensorFlow.
-MAX_STEPS = (1, 16, 64, 256, 1024)  # and no more than an epoch has
-STEPS_PER_EXECUTION = {"steps_per_execution": MAX_STEPS}
-ON_OR_OFF = {"jit_compile": (True, False), "tf_data": (False, True)}
+# Options of Keras to choose from; with one step an execution it is `tf_keras`. On JAX
+# it always compiles, and tf.data would load TensorFlow. No more steps than an epoch's.
+STEPS_PER_EXECUTION = {"steps_per_execution": (64, 16, 256, 1024)}
+BYTES = {"of_bytes": (False, True)}
+ON_OR_OFF = {"jit_compile": (True, False), "tf_data": (False, True), **BYTES}
 
 
 class Contender(NamedTuple):
@@ -52,7 +54,7 @@ class Contender(NamedTuple):
     settings_of: str = ""  # the contender whose choice it takes over; "": its own
     backend: str = ""  # of Keras
     network: str = ""  # the jaxnets model whose functions it takes; "": the point's
-    is_whole: bool = False  # its epochs are never timed in parts, but in the scaling
+    is_whole: bool = False  # its epochs are timed in parts in the scaling at most
     compiles_in_first_turn: bool = False  # and does not tell how long that takes
     bytes_per_pixel: int = 5  # of the images, held at once: uint8, and a float32 copy
     color: str = "#8DA0B3"
@@ -84,7 +86,7 @@ KERAS_ON_JAX = TF_KERAS._replace(
     label="Keras on JAX, tuned",
     needs=("keras", "jax"),
     options={"metric": False},
-    grid=STEPS_PER_EXECUTION,
+    grid={**STEPS_PER_EXECUTION, **BYTES},
     backend="jax",
     bytes_per_pixel=5,
     color="#0072B2",
@@ -135,6 +137,15 @@ CONTENDERS = {
         options={**KERAS_ON_JAX.options, "logits": True},
         settings_of="keras_on_jax",
         color="#56B4E9",
+    ),
+    "keras_scan": KERAS_ON_JAX._replace(
+        label="Keras on JAX, in one scan",
+        program="keras_scan",
+        options={"logits": True, "of_bytes": True},
+        grid={},
+        compiles_in_first_turn=False,
+        bytes_per_pixel=2,
+        color="#332288",
     ),
     "from_scratch": Contender(
         label="JAX from scratch, 45 lines",
@@ -192,6 +203,11 @@ def present(names: tuple[str, ...], kind: str) -> list[str]:
     """Those that are installed and train points of a kind."""
     able = [name for name in names if kind in CONTENDERS[name].kinds]
     return [name for name in able if not missing(name)]
+
+
+def without(name: str) -> tuple[str, ...]:
+    """The packages that Keras imports where they are, and does not need."""
+    return process.KERAS_DOES_WITHOUT if CONTENDERS[name].backend else ()
 
 
 def environment(name: str, threads: str, device: str, precision: str) -> dict[str, str]:

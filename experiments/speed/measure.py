@@ -40,7 +40,6 @@ from jaxnets.devices import cpu_count
 GOALS = {"sigmoid_mse": 0.95, "relu_softmax": 0.97, "flax_dense": 0.97}
 PAUSE_SECONDS = 0.1  # between turns: threads of the last one may still spin
 IDLE_SECONDS = 2.0  # of doing nothing, to see what others do
-SEARCHED_SECONDS = 1e-3  # the longest step of a sweep's network that is tuned itself
 
 Settings = dict[str, dict[str, Any]]  # by contender
 
@@ -89,10 +88,9 @@ def _session(config: Config, points: Sequence[Task], folder: Path) -> Iterator[R
         least = floor(point, best_rates(rates, point))["seconds"]
         task = planned(point, least, config)._replace(seed=config.seed, folder=folder)
         if point.kind == SCALING:
-            step = least / point.steps
-            settings = yield from _settings_of_sweep(task, step, swept, config)
+            settings = yield from _settings_of_sweep(task, least, swept, config)
             tasks = {
-                name: tune.fit_to(name, task, chosen, 0.0)
+                name: tune.fit_to(name, task, chosen, least)
                 for name, chosen in settings.items()
             }
         else:
@@ -127,34 +125,23 @@ def _choose(
 
 def _settings_of_sweep(
     task: Task,
-    step_seconds: float,
+    floor_seconds: float,
     found: dict[tuple[int, int], Settings],
     config: Config,
 ) -> Generator[Row, None, Settings]:
     """One thread per core for all; for Keras, tuned, the best settings of a search.
 
-    They are searched for each width and batch size, but where a step is long even at
-    the machine's floor, `step_seconds`: what a step costs beside its arithmetic matters
-    little there, and the settings are those of the network where the sweeps meet. What
-    was `found` is kept.
+    They are searched for each width and batch size, on what the rounds time; what was
+    `found` is kept.
     """
-    base = (config.width, config.batch_size)
     here = (task.width, task.batch_size)
-    if step_seconds > SEARCHED_SECONDS and here != base:
-        first, _, *rest = task.layer_sizes
-        task = task._replace(
-            layer_sizes=(first, config.width, *rest),
-            examples=config.num_examples,
-            batch_size=config.batch_size,
-        )
-        here = base
     if here not in found:
         names = contenders.present(config.contenders, SCALING)
         settings: Settings = {name: {"threads": "all"} for name in names}
         for name in filter(lambda name: CONTENDERS[name].grid, names):
             try:
                 settings[name], _ = yield from tune.best_settings(
-                    name, task, config, ["all"]
+                    name, tune.fit_to(name, task, {}, floor_seconds), config, ["all"]
                 )
             except tune.FAILURES as error:
                 yield _failure(task, name, error)
@@ -235,6 +222,7 @@ def _process(
     environment = contenders.environment(name, threads, config.device, config.precision)
     yield from process.iterate(
         *(serve, contender.program, task, time.time()),
+        without=contenders.without(name),
         environment=environment,
         lockstep=True,
     )

@@ -1,7 +1,7 @@
 """The content of results.json, from the rows: what each took, and who is ahead."""
 
 from collections.abc import Mapping, Sequence
-from statistics import fmean, median
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from experiments.kit.statistics import median_interval
 from experiments.speed.contenders import CONTENDERS, NOISE, REFERENCE
 from experiments.speed.machine import ADAM, best_rates, counts, floor
 from experiments.speed.settings import Config
-from experiments.speed.worker import SCALING, Task
+from experiments.speed.worker import SCALING, Task, epoch_seconds
 
 ACCURACIES = (0.95, 0.97)  # of the test set; when they are first reached is noted
 FACTORS = {  # of the sweeps, in words
@@ -89,12 +89,6 @@ def results(
             for line in trends(factor, [timed[scaling[place]] for place in places])
         ],
     }
-
-
-def epoch_seconds(turn: Row, steps: int, part_steps: int | None) -> float:
-    """Seconds of a whole epoch of `steps`; a part's steps stand for all of them."""
-    seconds, fixed = fmean(turn["seconds"]), turn["fixed_seconds"]
-    return fixed + (seconds - fixed) * steps / (part_steps or steps)
 
 
 def _at(row: Row, point: Task) -> bool:

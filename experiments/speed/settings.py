@@ -10,7 +10,6 @@ from experiments.kit.memory import linux_bytes
 from experiments.kit.options import Options, require_at_least, require_names
 from experiments.speed.contenders import (
     CONTENDERS,
-    MAX_STEPS,
     MODELS,
     missing,
     present,
@@ -23,8 +22,8 @@ from jaxnets.errors import InputError
 PUBLISHED = models.KERAS_DENSE.recipe  # Model 3's, in which the sweeps meet
 WHOLE = 3  # turns that a model's epoch may take and still be timed whole
 # A sweep's part is a multiple of one of these numbers of steps, so that it holds whole
-# executions of Keras's, and what `fit` does once a part weighs little.
-UNITS = MAX_STEPS[2:]
+# executions of Keras's.
+UNITS = (64, 256, 1024)
 PARAM_COPIES = 8  # weight, gradient, two moments, and as many in passing
 PROCESS_BYTES = 700 * 2**20  # of a framework loaded, roughly
 QUICK: dict[str, Any] = {  # what --quick sets where nothing else was asked for
@@ -72,13 +71,15 @@ class Config(Options):
     longer than three turns."""
     part_seconds: float = 0.1
     """Of each epoch of a sweep measure the first steps, the same for all, that take so
-    long at the machine's floor, 64 at least. Contenders take several times as long."""
+    long at the machine's floor, 64 at least. Contenders take several times as long.
+    Keras and jaxnets, who do something once an epoch, are timed whole where an epoch
+    takes at most a second at the floor."""
     goal_seconds: float = 30.0
     """Who has not reached the accuracy that a model is timed to goes on after the
     rounds, until all its turns together took so long."""
     search: Literal["short", "all", "none"] = "short"
-    """For the settings of each contender at a model: option by option, every
-    combination, or the last of each option without a search."""
+    """For the settings of each contender at a model: block by block of the options,
+    every combination, or the last of each option without a search."""
     seed: int = 3
     """Decides initial weights, the order of images, and the order in a round."""
     device: Literal["cpu", "default"] = "cpu"

@@ -1,35 +1,40 @@
 """The best settings of each contender: a short search before the rounds.
 
-    python -m experiments.speed --search all   # every combination, and more steps
+    python -m experiments.speed --search all   # every combination
 
 One thread or one per core, for everybody; for Keras, tuned, also its `grid`. The short
-search goes through the grid one option at a time, from the defaults on, keeps what was
-faster, and begins anew until nothing is. The fastest of some trials decides, and none
-of them is a result.
+search tries all that can be on or off together, keeps the fastest, goes on with the
+numbers one after the other, and begins anew until nothing is faster. The fastest few
+are tried once more, so that none owes its place to luck, and the best of these is
+taken. No trial is a result.
 """
 
 import itertools
 import math
 from collections.abc import Callable, Generator, Mapping, Sequence
+from itertools import product
+from statistics import fmean
 from typing import Any
 
 from experiments.kit.run import Row
 from experiments.speed.contenders import (
     CONTENDERS,
-    MAX_STEPS,
     STEPS_PER_EXECUTION,
     environment,
+    without,
 )
-from experiments.speed.results import epoch_seconds
 from experiments.speed.settings import WHOLE, Config
-from experiments.speed.worker import SCALING, Task, read_data, serve
+from experiments.speed.worker import SCALING, Task, epoch_seconds, read_data, serve
 from jaxnets import process
 from jaxnets.errors import InputError, NonFiniteLoss, ProcessFailed
 
 FAILURES = (ProcessFailed, InputError, NonFiniteLoss, OSError)
-STEPS = MAX_STEPS[-1]  # of a trial, at most; Keras's hold all that may be executed
-LEAST = 256  # in a part
+LEAST = 256  # steps in a part of a model's epoch
+MOST = 1024  # steps of a trial's part
+WHOLE_FLOOR = 1.0  # the longest epoch of a sweep that is timed whole, at the floor
 TRIALS = {"none": 1, "short": 2, "all": 5}  # timed ones, after one that is not
+AGAIN = 3  # settings tried once more
+HOPELESS = 1.3  # a trial ends early that takes so many times as long as the best
 
 Options = dict[str, Any]
 
@@ -39,27 +44,36 @@ def best_settings(
 ) -> Generator[Row, None, tuple[Options, float]]:
     """Yield a row a trial; return the best settings and an epoch's seconds with them.
 
-    Raises what a contender's process raises.
+    A sweep's task has its parts; a model's gets them here, but for Keras. Raises what
+    a contender's process raises.
     """
-    # Parts of one epoch, if it has so many steps.
-    grid = CONTENDERS[name].grid
-    part = min(STEPS, task.steps // (1 + TRIALS[config.search]))
-    least = STEPS if grid else 1
-    is_whole = (CONTENDERS[name].is_whole and task.kind != SCALING) or part < least
-    task = task._replace(part_steps=None if is_whole else part, turn_seconds=0.0)
-    results: list[tuple[float, Options]] = []
+    if task.kind != SCALING:
+        part = min(MOST, task.steps // (1 + TRIALS[config.search]))
+        is_whole = CONTENDERS[name].is_whole or part < 1
+        task = task._replace(part_steps=None if is_whole else part)
+    task = task._replace(turn_seconds=0.0)
+    tried: list[tuple[Options, list[float]]] = []  # settings, and epochs' seconds
     for number in threads if config.search != "none" else threads[-1:]:
         variables = environment(name, number, config.device, config.precision)
         trials = _trials(name, task, TRIALS[config.search], variables)
-        if grid:
-            how = (search_grid, name, task, config.search)
-            trials = process.iterate(*how, environment=variables)
+        if CONTENDERS[name].grid:
+            trials = process.iterate(
+                *(search_grid, name, task, config.search),
+                without=without(name),
+                environment=variables,
+            )
         for options, seconds in trials:
             settings = {"threads": number, **options}
             row = {"point": task.name, "contender": name, "settings": settings}
             yield {"row": "trial", **row, "epoch_seconds": seconds}
-            results.append((seconds, settings))
-    seconds, settings = min(results, key=lambda result: result[0])
+            known = next((found for key, found in tried if key == settings), None)
+            if known is None:
+                tried.append((settings, [seconds]))
+            else:
+                known.append(seconds)
+    most = max(len(seconds) for _, seconds in tried)
+    means = [(fmean(s), settings) for settings, s in tried if len(s) == most]
+    seconds, settings = min(means, key=lambda mean: mean[0])
     return settings, seconds
 
 
@@ -69,6 +83,7 @@ def _trials(
     task = task.with_options(**CONTENDERS[name].options)
     reports = process.iterate(
         *(serve, CONTENDERS[name].program, task, 0.0),
+        without=without(name),
         environment=variables,
         lockstep=True,
     )
@@ -87,68 +102,86 @@ def search_grid(
     from experiments.speed.programs import keras_fit
 
     data = read_data(task.folder, "train", task.examples)
-    steps = task.part_steps or task.steps
+    # Two executions at least in a part, for a shorter one to be told from it.
+    most = task.part_steps // 2 if task.part_steps else task.steps
     grid = {
-        option: tuple(dict.fromkeys(min(value, steps) for value in values))
+        option: tuple(dict.fromkeys(min(value, most) for value in values))
         if option in STEPS_PER_EXECUTION
         else values
         for option, values in CONTENDERS[name].grid.items()
     }
     task = task.with_options(**CONTENDERS[name].options)
+    best = math.inf
 
     def trial(options: Options) -> float:
-        seconds = keras_fit.trial(task, data, options, TRIALS[search])
-        seconds *= task.steps / (task.part_steps or task.steps)
+        nonlocal best
+        limit = HOPELESS * best
+        seconds = keras_fit.trial(task, data, options, TRIALS[search], limit)
+        best = min(best, seconds)
         send((options, seconds))
         return seconds
 
-    if search == "all":
-        for values in itertools.product(*grid.values()):
-            trial(dict(zip(grid, values, strict=True)))
-    elif search == "none":
+    if search == "none":
         trial({option: values[-1] for option, values in grid.items()})
+        return
+    if search == "all":
+        ways = [dict(zip(grid, way, strict=True)) for way in product(*grid.values())]
+        tried = [(trial(options), options) for options in ways]
     else:
-        descend(trial, grid)
+        tried = descend(trial, grid)
+    for _, options in sorted(tried, key=lambda result: result[0])[:AGAIN]:
+        trial(options)
 
 
 def descend(
     trial: Callable[[Options], float], grid: Mapping[str, Sequence[Any]]
-) -> Options:
-    """The best that is met by one option after the other, from the first values on.
+) -> list[tuple[float, Options]]:
+    """All that was tried on the way to the best options, from the first values on.
 
-    And so again, until nothing is better. No combination is tried twice.
+    What can be on or off is tried in all combinations, then one option after the other,
+    and so again, until nothing is better. No combination is tried twice.
     """
-    tried: dict[tuple[Any, ...], float] = {}
+    tried: dict[tuple[Any, ...], tuple[float, Options]] = {}
 
     def seconds(options: Options) -> float:
         key = (*options.values(),)
         if key not in tried:
-            tried[key] = trial(options)
-        return tried[key]
+            tried[key] = trial(options), options
+        return tried[key][0]
 
+    switches = [name for name, values in grid.items() if {*values} == {True, False}]
+    blocks = [switches, *([name] for name in grid if name not in switches)]
     best = {name: values[0] for name, values in grid.items()}
     before: Options = {}
     while best != before:
         before = best
-        for name, values in grid.items():
-            ways = [{**best, name: value} for value in values]
+        for names in blocks:
+            values = product(*(grid[name] for name in names))
+            ways = [{**best, **dict(zip(names, way, strict=True))} for way in values]
             best = min(ways, key=seconds)
-    return best
+    return [*tried.values()]
 
 
 def fit_to(name: str, task: Task, settings: Options, epoch_seconds: float) -> Task:
-    """The task with a contender's settings, in parts where a model's epoch takes long.
+    """The task with a contender's settings, in parts where an epoch takes long.
 
-    A part takes a turn's time, and LEAST steps at least, so that what begins and ends
-    it weighs little. What would be more than half of an epoch is timed whole.
+    A model's part takes a turn's time, and LEAST steps at least, so that what begins
+    and ends it weighs little. What would be more than half of an epoch is timed whole.
+
+    Args:
+      name, task, settings: whose, what and how.
+      epoch_seconds: of the contender's trial; of a sweep's point at the floor.
     """
     options = {key: value for key, value in settings.items() if key != "threads"}
-    is_long = task.kind != SCALING and epoch_seconds > WHOLE * task.turn_seconds
-    if is_long and not CONTENDERS[name].is_whole:
+    is_whole = CONTENDERS[name].is_whole
+    if task.kind == SCALING:
+        if is_whole and epoch_seconds <= WHOLE_FLOOR:
+            task = task._replace(part_steps=None)
+    elif epoch_seconds > WHOLE * task.turn_seconds and not is_whole:
         part = math.ceil(task.steps * task.turn_seconds / epoch_seconds)
         part = max(part, LEAST)
         task = task._replace(part_steps=part if 2 * part <= task.steps else None)
     if task.part_steps and "steps_per_execution" in options:
-        size = min(options["steps_per_execution"], task.part_steps)
+        size = min(options["steps_per_execution"], task.part_steps // 2)
         options["steps_per_execution"] = math.gcd(size, task.part_steps)
     return task.with_options(**CONTENDERS[name].options, **options)

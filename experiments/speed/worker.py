@@ -7,8 +7,9 @@ import importlib
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from experiments.kit.memory import peak_bytes
 WHITE = 255  # the largest value of an 8-bit pixel
 SCALING = "scaling"  # the kind of the sweeps' points
 EVALUATION_BATCH = 1000  # test images at a time, so that testing adds little memory
+SHORT = 10  # a part that tells what an epoch takes once has so many times fewer steps
 SCALING_TEST = 1000  # test images of a sweep's points, where accuracy is no result
 
 
@@ -144,6 +146,20 @@ def _correct(predict: Callable[[np.ndarray], np.ndarray], test: Data) -> int:
     starts = range(0, len(test.label), EVALUATION_BATCH)
     slices = [slice(start, start + EVALUATION_BATCH) for start in starts]
     return sum(int((predict(test.image[s]) == test.label[s]).sum()) for s in slices)
+
+
+def epoch_seconds(turn: Mapping[str, Any], steps: int, part_steps: int | None) -> float:
+    """Seconds of a whole epoch of `steps`; a part's steps stand for all of them."""
+    seconds, fixed = fmean(turn["seconds"]), turn["fixed_seconds"]
+    return fixed + (seconds - fixed) * steps / (part_steps or steps)
+
+
+def fixed_part(
+    seconds: float, steps: int, short_seconds: float, short_steps: int
+) -> float:
+    """Of `seconds`, what two parts of different length have in common; 0 or more."""
+    per_step = (seconds - short_seconds) / (steps - short_steps)
+    return min(seconds, max(0.0, seconds - steps * per_step))
 
 
 def write_data(folder: Path, **parts: tuple[np.ndarray, np.ndarray]) -> None:

@@ -2,11 +2,15 @@
 
 The network is that of `jaxnets.keras_network`, the settings are Keras's defaults but
 for the task's options: steps_per_execution, jit_compile, tf_data (the batches are
-gathered from bytes by tf.data), metric (False: none) and logits (the loss takes them
-in place of probabilities). Between two epochs `fit` waits in its callback. One `fit`
-trains all epochs, or the parts of one, as steps_per_epoch has it.
+gathered from bytes by tf.data), of_bytes (the network takes them, and divides), metric
+(False: none) and logits (the loss takes them in place of probabilities). One `fit`
+trains all epochs, and between two of them waits in its callback. Of epochs that are
+timed in part each part is a `fit` of its own, after a shorter one: together they tell
+what `fit` does once an epoch.
 """
 
+import contextlib
+import math
 import os
 import random
 import time
@@ -16,7 +20,17 @@ from typing import Any
 import numpy as np
 
 from experiments.speed.programs import numpy_batched
-from experiments.speed.worker import WHITE, Data, OnPart, Part, Task, to_vectors
+from experiments.speed.worker import (
+    SHORT,
+    WHITE,
+    Data,
+    OnPart,
+    Part,
+    Task,
+    epoch_seconds,
+    fixed_part,
+    to_vectors,
+)
 from jaxnets.keras_network import VARIABLE, build, load_keras
 
 BACKEND = os.environ.get(VARIABLE, "tensorflow")
@@ -27,21 +41,36 @@ EPOCHS = 10**6  # more than anybody waits for
 class _Clock(keras.callbacks.Callback):
     """Times each epoch; a hook per batch would slow every step."""
 
-    def __init__(self, on_part: OnPart) -> None:
+    def __init__(self, on_part: OnPart, task: Task) -> None:
         super().__init__()
-        self._on_part = on_part
+        self._on_part, self._task = on_part, task
+        self._seconds: list[float] = []  # of the parts that belong together
 
     def on_epoch_begin(self, epoch, logs=None):
         self._began = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
-        seconds = time.perf_counter() - self._began
-        self._on_part(Part(seconds, self._predict, device=_device()))
+        self._seconds.append(time.perf_counter() - self._began)
+        fixed, part_steps = 0.0, self._task.part_steps
+        if part_steps:
+            if len(self._seconds) == 1:
+                return  # the short one
+            short, seconds = self._seconds
+            fixed = fixed_part(seconds, part_steps, short, short_steps(self._task))
+        seconds = self._seconds[-1]
+        self._seconds.clear()
+        how = {"fixed_seconds": fixed, "device": _device()}
+        self._on_part(Part(seconds, self._predict, **how))
 
     def _predict(self, images: np.ndarray) -> np.ndarray:
-        vectors = to_vectors(images).reshape(images.shape)
-        scores = self.model(vectors, training=False)
+        scores = self.model(pixels(self._task, images), training=False)
         return keras.ops.convert_to_numpy(scores).argmax(axis=1)
+
+
+def short_steps(task: Task) -> int:
+    """Of the part before each part: a tenth of its steps, in whole executions."""
+    size, steps = task.options.get("steps_per_execution", 1), task.part_steps or 1
+    return max(1, steps // SHORT // size) * size
 
 
 def _device() -> str:
@@ -53,28 +82,52 @@ def _device() -> str:
     return jax.devices()[0].device_kind
 
 
+def pixels(task: Task, images: np.ndarray) -> np.ndarray:
+    """What the network takes: float32 in [0, 1], or the bytes themselves."""
+    if task.options.get("of_bytes"):
+        return images
+    return to_vectors(images).reshape(images.shape)
+
+
+def targets(task: Task, labels: np.ndarray) -> np.ndarray:
+    """What the loss compares with: labels, or for Model 1 one-hot float32 rows."""
+    if task.network != "sigmoid_mse":
+        return labels
+    return np.eye(task.layer_sizes[-1], dtype=np.float32)[labels]
+
+
 def quadratic_cost(targets: Any, activations: Any) -> Any:
     """Half the squared distance, of each example."""
     return keras.ops.sum(keras.ops.square(activations - targets), axis=-1) / 2
 
 
+def loss_function(task: Task) -> Any:
+    """Of targets and outputs: a number, or one for each example."""
+    if task.network == "sigmoid_mse":
+        return quadratic_cost
+    logits = task.options.get("logits", False)
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=logits)
+
+
 def compiled(task: Task, image_shape: tuple[int, ...]) -> Any:
     """The network, ready to train, with the model's own initial distribution."""
-    options, is_quadratic = task.options, task.network == "sigmoid_mse"
+    options = task.options
     if BACKEND != "tensorflow":
         random.seed(task.seed)
         np.random.seed(task.seed)  # the order of the images
-    softmax = not options.get("logits")
-    how: dict[str, Any] = {"softmax": softmax, "sigmoids": is_quadratic}
+    how: dict[str, Any] = {
+        "softmax": not options.get("logits"),
+        "sigmoids": task.network == "sigmoid_mse",
+        "of_bytes": options.get("of_bytes", False),
+    }
     # Without a seed: `fit` would take the images in the same order in every epoch.
     model = build(task.layer_sizes, image_shape, backend=BACKEND, **how)
     layers = numpy_batched.init(np.random.default_rng(task.seed), task)
     model.set_weights([array for layer in layers for array in layer])
     kinds = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=not softmax)
     model.compile(
         optimizer=kinds[task.optimizer](task.learning_rate),
-        loss=quadratic_cost if is_quadratic else loss,
+        loss=loss_function(task),
         metrics=["accuracy"] if options.get("metric", True) else None,
         jit_compile=options.get("jit_compile", "auto"),
         steps_per_execution=options.get("steps_per_execution", 1),
@@ -83,39 +136,31 @@ def compiled(task: Task, image_shape: tuple[int, ...]) -> Any:
 
 
 def fit(task: Task, data: Data, on_part: OnPart, num_parts: int = EPOCHS) -> None:
-    """Train, calling `on_part` after each part, so many times at least."""
+    """Train, calling `on_part` after each part, so many times."""
     model = compiled(task, data.image.shape[1:])
-    targets: np.ndarray = data.label
-    if task.network == "sigmoid_mse":
-        targets = np.eye(task.layer_sizes[-1], dtype=np.float32)[data.label]
-    how: dict[str, Any] = {"verbose": 0, "callbacks": [_Clock(on_part)]}
+    how: dict[str, Any] = {"verbose": 0, "callbacks": [_Clock(on_part, task)]}
     if task.options.get("tf_data"):
-        batches = _batches(task, data.image, targets)
-        how |= {"shuffle": False, "steps_per_epoch": task.part_steps}
-        model.fit(batches, epochs=num_parts, **how)
-        return
-    images = to_vectors(data.image).reshape(data.image.shape)
-    how |= {"batch_size": task.batch_size, "shuffle": True}
+        how |= {"x": _batches(task, data), "shuffle": False}
+    else:
+        how |= {"x": pixels(task, data.image), "y": targets(task, data.label)}
+        how |= {"batch_size": task.batch_size, "shuffle": True}
     if task.part_steps is None:
-        model.fit(images, targets, epochs=num_parts, **how)
+        model.fit(epochs=num_parts, **how)
         return
-    # `fit` goes on where a part ended, and stops where its data does.
-    parts = task.examples // task.batch_size // task.part_steps
-    for _ in range(0, num_parts, parts):
-        steps = task.part_steps
-        model.fit(images, targets, epochs=parts, steps_per_epoch=steps, **how)
+    if BACKEND == "tensorflow" and "y" in how:  # or each `fit` would copy them
+        how |= {name: keras.ops.convert_to_tensor(how[name]) for name in "xy"}
+    for _ in range(num_parts):
+        for steps in (short_steps(task), task.part_steps):
+            model.fit(steps_per_epoch=steps, **how)
 
 
-def _batches(task: Task, images: np.ndarray, targets: np.ndarray) -> Any:
-    """An epoch in a new order each time, without the last batch if it is short.
-
-    For parts, one epoch after the other without an end.
-    """
+def _batches(task: Task, data: Data) -> Any:
+    """An epoch in a new order each time, without the last batch if it is short."""
     import tensorflow as tf
 
-    pixels, targets = tf.constant(images), tf.constant(targets)
+    images, labels = tf.constant(data.image), tf.constant(targets(task, data.label))
     batch_size = task.batch_size
-    num_batches = len(images) // batch_size
+    num_batches = len(data.image) // batch_size
 
     def order(_: Any) -> Any:
         rows = tf.random.shuffle(tf.range(len(images)))[: num_batches * batch_size]
@@ -124,21 +169,43 @@ def _batches(task: Task, images: np.ndarray, targets: np.ndarray) -> Any:
         )
 
     def gather(rows: Any) -> tuple[Any, Any]:
-        pixels_of_batch = tf.cast(tf.gather(pixels, rows), tf.float32)
-        return pixels_of_batch / WHITE, tf.gather(targets, rows)
+        batch = tf.gather(images, rows)
+        if not task.options.get("of_bytes"):
+            batch = tf.cast(batch, tf.float32) / WHITE
+        return batch, tf.gather(labels, rows)
 
-    batches = tf.data.Dataset.range(EPOCHS if task.part_steps else 1).flat_map(order)
+    batches = tf.data.Dataset.range(1).flat_map(order)
     batches = batches.map(gather, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
-    if task.part_steps:
-        return batches
     return batches.apply(tf.data.experimental.assert_cardinality(num_batches))
 
 
-def trial(task: Task, data: Data, options: Mapping[str, Any], num_parts: int) -> float:
-    """The fastest part's seconds with these options; the first one compiles."""
+class _EnoughError(Exception):
+    """Ends a trial."""
+
+
+def trial(
+    task: Task,
+    data: Data,
+    options: Mapping[str, Any],
+    num_parts: int,
+    limit: float = math.inf,
+) -> float:
+    """An epoch's seconds with these options by the fastest part.
+
+    The first part compiles and does not count. Where the second takes an epoch beyond
+    the limit it is the last.
+    """
     seconds: list[float] = []
     task = task.with_options(**options)
-    fit(task, data, lambda part: seconds.append(part.seconds), 1 + num_parts)
+
+    def on_part(part: Part) -> None:
+        turn = {"seconds": [part.seconds], "fixed_seconds": part.fixed_seconds}
+        seconds.append(epoch_seconds(turn, task.steps, task.part_steps))
+        if len(seconds) > num_parts or (len(seconds) > 1 and seconds[-1] > limit):
+            raise _EnoughError
+
+    with contextlib.suppress(_EnoughError):
+        fit(task, data, on_part)
     return min(seconds[1:])
 
 
