@@ -6,10 +6,12 @@ import importlib.util
 import json
 import math
 import pickle
+import re
 import runpy
 import shutil
 from dataclasses import replace
 from functools import partial
+from importlib.metadata import requires
 from types import SimpleNamespace
 
 import jax
@@ -385,13 +387,25 @@ def test_programs_get_the_arrays_of_the_run_in_their_order(digits, monkeypatch):
         return "test accuracy 0.9", 1.0
 
     monkeypatch.setattr(programs, "run_program", run_program)
-    config = control.Config(programs=("keras_fit",), rounds=1)
+    config = control.Config(programs=("flax_nnx",), rounds=1)
     *_, row = programs.measure(SimpleNamespace(config=config, data=digits))
     [(path, arrays)] = calls
-    assert path == str(programs.FOLDER / "keras_fit.py")
+    assert path == str(programs.FOLDER / "flax_nnx.py")
     for array, expected in zip(arrays, (*digits.train, *digits.test), strict=True):
         np.testing.assert_array_equal(array, expected)
     assert (row["packages"], row["import_seconds"]) == (["numpy", "jax"], 0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.keras
+def test_keras_is_timed_without_what_tensorflow_does_not_bring(digits):
+    # Oracle: what the package says that it requires.
+    required = {re.split(r"\W", text.lower())[0] for text in requires("tensorflow")}
+    assert not required & set(map(str.lower, programs.WITHOUT["keras_fit"]))
+    config = control.Config(programs=("keras_fit",), rounds=1)
+    *_, row = programs.measure(SimpleNamespace(config=config, data=digits))
+    assert row["packages"] == ["numpy", "tensorflow", "keras"]
+    assert row["accuracy"] > 0.6  # after one epoch of 37 steps; a guess has 0.1
 
 
 def test_numpys_program_loads_no_framework():

@@ -375,7 +375,7 @@ def test_the_first_of_equal_validation_counts_is_chosen():
 
 
 def test_what_choosing_changes_is_a_mean_and_how_many_it_moves():
-    # Oracle: SciPy's t.
+    # Oracle: SciPy's t, and its interval of a share.
     differences = {0: 0.01, 1: 0.0, 2: -0.02, 3: 0.03}
     entry = results.change(differences)
     values = list(differences.values())
@@ -383,7 +383,39 @@ def test_what_choosing_changes_is_a_mean_and_how_many_it_moves():
     assert entry["mean_interval_95"] == pytest.approx([*interval])
     assert entry["mean"] == pytest.approx(0.005)
     assert (entry["gain"], entry["lose"]) == (2, 1)
+    share = scipy.stats.binomtest(2, 4).proportion_ci(method="wilson")
+    assert entry["gain_share_95"] == pytest.approx([share.low, share.high])
     assert results.change({0: 0.0})["mean_interval_95"] is None
+
+
+@pytest.mark.parametrize(("moved", "has_interval"), [(1, False), (2, True)])
+def test_a_mean_of_differences_that_are_mostly_0_has_no_interval(moved, has_interval):
+    differences = dict(enumerate([0.01, 0.02][:moved] + [0.0] * (4 - moved)))
+    entry = results.change(differences)
+    assert (entry["mean_interval_95"] is not None) == has_interval
+    assert entry["gain"] == moved
+
+
+def test_stopping_is_tested_by_signs_over_the_models():
+    # Oracle: SciPy's binomial test; by hand Holm's correction of two models.
+    better, worse = [950, 940], [940, 950]  # the first epoch is chosen, the last left
+    networks = {
+        "flax_dense": [better] * 7,
+        "relu_softmax": [better] * 2 + [worse] * 4 + [[940, 940]],
+    }
+    rows = [
+        row
+        for name, tested in networks.items()
+        for row in rows_of(name, *tested, validated=[90, 80])
+    ]
+    content = results_of(rows)
+    entries = content["models"]
+    p_values = [scipy.stats.binomtest(*counts).pvalue for counts in ((7, 7), (2, 6))]
+    expected = [2 * p_values[0], p_values[1]]
+    for name, p_value in zip(networks, expected, strict=True):
+        assert entries[name]["stopping"]["sign_p_value"] == pytest.approx(p_value)
+        assert "sign_p_value" not in entries[name]["optimism"]  # it is never below 0
+    assert len(page.choosing(content).rows) == 4
 
 
 def test_without_validation_nothing_is_chosen():

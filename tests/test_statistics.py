@@ -25,6 +25,7 @@ from experiments.kit.statistics import (
     paired,
     rank_text,
     ranks,
+    sign_test_p_value,
     welch,
     wilson_interval,
     win_share,
@@ -83,6 +84,14 @@ def test_intervals_of_accuracies_do_not_load_scipys_statistics():
         "sys.exit('scipy.stats' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_the_sign_test_is_scipys_binomial_test(more, fewer):
+    expected = scipy.stats.binomtest(more, more + fewer).pvalue if more + fewer else 1.0
+    assert sign_test_p_value(more, fewer) == pytest.approx(
+        expected, rel=1e-9
+    )  # float64
 
 
 @pytest.mark.parametrize(("only_a", "p_value"), [(5, 2 / 32), (6, 2 / 64)])

@@ -234,7 +234,8 @@ def tables(judgement: Mapping[str, Any]) -> list[Table]:
             "first setting other images or learning rates. A false alarm names a "
             "mistake in a network without one; a mistake is missed where the first "
             "finding is another or none. Mistakes of scoring are made with the healthy "
-            "networks themselves. In brackets Wilson's 95 % interval, of a sum as if "
+            "networks themselves, and used_up and thrown_away with the same untrained "
+            "ones. In brackets Wilson's 95 % interval, of a sum as if "
             "each network were drawn from the settings' mixture; networks with "
             "different mistakes share seeds, so that their sums have none.",
             judgement["by_setting"],

@@ -44,7 +44,8 @@ def compare(run: Run[Any], params: Layers, key: jax.Array) -> Iterator[Row]:
 
     Yields rows "way", one a way, with its first call, which compiles; and
     "beside_keras", one a way and round. Gradients and Hessian are those of the trained
-    network, `params`. Lines are those of the functions that run, without the loss.
+    network, `params`. Lines are those of the functions that run, without the loss and
+    without `jax.jit` and `tf.function` around them.
     """
     config, keys = run.config, training.run_keys(run.config.seed)
     data = {

@@ -3,7 +3,9 @@
 It loads TensorFlow: `beside_keras` runs it in a process of its own.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import jax
 import numpy as np
@@ -46,11 +48,6 @@ def build(params: Layers, image_shape: tuple[int, ...]) -> LayerRates:
     plain = keras_dense.build(sizes, image_shape, softmax=False)
     model = LayerRates(inputs=plain.inputs, outputs=plain.outputs)
     keras_dense.from_dense(model, params)
-    model.rates = tf.Variable(np.zeros(2 * len(params), np.float32), trainable=False)
-    model.compile(
-        optimizer=keras.optimizers.SGD(1.0),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-    )
     return model
 
 
@@ -61,57 +58,55 @@ def losses_of(model: keras.Model, images: tf.Tensor, labels: tf.Tensor) -> tf.Te
     )
 
 
-def gradient_norm(model: keras.Model, example: tuple[tf.Tensor, tf.Tensor]):
+def gradient_norm(model: keras.Model, image: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
     """The length of one example's gradient."""
-    image, label = example
     with tf.GradientTape() as tape:
         loss = losses_of(model, image[None], label[None])
     grads = tape.gradient(loss, model.trainable_variables)
     return tf.sqrt(sum(tf.reduce_sum(grad**2) for grad in grads))
 
 
-def norms_in_a_graph(model: keras.Model) -> Callable:
+def norms_in_a_graph(model: keras.Model, *data: tf.Tensor) -> tf.Tensor:
     """Each example's gradient norm, in a loop inside the compiled function."""
-    return tf.function(
-        lambda *data: tf.map_fn(
-            lambda example: gradient_norm(model, example),
-            data,
-            fn_output_signature=tf.float32,
-        )
+    return tf.map_fn(
+        lambda one: gradient_norm(model, *one), data, fn_output_signature=tf.float32
     )
 
 
-def norms_vectorized(model: keras.Model) -> Callable:
-    """The same by TensorFlow's counterpart of `vmap`, on a chunk at a time.
+def norms_vectorized(model: keras.Model, *chunk: tf.Tensor) -> tf.Tensor:
+    """The same by TensorFlow's counterpart of `vmap`.
 
     XLA (`jit_compile`), and chunks of 20 and of 500, were no faster on two cores.
     """
-
-    @tf.function
-    def norms_of(*chunk):
-        return tf.vectorized_map(lambda example: gradient_norm(model, example), chunk)
-
-    def norms(*data):
-        starts = range(0, len(data[1]), CHUNK)
-        chunks = ([array[at : at + CHUNK] for array in data] for at in starts)
-        return np.concatenate([norms_of(*chunk) for chunk in chunks])
-
-    return norms
+    return tf.vectorized_map(lambda one: gradient_norm(model, *one), chunk)
 
 
-def make_hessian_vector_product(model: keras.Model, images, labels):
+def by_chunks(norms_of: Callable, *data: tf.Tensor) -> np.ndarray:
+    """The norms of all examples, a chunk at a time."""
+    starts = range(0, len(data[1]), CHUNK)
+    chunks = ([array[at : at + CHUNK] for array in data] for at in starts)
+    return np.concatenate([norms_of(*chunk) for chunk in chunks])
+
+
+def hessian_vector_product(model: keras.Model, vector: Sequence, images, labels):
     """H v of the mean loss, by a tape within a tape."""
+    weights = model.trainable_variables
+    with tf.GradientTape() as outer:
+        with tf.GradientTape() as inner:
+            loss = tf.reduce_mean(losses_of(model, images, labels))
+        grads = inner.gradient(loss, weights)
+    return outer.gradient(grads, weights, output_gradients=vector)
 
-    @tf.function
-    def product(vector: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
-        weights = model.trainable_variables
-        with tf.GradientTape() as outer:
-            with tf.GradientTape() as inner:
-                loss = tf.reduce_mean(losses_of(model, images, labels))
-            grads = inner.gradient(loss, weights)
-        return outer.gradient(grads, weights, output_gradients=vector)
 
-    return product
+def prepare(model: LayerRates, num_steps: int) -> None:
+    """Give the model its rates, and `fit` all steps of an epoch in one execution."""
+    num_rates = len(model.trainable_variables)
+    model.rates = tf.Variable(np.zeros(num_rates, np.float32), trainable=False)
+    model.compile(
+        optimizer=keras.optimizers.SGD(1.0),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        steps_per_execution=num_steps,
+    )
 
 
 def train_each(
@@ -142,13 +137,17 @@ def compute(
     examples = [tf.constant(array) for array in arrays["gradients"]]
     image_shape = examples[0].shape[1:]
     examined, trained = build(params, image_shape), build(start, image_shape)
-    vectorized, in_a_graph = norms_vectorized(examined), norms_in_a_graph(examined)
+    prepare(trained, math.ceil(len(arrays["rates"][1]) / batch_size))
+    vectorized, in_a_graph, product = (
+        tf.function(partial(function, examined))
+        for function in (norms_vectorized, norms_in_a_graph, hessian_vector_product)
+    )
     curved = [tf.constant(array) for array in arrays["product"]]
-    product = make_hessian_vector_product(examined, *curved)
     leaves, structure = jax.tree.flatten(jax.tree.map(tf.constant, vector))
 
     def multiply() -> Layers:
-        return jax.tree.unflatten(structure, [leaf.numpy() for leaf in product(leaves)])
+        image = product(leaves, *curved)
+        return jax.tree.unflatten(structure, [leaf.numpy() for leaf in image])
 
     def train() -> Layers:
         networks = train_each(trained, start, rates, arrays["rates"], batch_size)
@@ -156,15 +155,15 @@ def compute(
 
     ways: dict[tuple[str, str], tuple[Callable, list]] = {
         ("gradients", "vectorized"): (
-            lambda: vectorized(*examples),
-            [gradient_norm, norms_vectorized],
+            lambda: by_chunks(vectorized, *examples),
+            [gradient_norm, norms_vectorized, by_chunks],
         ),
         ("gradients", "in_a_graph"): (
             lambda: in_a_graph(*examples).numpy(),
             [gradient_norm, norms_in_a_graph],
         ),
-        ("product", "keras"): (multiply, [make_hessian_vector_product]),
-        ("rates", "keras"): (train, [LayerRates, train_each]),
+        ("product", "keras"): (multiply, [hessian_vector_product]),
+        ("rates", "keras"): (train, [LayerRates, prepare, train_each]),
     }
     for key, way in ways.items():
         send((*key, *first_call(*way)))

@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from experiments.control.beside_keras import WAYS
 from experiments.control.gradients import CHUNK
+from experiments.control.programs import WITHOUT
 from experiments.kit.figures import COLORS, new_figure, plain_numbers
 from experiments.kit.numbers import text
 from experiments.kit.page import Picture, Table, table
@@ -105,7 +106,8 @@ def ease_tables(ease: dict[str, Any]) -> Iterator[Table]:
         "From the start of the process to the printed accuracy, compilation included: "
         f"median and range of {len(programs[0]['seconds'])} rounds. Imports are timed "
         "by themselves, with the packages that they load. All read the images by "
-        "NumPy.",
+        "NumPy. Packages that Keras would load, and that TensorFlow does not bring, "
+        f"count as not installed: {', '.join(WITHOUT['keras_fit'])}.",
         programs,
         {
             "": "label",
@@ -140,8 +142,10 @@ def keras_table(tasks: dict[str, Any]) -> Table:
         "Control beside Keras",
         f"Gradient norms: each image's own, in chunks of {CHUNK}; map_fn takes one "
         "image at a time. Training: an epoch of each combination of learning rates. "
+        "`fit` takes all its steps in one execution. "
         "Weights, images and vectors are the same for all. Lines are those of the "
-        "functions that run, without the loss. Seconds, and their ratio to JAX's in "
+        "functions that run, without the loss, jax.jit and tf.function. Seconds, and "
+        "their ratio to JAX's in "
         "the same round, are medians, with the range, of rounds in which all take "
         "turns; the first call, which traces and compiles, is apart. Difference: the "
         "largest from JAX's numbers.",

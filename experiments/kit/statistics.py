@@ -52,7 +52,19 @@ def mcnemar_p_value(right_a: np.ndarray, right_b: np.ndarray) -> float:
       right_a, right_b: bool [images], whether each model is right.
     """
     only_a, only_b = np.sum(right_a & ~right_b), np.sum(right_b & ~right_a)
-    tail = scipy.special.bdtr(min(only_a, only_b), only_a + only_b, 0.5)
+    return sign_test_p_value(int(only_a), int(only_b))
+
+
+def sign_test_p_value(more: int, fewer: int) -> float:
+    """Exact two-sided sign test of pairs, equal ones left out; 1 where all are equal.
+
+    Dixon and Mood (1946): where neither side tends to be larger, each pair that
+    differs is a fair coin's throw.
+
+    Args:
+      more, fewer: pairs whose difference is above and below 0, 0 or more each.
+    """
+    tail = scipy.special.bdtr(min(more, fewer), more + fewer, 0.5)
     return min(1.0, 2 * float(tail))
 
 

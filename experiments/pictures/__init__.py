@@ -1,1 +1,1 @@
-"""Why your own handwriting failed: test digits in pictures like photographs."""
+"""What preparing a picture is worth: test digits in pictures like photographs."""

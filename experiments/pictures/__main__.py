@@ -1,4 +1,4 @@
-"""Why does a network that reads MNIST fail on your own handwriting?
+"""What is it worth to prepare a picture of a digit as MNIST was prepared?
 
     python -m experiments.pictures --run runs/<time>-compare
     python -m experiments.pictures
@@ -67,7 +67,7 @@ def main(config: Config) -> dict[str, Any]:
     content = results.of_rows(run.rows)
     return run.publish(
         content,
-        title="Why your own handwriting failed",
+        title="What preparing a picture is worth",
         lead=lambda: page.lead(content),
         sections=lambda: page.sections(run, content),
     )

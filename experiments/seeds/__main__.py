@@ -14,8 +14,8 @@ In between it times two other ways to train several networks: one after the othe
 each in a process of its own with one thread, as many at the same time as there are
 cores.
 
-Expected on MNIST, 20 seeds: means of 97.6 % for Keras, 97.8 for Flax and 97.9 for Model
-2; Model 1 has a median of 95.0 %, and one seed of 20 gets stuck at 86 %. On two CPU
+Expected on MNIST, 20 seeds: means of 97.8 % for Keras and Flax and 97.9 for Model 2;
+Model 1 has a median of 95.0 %, and one seed of 20 gets stuck at 86 %. On two CPU
 cores about 11 minutes, and 19 more for Keras's 20 networks (--keras-seeds 0 leaves them
 out).
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from experiments.kit.figures import COLORS, new_figure, whole_epochs
-from experiments.kit.numbers import percent
+from experiments.kit.numbers import percent, text
 from experiments.kit.page import Picture, Table, table
 from experiments.kit.run import Row
 from experiments.kit.statistics import MARGIN as EQUAL
@@ -111,14 +111,19 @@ def choosing(content: Row) -> Table:
         "What choosing an epoch changes",
         "Within each seed, in points of test accuracy. Chosen minus last: what "
         "stopping early gains. Best minus chosen: by how much choosing on the test set "
-        "flatters. The interval is Student's, of the mean.",
+        "flatters. The mean's interval is Student's; none where more than half of the "
+        "seeds do not change. Share: of seeds that gain, with Wilson's interval. p: "
+        "exact sign test of gain against lose, Holm-corrected over the models; none "
+        "where nothing can be lost.",
         entries,
         {
             **{heading: heading for heading in ("model", "number", "seeds")},
             "mean": lambda e: percent(e["mean"], "+"),
             "95 % of the mean": lambda e: percent(e["mean_interval_95"], "+"),
-            "gain": "gain:",
-            "lose": "lose:",
+            "gain": "gain",
+            "lose": "lose",
+            "95 % of the share that gains": "gain_share_95:.1%",
+            "p (sign)": lambda e: text(e.get("sign_p_value"), ".2g"),
         },
     )
 

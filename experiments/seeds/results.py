@@ -21,6 +21,7 @@ NUMBERS = {  # of a network, and their names in tables
     "second": "last epoch, second test set",
 }
 DIFFERENCES = ("optimism", "stopping")  # of two of a network's numbers
+ENOUGH_MOVED = 0.5  # share of differences other than 0 that the mean's interval needs
 RANKED = ("last", "chosen", "best", "second")  # each a family of comparisons
 WAYS = ("at once", "processes of one thread", "one at a time")  # to train several
 TEST_IMAGES = 10_000  # of MNIST; the write-up's, too
@@ -83,6 +84,11 @@ def results(
             "far_out_share_95": [*statistics.wilson_interval(sum(is_stuck), len(last))],
             "reported_accuracy": MODELS[name].reported if has_claims else None,
         }
+    # The other difference is never below 0, so that its sign says nothing.
+    tested = [entry["stopping"] for entry in models.values() if "stopping" in entry]
+    signs = [statistics.sign_test_p_value(e["gain"], e["lose"]) for e in tested]
+    for entry, p_value in zip(tested, statistics.holm(signs), strict=True):
+        entry["sign_p_value"] = p_value
     return {
         "models": models,
         "pairs": {
@@ -141,14 +147,20 @@ def change(differences: Scores) -> dict[str, Any]:
     """A summary with the mean's interval, and how many seeds gain and lose.
 
     For most seeds little or nothing changes, so that a median would hide the others.
+    Where more than half are 0, Student's interval of the mean does not hold: None.
+    The share that gains has Wilson's.
     """
     values = np.array(list(differences.values()))
-    spread = statistics.paired(values)
+    gain = int((values > statistics.ROUNDING).sum())
+    lose = int((values < -statistics.ROUNDING).sum())
+    has_moved = gain + lose >= ENOUGH_MOVED * len(values)
+    spread = statistics.paired(values) if has_moved else None
     return {
         **summary(differences),
         "mean_interval_95": spread and spread.interval,
-        "gain": int((values > statistics.ROUNDING).sum()),
-        "lose": int((values < -statistics.ROUNDING).sum()),
+        "gain": gain,
+        "lose": lose,
+        "gain_share_95": [*statistics.wilson_interval(gain, len(values))],
     }
 
 
