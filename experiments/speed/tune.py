@@ -5,15 +5,15 @@
 One thread or one per core, for everybody; for Keras, tuned, also its `grid`. The short
 search tries all that can be on or off together, keeps the fastest, goes on with the
 numbers one after the other, and begins anew until nothing is faster. The fastest few
-are tried once more, so that none owes its place to luck, and the best of these is
-taken. No trial is a result.
+are tried once more, each in a fresh process, as in the rounds, and the best of these
+is taken. No trial is a result.
 """
 
+import gc
 import itertools
 import math
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from itertools import product
-from statistics import fmean
 from typing import Any
 
 from experiments.kit.run import Row
@@ -33,8 +33,8 @@ LEAST = 256  # steps in a part of a model's epoch
 MOST = 1024  # steps of a trial's part
 WHOLE_FLOOR = 1.0  # the longest epoch of a sweep that is timed whole, at the floor
 TRIALS = {"none": 1, "short": 2, "all": 5}  # timed ones, after one that is not
-AGAIN = 3  # settings tried once more
-HOPELESS = 1.3  # a trial ends early that takes so many times as long as the best
+AGAIN = 4  # settings tried once more, of all numbers of threads
+HOPELESS = 1.5  # a trial ends early that takes so many times as long as the best
 
 Options = dict[str, Any]
 
@@ -52,29 +52,40 @@ def best_settings(
         is_whole = CONTENDERS[name].is_whole or part < 1
         task = task._replace(part_steps=None if is_whole else part)
     task = task._replace(turn_seconds=0.0)
-    tried: list[tuple[Options, list[float]]] = []  # settings, and epochs' seconds
+
+    def row(settings: Options, seconds: float) -> Row:
+        names = {"point": task.name, "contender": name, "settings": settings}
+        return {"row": "trial", **names, "epoch_seconds": seconds}
+
+    def in_process(settings: Options, again: bool) -> Iterator[tuple[Options, float]]:
+        """Trials of the whole grid with these threads, or these options once more."""
+        variables = environment(
+            name, settings["threads"], config.device, config.precision
+        )
+        if not CONTENDERS[name].grid:
+            return _trials(name, task, TRIALS[config.search], variables)
+        arguments = (name, task, config.search, _options(settings) if again else None)
+        how: dict[str, Any] = {"without": without(name), "environment": variables}
+        return process.iterate(search_grid, *arguments, **how)
+
+    results: list[tuple[float, Options]] = []
     for number in threads if config.search != "none" else threads[-1:]:
-        variables = environment(name, number, config.device, config.precision)
-        trials = _trials(name, task, TRIALS[config.search], variables)
-        if CONTENDERS[name].grid:
-            trials = process.iterate(
-                *(search_grid, name, task, config.search),
-                without=without(name),
-                environment=variables,
-            )
-        for options, seconds in trials:
-            settings = {"threads": number, **options}
-            row = {"point": task.name, "contender": name, "settings": settings}
-            yield {"row": "trial", **row, "epoch_seconds": seconds}
-            known = next((found for key, found in tried if key == settings), None)
-            if known is None:
-                tried.append((settings, [seconds]))
-            else:
-                known.append(seconds)
-    most = max(len(seconds) for _, seconds in tried)
-    means = [(fmean(s), settings) for settings, s in tried if len(s) == most]
-    seconds, settings = min(means, key=lambda mean: mean[0])
+        for options, seconds in in_process({"threads": number}, again=False):
+            results.append((seconds, {"threads": number, **options}))
+            yield row(results[-1][1], seconds)
+    results.sort(key=lambda result: result[0])
+    if CONTENDERS[name].grid and config.search != "none":
+        results = results[:AGAIN]
+        for place, (_, settings) in enumerate(results):
+            [(_, seconds)] = in_process(settings, again=True)
+            results[place] = (seconds, settings)
+            yield row(settings, seconds)
+    seconds, settings = min(results, key=lambda result: result[0])
     return settings, seconds
+
+
+def _options(settings: Options) -> Options:
+    return {key: value for key, value in settings.items() if key != "threads"}
 
 
 def _trials(
@@ -96,9 +107,16 @@ def _trials(
 
 
 def search_grid(
-    send: Callable[[tuple[Options, float]], None], name: str, task: Task, search: str
+    send: Callable[[tuple[Options, float]], None],
+    name: str,
+    task: Task,
+    search: str,
+    again: Options | None = None,
 ) -> None:
-    """Send options of Keras and what an epoch takes with them; in a process."""
+    """Send options of Keras and what an epoch takes with them; in a process.
+
+    Of `again` alone, or of those that the search leads to.
+    """
     from experiments.speed.programs import keras_fit
 
     data = read_data(task.folder, "train", task.examples)
@@ -115,39 +133,39 @@ def search_grid(
 
     def trial(options: Options) -> float:
         nonlocal best
+        gc.collect()  # models of earlier trials
         limit = HOPELESS * best
         seconds = keras_fit.trial(task, data, options, TRIALS[search], limit)
         best = min(best, seconds)
         send((options, seconds))
         return seconds
 
-    if search == "none":
+    if again is not None:
+        trial(again)
+    elif search == "none":
         trial({option: values[-1] for option, values in grid.items()})
-        return
-    if search == "all":
-        ways = [dict(zip(grid, way, strict=True)) for way in product(*grid.values())]
-        tried = [(trial(options), options) for options in ways]
+    elif search == "all":
+        for way in product(*grid.values()):
+            trial(dict(zip(grid, way, strict=True)))
     else:
-        tried = descend(trial, grid)
-    for _, options in sorted(tried, key=lambda result: result[0])[:AGAIN]:
-        trial(options)
+        descend(trial, grid)
 
 
 def descend(
     trial: Callable[[Options], float], grid: Mapping[str, Sequence[Any]]
-) -> list[tuple[float, Options]]:
-    """All that was tried on the way to the best options, from the first values on.
+) -> Options:
+    """The best options that are met on the way from the first values on.
 
     What can be on or off is tried in all combinations, then one option after the other,
     and so again, until nothing is better. No combination is tried twice.
     """
-    tried: dict[tuple[Any, ...], tuple[float, Options]] = {}
+    tried: dict[tuple[Any, ...], float] = {}
 
     def seconds(options: Options) -> float:
         key = (*options.values(),)
         if key not in tried:
-            tried[key] = trial(options), options
-        return tried[key][0]
+            tried[key] = trial(options)
+        return tried[key]
 
     switches = [name for name, values in grid.items() if {*values} == {True, False}]
     blocks = [switches, *([name] for name in grid if name not in switches)]
@@ -159,7 +177,7 @@ def descend(
             values = product(*(grid[name] for name in names))
             ways = [{**best, **dict(zip(names, way, strict=True))} for way in values]
             best = min(ways, key=seconds)
-    return [*tried.values()]
+    return best
 
 
 def fit_to(name: str, task: Task, settings: Options, epoch_seconds: float) -> Task:
@@ -172,7 +190,7 @@ def fit_to(name: str, task: Task, settings: Options, epoch_seconds: float) -> Ta
       name, task, settings: whose, what and how.
       epoch_seconds: of the contender's trial; of a sweep's point at the floor.
     """
-    options = {key: value for key, value in settings.items() if key != "threads"}
+    options = _options(settings)
     is_whole = CONTENDERS[name].is_whole
     if task.kind == SCALING:
         if is_whole and epoch_seconds <= WHOLE_FLOOR:
