@@ -20,8 +20,8 @@ at each point, so that its peak memory is the point's own. Level and trend are t
 apart. All contenders of a point live at once: 480,000 images take about 20 GiB, and a
 point that does not fit in memory is left out, which the run says.
 
-On two cores the models take about 40 minutes, and the scaling as long: two to five
-minutes a point. Run it on a quiet machine: rounds that others disturb are thrown
+On two cores the models take more than an hour, half of it the search for Keras's best
+settings, and the scaling as long: five minutes a point. Run it on a quiet machine: rounds that others disturb are thrown
 away by the rule in `machine.py`.
 """
 
