@@ -329,7 +329,7 @@ A comparison is worth something if each side is used well. So each way is timed 
 as one writes it first, and tuned.
 
 - Keras: `fit` with its defaults, and with 64 steps an execution, so that Python is
-  asked less often. `experiments.speed` searches further: threads, `tf.data`, no metric.
+  asked less often. `experiments.speed` searches further: threads, `tf.data`, bytes.
 - Flax: a Python loop over the compiled step, and the module inside `training.fit`.
 - Functions: a Python loop over the compiled step, and `training.fit`, where the whole
   epoch is one program.

@@ -504,10 +504,13 @@ def test_keras_is_tuned_at_each_network_of_the_sweeps(monkeypatch):
     assert small is again and small["tf_keras_tuned"]["steps_per_execution"] == 1
     wide = settings(16_384, 8000, 10.0)
     assert wide["tf_keras_tuned"]["steps_per_execution"] == 2
+    in_parts = settings(64, 80_000, 1.2)  # of an epoch that is long
+    assert in_parts["tf_keras_tuned"]["steps_per_execution"] == 3
     assert wide["jaxnets"] == {"threads": "all"}
     assert asked == [
         ("tf_keras_tuned", 64, 32, None, "all"),  # whole epochs, as in the rounds
         ("tf_keras_tuned", 16_384, 32, 64, "all"),
+        ("tf_keras_tuned", 64, 32, 64, "all"),
     ]
 
 
@@ -527,6 +530,8 @@ def test_a_long_epoch_is_timed_in_parts_of_a_turn():
     small = tune.fit_to("tf_keras_tuned", swept, settings, 1.1)
     assert small.options["steps_per_execution"] == 24  # two executions in a part
     assert small.part_steps == 48
+    few = tune.fit_to("tf_keras_tuned", swept._replace(examples=320), settings, 0.1)
+    assert few.options["steps_per_execution"] == 10  # of an epoch
     assert tune.fit_to("tf_keras_tuned", swept, settings, 0.9).part_steps is None
     assert tune.fit_to("numpy_batched", swept, {"threads": "all"}, 0.9).part_steps == 48
 
@@ -572,6 +577,42 @@ def test_the_fastest_are_tried_again_in_fresh_processes(monkeypatch):
     assert end.value.value == ({"threads": "all", "steps_per_execution": 16}, 2.1)
     assert asked == list(later)
     assert [row["epoch_seconds"] for row in rows[6:]] == list(later.values())
+
+
+@pytest.mark.keras
+def test_what_keras_cannot_do_is_passed_over(monkeypatch, tmp_path, digits):
+    from experiments.speed.programs import keras_fit
+
+    def trial(task, data, options, num_parts, limit):
+        if options["tf_data"] or broken:
+            raise ValueError("not with tf.data")
+        return 2.0 if options["jit_compile"] else 1.0
+
+    monkeypatch.setattr(keras_fit, "trial", trial)
+    train, sent, broken = of_digits(digits, 64), [], False
+    write_data(tmp_path, train=train, test=train)
+    task = of_size(8, 64, 32)._replace(folder=tmp_path)
+    tune.search_grid(sent.append, "tf_keras_tuned", task, "short")
+    assert min(seconds for _, seconds in sent) == 1.0
+    assert not any(options["tf_data"] for options, _ in sent)
+    broken = True
+    with pytest.raises(ValueError, match="not with"):
+        tune.search_grid(sent.append, "tf_keras_tuned", task, "short")
+
+
+@pytest.mark.keras
+def test_a_batch_left_out_is_counted(monkeypatch):
+    # Oracle: by hand, 100 images in batches of 32, of which tf.data leaves out 4.
+    from experiments.speed.programs import keras_fit
+
+    task, parts = of_size(8, 100, 32), []
+    clock = iter((10.0, 10.96) * 2)
+    monkeypatch.setattr(keras_fit.time, "perf_counter", lambda: next(clock))
+    for options in ({"tf_data": True}, {}):
+        timer = keras_fit._Clock(parts.append, task.with_options(**options))
+        timer.on_epoch_begin(0)
+        timer.on_epoch_end(0)
+    assert [part.seconds for part in parts] == pytest.approx([1.0, 0.96])
 
 
 def test_a_search_compares_numbers_of_threads(monkeypatch):

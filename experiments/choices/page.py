@@ -44,8 +44,9 @@ def sections(content: Row, rows: Sequence[Row]) -> Iterator[Table | Picture]:
 def arm_table(content: Row) -> Table:
     """A row an arm."""
 
-    def ends(values: Sequence[float], form: str) -> str:
-        return f"{min(values):{form}} to {max(values):{form}}"
+    def ends(values: Sequence[float | None], form: str) -> str:
+        finite = [value for value in values if value is not None]
+        return f"{min(finite):{form}} to {max(finite):{form}}" if finite else "-"
 
     return table(
         "Arms",

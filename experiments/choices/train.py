@@ -144,7 +144,7 @@ def results(rows: Sequence[Row]) -> dict[str, Any]:
             arms = content.setdefault(row["choice"], {"arms": {}})["arms"]
             arm = arms.setdefault(row["arm"], {"rate": row["rate"]})
             for key in KEPT:
-                arm.setdefault(key, []).append(row[key])
+                arm.setdefault(key, []).append(row.get(key))  # older rows lack a loss
     for choice in content.values():
         for name, arm in choice["arms"].items():
             arm["mean"] = float(np.mean(arm["test_accuracy"]))

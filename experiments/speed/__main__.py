@@ -21,8 +21,8 @@ apart. All contenders of a point live at once: 480,000 images take about 20 GiB,
 point that does not fit in memory is left out, which the run says.
 
 On two cores the models take more than an hour, half of it the search for Keras's best
-settings, and the scaling as long: five minutes a point. Run it on a quiet machine: rounds that others disturb are thrown
-away by the rule in `machine.py`.
+settings, and the scaling as long: five minutes a point. Run it on a quiet machine:
+rounds that others disturb are thrown away by the rule in `machine.py`.
 """
 
 from typing import Any

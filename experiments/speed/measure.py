@@ -19,7 +19,7 @@ from experiments.kit.progress import console
 from experiments.kit.provenance import processor_name
 from experiments.kit.run import Row
 from experiments.speed import contenders, tune
-from experiments.speed.contenders import CONTENDERS, in_words
+from experiments.speed.contenders import CONTENDERS, REFERENCE, in_words
 from experiments.speed.machine import (
     MAX_FOREIGN,
     Load,
@@ -76,7 +76,7 @@ def _session(config: Config, points: Sequence[Task], folder: Path) -> Iterator[R
     yield {"row": "idle", "foreign_share": foreign_share(before, Load.now())}
     rates: list[Row] = []
     round_rates: list[float] = []
-    swept: dict[tuple[int, int], Settings] = {}  # by width and batch size
+    swept: dict[tuple[int, int, int | None], Settings] = {}
     for number, point in enumerate(points, start=1):
         console().print(f"[{number}/{len(points)}] {point.name}")
         if lack := lack_of_memory(config, point):
@@ -126,15 +126,16 @@ def _choose(
 def _settings_of_sweep(
     task: Task,
     floor_seconds: float,
-    found: dict[tuple[int, int], Settings],
+    found: dict[tuple[int, int, int | None], Settings],
     config: Config,
 ) -> Generator[Row, None, Settings]:
     """One thread per core for all; for Keras, tuned, the best settings of a search.
 
-    They are searched for each width and batch size, on what the rounds time; what was
-    `found` is kept.
+    They are searched on what the rounds time, whole epochs or parts, and what was
+    `found` for a width, batch size and part is kept.
     """
-    here = (task.width, task.batch_size)
+    part_steps = tune.fit_to(REFERENCE, task, {}, floor_seconds).part_steps
+    here = (task.width, task.batch_size, part_steps)
     if here not in found:
         names = contenders.present(config.contenders, SCALING)
         settings: Settings = {name: {"threads": "all"} for name in names}
@@ -186,7 +187,8 @@ def interleaved_rounds(
                 yield _failure(task, name, error)
                 continue
             who = {"point": task.name, "contender": name, "round": round_number}
-            plan = {"settings": settings[name], "part_steps": task.part_steps}
+            used = {key: task.options.get(key, v) for key, v in settings[name].items()}
+            plan = {"settings": used, "part_steps": task.part_steps}
             turns[name].append({"row": "turn", **who, **plan, **report})
             yield turns[name][-1]
             time.sleep(PAUSE_SECONDS)

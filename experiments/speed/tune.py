@@ -77,7 +77,11 @@ def best_settings(
     if CONTENDERS[name].grid and config.search != "none":
         results = results[:AGAIN]
         for place, (_, settings) in enumerate(results):
-            [(_, seconds)] = in_process(settings, again=True)
+            try:
+                [(_, seconds)] = in_process(settings, again=True)
+            except FAILURES:  # it went once; another of the fastest may go again
+                results[place] = (math.inf, settings)
+                continue
             results[place] = (seconds, settings)
             yield row(settings, seconds)
     seconds, settings = min(results, key=lambda result: result[0])
@@ -115,7 +119,8 @@ def search_grid(
 ) -> None:
     """Send options of Keras and what an epoch takes with them; in a process.
 
-    Of `again` alone, or of those that the search leads to.
+    Of `again` alone, or of those that the search leads to. What fails is passed over,
+    unless all does.
     """
     from experiments.speed.programs import keras_fit
 
@@ -130,12 +135,17 @@ def search_grid(
     }
     task = task.with_options(**CONTENDERS[name].options)
     best = math.inf
+    failure: Exception | None = None
 
     def trial(options: Options) -> float:
-        nonlocal best
+        nonlocal best, failure
         gc.collect()  # models of earlier trials
         limit = HOPELESS * best
-        seconds = keras_fit.trial(task, data, options, TRIALS[search], limit)
+        try:
+            seconds = keras_fit.trial(task, data, options, TRIALS[search], limit)
+        except Exception as error:  # Keras's back ends raise many kinds
+            failure = error
+            return math.inf
         best = min(best, seconds)
         send((options, seconds))
         return seconds
@@ -143,12 +153,19 @@ def search_grid(
     if again is not None:
         trial(again)
     elif search == "none":
-        trial({option: values[-1] for option, values in grid.items()})
+        trial(
+            {
+                option: max(values) if option in STEPS_PER_EXECUTION else values[-1]
+                for option, values in grid.items()
+            }
+        )
     elif search == "all":
         for way in product(*grid.values()):
             trial(dict(zip(grid, way, strict=True)))
     else:
         descend(trial, grid)
+    if failure is not None and math.isinf(best):
+        raise failure
 
 
 def descend(
@@ -199,7 +216,9 @@ def fit_to(name: str, task: Task, settings: Options, epoch_seconds: float) -> Ta
         part = math.ceil(task.steps * task.turn_seconds / epoch_seconds)
         part = max(part, LEAST)
         task = task._replace(part_steps=part if 2 * part <= task.steps else None)
-    if task.part_steps and "steps_per_execution" in options:
-        size = min(options["steps_per_execution"], task.part_steps // 2)
-        options["steps_per_execution"] = math.gcd(size, task.part_steps)
+    if "steps_per_execution" in options:
+        size = min(options["steps_per_execution"], task.steps)
+        if task.part_steps:
+            size = math.gcd(min(size, task.part_steps // 2), task.part_steps)
+        options["steps_per_execution"] = size
     return task.with_options(**CONTENDERS[name].options, **options)

@@ -59,6 +59,9 @@ class _Clock(keras.callbacks.Callback):
             fixed = fixed_part(seconds, part_steps, short, short_steps(self._task))
         seconds = self._seconds[-1]
         self._seconds.clear()
+        if self._task.options.get("tf_data") and not part_steps:
+            examples = self._task.examples  # of which a short last batch is left out
+            seconds *= examples / (examples - examples % self._task.batch_size)
         how = {"fixed_seconds": fixed, "device": _device()}
         self._on_part(Part(seconds, self._predict, **how))
 
