@@ -29,6 +29,7 @@ import numpy as np
 from jax.experimental.compilation_cache import compilation_cache
 
 from experiments.kit.run import Row, Run
+from jaxnets import process
 from jaxnets.errors import ProcessFailed
 
 FOLDER = Path(__file__).parent / "ease"
@@ -44,7 +45,7 @@ PROGRAMS = {  # file in the folder: what it is, and what it leaves to the reader
 }
 # Packages that a program loads where they are installed, and does not need: TensorFlow
 # brings none of them, so that its user does not wait for them either.
-WITHOUT = {"keras_fit": ("IPython", "PIL", "jax", "matplotlib", "scipy", "sklearn")}
+WITHOUT = {"keras_fit": (*process.KERAS_DOES_WITHOUT, "IPython", "PIL", "jax", "scipy")}
 # Of these it is said whether a program's imports have loaded them.
 PACKAGES = "numpy scipy sklearn matplotlib jax optax flax tensorflow keras"
 LOADED = f"import sys\nprint(*[p for p in {PACKAGES.split()} if sys.modules.get(p)])"

@@ -25,7 +25,7 @@ from experiments.kit.run import Row, Run
 from experiments.kit.statistics import paired
 from jaxnets import keras_dense, models, process
 from jaxnets.data import Dataset
-from jaxnets.keras_network import build, load_keras
+from jaxnets.keras_network import build
 from jaxnets.types import Batch
 
 ORDERS = ("new", "repeated")
@@ -66,15 +66,15 @@ def measure(dataset: Dataset, config: Config) -> Iterator[Row]:
 def _train(
     send: Callable[[Row], None], train: Batch, test: Batch, seeds: Sequence[int]
 ) -> None:
-    load_keras()
     recipe = models.KERAS_DENSE.recipe
+    images = keras_dense.scaled(train.image)
     empty = Batch(*(array[:0] for array in test))
     for seed, order in itertools.product(seeds, ORDERS):
         model = build(recipe.layer_sizes, train.image.shape[1:], seed)
         keras_dense.compile_model(model, recipe)
         if order == "repeated":
             how = {"batch_size": recipe.batch_size, "epochs": recipe.num_epochs}
-            model.fit(keras_dense.scaled(train.image), train.label, verbose=0, **how)
+            model.fit(images, train.label, verbose=0, **how)
         else:
             for _ in keras_dense.fit(model, recipe, train, empty, seed=seed):
                 pass

@@ -70,7 +70,11 @@ Columns = dict[str, str | Callable[[Any], str]]  # as those of `table`
 
 
 LEAD = (
-    *("tf_keras", "tf_keras_tuned", "keras_on_jax", "keras_scan", "pytorch"),
+    "tf_keras",
+    "tf_keras_tuned",
+    "keras_on_jax",
+    "keras_scan",
+    "pytorch",
     "from_scratch",
 )
 

@@ -57,33 +57,32 @@ def best_settings(
         names = {"point": task.name, "contender": name, "settings": settings}
         return {"row": "trial", **names, "epoch_seconds": seconds}
 
-    def in_process(settings: Options, again: bool) -> Iterator[tuple[Options, float]]:
-        """Trials of the whole grid with these threads, or these options once more."""
-        variables = environment(
-            name, settings["threads"], config.device, config.precision
-        )
+    def trials(
+        number: str, again: Options | None = None
+    ) -> Iterator[tuple[Options, float]]:
+        """With this number of threads, of the whole grid or of these options."""
+        variables = environment(name, number, config.device, config.precision)
         if not CONTENDERS[name].grid:
             return _trials(name, task, TRIALS[config.search], variables)
-        arguments = (name, task, config.search, _options(settings) if again else None)
         how: dict[str, Any] = {"without": without(name), "environment": variables}
-        return process.iterate(search_grid, *arguments, **how)
+        return process.iterate(search_grid, name, task, config.search, again, **how)
 
     results: list[tuple[float, Options]] = []
     for number in threads if config.search != "none" else threads[-1:]:
-        for options, seconds in in_process({"threads": number}, again=False):
+        for options, seconds in trials(number):
             results.append((seconds, {"threads": number, **options}))
             yield row(results[-1][1], seconds)
     results.sort(key=lambda result: result[0])
     if CONTENDERS[name].grid and config.search != "none":
-        results = results[:AGAIN]
-        for place, (_, settings) in enumerate(results):
+        again: list[tuple[float, Options]] = []
+        for _, settings in results[:AGAIN]:
             try:
-                [(_, seconds)] = in_process(settings, again=True)
+                [(_, seconds)] = trials(settings["threads"], _options(settings))
             except FAILURES:  # it went once; another of the fastest may go again
-                results[place] = (math.inf, settings)
                 continue
-            results[place] = (seconds, settings)
+            again.append((seconds, settings))
             yield row(settings, seconds)
+        results = again or results
     seconds, settings = min(results, key=lambda result: result[0])
     return settings, seconds
 
@@ -125,10 +124,8 @@ def search_grid(
     from experiments.speed.programs import keras_fit
 
     data = read_data(task.folder, "train", task.examples)
-    # Two executions at least in a part, for a shorter one to be told from it.
-    most = task.part_steps // 2 if task.part_steps else task.steps
     grid = {
-        option: tuple(dict.fromkeys(min(value, most) for value in values))
+        option: tuple(dict.fromkeys(steps_at_once(value, task) for value in values))
         if option in STEPS_PER_EXECUTION
         else values
         for option, values in CONTENDERS[name].grid.items()
@@ -216,9 +213,16 @@ def fit_to(name: str, task: Task, settings: Options, epoch_seconds: float) -> Ta
         part = math.ceil(task.steps * task.turn_seconds / epoch_seconds)
         part = max(part, LEAST)
         task = task._replace(part_steps=part if 2 * part <= task.steps else None)
-    if "steps_per_execution" in options:
-        size = min(options["steps_per_execution"], task.steps)
-        if task.part_steps:
-            size = math.gcd(min(size, task.part_steps // 2), task.part_steps)
-        options["steps_per_execution"] = size
+    for option in options.keys() & STEPS_PER_EXECUTION.keys():
+        options[option] = steps_at_once(options[option], task)
     return task.with_options(**CONTENDERS[name].options, **options)
+
+
+def steps_at_once(wanted: int, task: Task) -> int:
+    """Steps of an execution of Keras: no more than an epoch has.
+
+    Of a part a divisor, and half of it at most, for a shorter part to be told from it.
+    """
+    if not task.part_steps:
+        return min(wanted, task.steps)
+    return math.gcd(min(wanted, task.part_steps // 2), task.part_steps)

@@ -51,17 +51,16 @@ class _Clock(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self._seconds.append(time.perf_counter() - self._began)
-        fixed, part_steps = 0.0, self._task.part_steps
-        if part_steps:
-            if len(self._seconds) == 1:
-                return  # the short one
-            short, seconds = self._seconds
-            fixed = fixed_part(seconds, part_steps, short, short_steps(self._task))
-        seconds = self._seconds[-1]
+        task, part_steps = self._task, self._task.part_steps
+        if part_steps and len(self._seconds) == 1:
+            return  # the short one
+        *short, seconds = self._seconds
         self._seconds.clear()
-        if self._task.options.get("tf_data") and not part_steps:
-            examples = self._task.examples  # of which a short last batch is left out
-            seconds *= examples / (examples - examples % self._task.batch_size)
+        fixed = 0.0
+        if part_steps:
+            fixed = fixed_part(seconds, part_steps, *short, short_steps(task))
+        elif task.options.get("tf_data"):  # which leaves out a short last batch
+            seconds *= task.examples / (task.examples - task.examples % task.batch_size)
         how = {"fixed_seconds": fixed, "device": _device()}
         self._on_part(Part(seconds, self._predict, **how))
 
