@@ -1,5 +1,6 @@
 """`experiments.speed`: equal work, the session, figures from rows, the files left."""
 
+import dataclasses
 import functools
 import itertools
 import json
@@ -11,6 +12,7 @@ import sys
 import time
 from collections import Counter
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import NamedTuple
 
@@ -491,9 +493,11 @@ def test_keras_is_tuned_at_each_network_of_the_sweeps(monkeypatch):
 
     def settings(width, examples, floor_seconds):
         point = of_size(width, examples, 32)._replace(part_steps=64)
-        generator = measure._settings_of_sweep(point, floor_seconds, found, config)
+        how = (point, floor_seconds, found, config, {})
+        generator = measure._settings_of_sweep(*how)
         with pytest.raises(StopIteration) as stop:
-            next(generator)
+            while True:
+                next(generator)
         return stop.value.value
 
     monkeypatch.setattr(measure.tune, "best_settings", best_settings)
@@ -541,15 +545,15 @@ def test_the_search_keeps_what_is_faster():
     grid = {"a": (1, 2, 3), "b": (False, True), "c": (True, False)}
     seconds = {(1, False, True): 5, (1, False, False): 6, (1, True, True): 7}
     seconds |= {(1, True, False): 4, (2, True, False): 3, (3, True, False): 9}
-    seconds |= {(2, False, True): 2, (2, False, False): 8, (2, True, True): 7}
-    seconds |= {(1, False, True): 5, (3, False, True): 6}  # of the second round
+    seconds |= {(2, False, False): 2, (2, False, True): 8}  # one option at a time
+    seconds |= {(3, False, False): 5}  # of the second round
     tried = []
 
     def trial(options):
         tried.append(tuple(options.values()))
         return seconds[tried[-1]]
 
-    assert tune.descend(trial, grid) == {"a": 2, "b": False, "c": True}
+    assert tune.descend(trial, grid) == {"a": 2, "b": False, "c": False}
     assert tried == list(seconds)  # each once
 
 
@@ -1215,8 +1219,8 @@ def test_a_finished_run_is_drawn_again_without_timing(finished, monkeypatch):
 
 
 def test_an_interrupt_keeps_what_was_measured(tmp_path, monkeypatch):
-    def interrupted(config, dataset, planned):
-        del config, dataset
+    def interrupted(config, dataset, planned, earlier):
+        del config, dataset, earlier
         yield from made_rows(planned[0], {"jaxnets": (3.0, 1.5)})
         raise KeyboardInterrupt
 
@@ -1229,6 +1233,34 @@ def test_an_interrupt_keeps_what_was_measured(tmp_path, monkeypatch):
     entry = results["models"]["sigmoid_mse"]["contenders"]["jaxnets"]
     assert entry["epoch_seconds"]["median"] == 1.5
     assert "<td" in (output / "report.html").read_text()
+
+
+def test_a_second_run_takes_over_the_settings_of_the_first(tmp_path):
+    config = Config(
+        dataset="digits",
+        models=("sigmoid_mse",),
+        contenders=("numpy_batched",),
+        rounds=1,
+        turn_seconds=1e-6,
+        goal_seconds=0.0,
+        output=tmp_path / "first",
+    )
+    first = main(config)
+    anew = {"output": tmp_path / "second", "settings_of": config.output}
+    second = main(dataclasses.replace(config, **anew))
+    settings = [
+        run["models"]["sigmoid_mse"]["contenders"]["numpy_batched"]["settings"]
+        for run in (first, second)
+    ]
+    assert settings[0] == settings[1] and first["search_trials"]
+    assert not second["search_trials"]
+    assert second["settings_of"] == str(config.output)
+    [kept] = tune.choices_of(tmp_path / "second").values()  # for a third
+    assert kept["settings"] == settings[0]
+    # What the first run did not choose is searched for.
+    anew["output"] = tmp_path / "third"
+    other = {"contenders": ("scikit_learn",), "models": ("relu_softmax",)}
+    assert main(dataclasses.replace(config, **anew, **other))["search_trials"]
 
 
 def test_sweeps_vary_one_factor_at_a_time(digits):
@@ -1289,6 +1321,7 @@ def test_quick_is_smaller_where_nothing_else_was_asked_for():
             "none trains sigmoid_mse .* those that train it: numpy_per_example",
         ),
         ({"examples": 0}, "examples=0 must be between 1 and"),
+        ({"settings_of": Path("none")}, "none is not the folder of a run of speed"),
         ({"examples": 9}, "batch size 10 must be at most 9"),
         (
             {"points": ("scaling",), "examples_list": (9,)},

@@ -20,16 +20,17 @@ at each point, so that its peak memory is the point's own. Level and trend are t
 apart. All contenders of a point live at once: 480,000 images take about 20 GiB, and a
 point that does not fit in memory is left out, which the run says.
 
-On two cores the models take more than an hour, half of it the search for Keras's best
-settings, and the scaling as long: five minutes a point. Run it on a quiet machine:
-rounds that others disturb are thrown away by the rule in `machine.py`.
+On two cores the models take about an hour, and the scaling as long, half of it the
+search for Keras's best settings; `--settings-of RUN` takes those of an earlier run. Run
+it on a quiet machine: rounds that others disturb are thrown away by the rule in
+`machine.py`.
 """
 
 from typing import Any
 
 from experiments.kit.command import run_command
 from experiments.kit.run import Run
-from experiments.speed import page, settings
+from experiments.speed import page, settings, tune
 from experiments.speed.measure import measure
 from experiments.speed.results import results
 from experiments.speed.settings import Config
@@ -38,6 +39,7 @@ from experiments.speed.settings import Config
 def main(config: Config) -> dict[str, Any]:
     """Time all points; return the content of results.json."""
     settings.validate(config)
+    earlier = tune.choices_of(config.settings_of if config.redraw is None else None)
     run = Run.open("speed", config)
     is_new = config.redraw is None
     config = settings.settled(run.config)
@@ -46,7 +48,7 @@ def main(config: Config) -> dict[str, Any]:
     points += dict.fromkeys(point for sweep in sweeps.values() for point in sweep)
     if is_new:
         settings.validate_points(config, points, run.data)
-    run.record(measure(config, run.data, points))
+    run.record(measure(config, run.data, points, earlier))
     content = results(config, run.rows, points, sweeps)
     content["versions"] = run.head["versions"] | content["versions"]
     return run.publish(

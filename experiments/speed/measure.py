@@ -44,22 +44,27 @@ IDLE_SECONDS = 2.0  # of doing nothing, to see what others do
 Settings = dict[str, dict[str, Any]]  # by contender
 
 
-def measure(config: Config, dataset: Dataset, points: Sequence[Task]) -> Iterator[Row]:
+def measure(
+    config: Config, dataset: Dataset, points: Sequence[Task], earlier: tune.Choices
+) -> Iterator[Row]:
     """Time the contenders at all points, each in a fresh process.
 
-    Yields rows of the kinds "machine", "left_out", "idle", "rates", "trial", "turn",
-    "round" and "failure". What happens is printed in plain lines: a live display would
-    slow the contenders.
+    Settings that an `earlier` run chose are not searched for. Yields rows of the kinds
+    "machine", "left_out", "idle", "rates", "trial", "choice", "turn", "round" and
+    "failure". What happens is printed in plain lines: a live display would slow the
+    contenders.
     """
     with tempfile.TemporaryDirectory(prefix="jaxnets-speed-") as folder:
         write_data(Path(folder), train=dataset.train, test=dataset.test)
-        for row in _session(config, points, Path(folder)):
+        for row in _session(config, points, Path(folder), earlier):
             if words := _words(row):
                 console().print(words, style="bold red" if "reason" in row else None)
             yield row
 
 
-def _session(config: Config, points: Sequence[Task], folder: Path) -> Iterator[Row]:
+def _session(
+    config: Config, points: Sequence[Task], folder: Path, earlier: tune.Choices
+) -> Iterator[Row]:
     versions = {}
     for package in ("torch", "scikit-learn"):  # beside those of the run's head
         with contextlib.suppress(metadata.PackageNotFoundError):
@@ -88,20 +93,22 @@ def _session(config: Config, points: Sequence[Task], folder: Path) -> Iterator[R
         least = floor(point, best_rates(rates, point))["seconds"]
         task = planned(point, least, config)._replace(seed=config.seed, folder=folder)
         if point.kind == SCALING:
-            settings = yield from _settings_of_sweep(task, least, swept, config)
+            settings = yield from _settings_of_sweep(
+                task, least, swept, config, earlier
+            )
             tasks = {
                 name: tune.fit_to(name, task, chosen, least)
                 for name, chosen in settings.items()
             }
         else:
-            tasks, settings = yield from _choose(task, config)
+            tasks, settings = yield from _choose(task, config, earlier)
         yield from interleaved_rounds(tasks, settings, config, round_rates)
         rates.append(measure_rates(point))  # again: others may have been at work
         yield rates[-1]
 
 
 def _choose(
-    task: Task, config: Config
+    task: Task, config: Config, earlier: tune.Choices
 ) -> Generator[Row, None, tuple[dict[str, Task], Settings]]:
     """Each contender's task at a model, with the best settings of a search."""
     tasks: dict[str, Task] = {}
@@ -113,8 +120,8 @@ def _choose(
             tasks[name] = tasks[source].with_options(**CONTENDERS[name].options)
             continue
         try:
-            settings[name], seconds = yield from tune.best_settings(
-                name, task, config, CONTENDERS[name].threads
+            settings[name], seconds = yield from tune.choice(
+                name, task, config, CONTENDERS[name].threads, earlier
             )
         except tune.FAILURES as error:
             yield _failure(task, name, error)
@@ -128,6 +135,7 @@ def _settings_of_sweep(
     floor_seconds: float,
     found: dict[tuple[int, int, int | None], Settings],
     config: Config,
+    earlier: tune.Choices,
 ) -> Generator[Row, None, Settings]:
     """One thread per core for all; for Keras, tuned, the best settings of a search.
 
@@ -141,8 +149,9 @@ def _settings_of_sweep(
         settings: Settings = {name: {"threads": "all"} for name in names}
         for name in filter(lambda name: CONTENDERS[name].grid, names):
             try:
-                settings[name], _ = yield from tune.best_settings(
-                    name, tune.fit_to(name, task, {}, floor_seconds), config, ["all"]
+                timed = tune.fit_to(name, task, {}, floor_seconds)
+                settings[name], _ = yield from tune.choice(
+                    name, timed, config, ["all"], earlier
                 )
             except tune.FAILURES as error:
                 yield _failure(task, name, error)
@@ -254,13 +263,14 @@ def _words(row: Row) -> str:
         is_busy = share is not None and share >= MAX_FOREIGN
         note = f", {MAX_FOREIGN:.0%} or more" if is_busy else ""
         return f"  other processes in round {name}: {text(share, '.1%')}{note}"
-    if row["row"] not in ("trial", "turn", "failure"):
+    if row["row"] not in ("trial", "choice", "turn", "failure"):
         return ""
     who = f"  {CONTENDERS[row['contender']].label:<38}"
     if row["row"] == "failure":
         return f"{who} failed: {row['error'].splitlines()[0]}"
-    if row["row"] == "trial":
+    if row["row"] in ("trial", "choice"):
         seconds, settings = row["epoch_seconds"], in_words(row["settings"])
-        return f"{who} {seconds:8.3f} s per epoch, {settings}"
+        mark = "chosen: " if row["row"] == "choice" else ""
+        return f"{who} {seconds:8.3f} s per epoch, {mark}{settings}"
     accuracy = row["correct"][-1] / row["seen"]
     return f"{who} {sum(row['seconds']):8.3f} s, test accuracy {accuracy:.2%}"

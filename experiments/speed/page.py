@@ -190,6 +190,7 @@ def facts(content: Content) -> dict[str, str]:
         "precision of JAX's products": content["precision"],
         "matrix product": f"{one} GFLOP/s on one core, {every} on all",
         "update of Adam's arrays' size, GB/s": ", ".join(adam),
+        "settings": f"those of {content['settings_of'] or 'the search'}",
         "left out": "; ".join(content["left_out"].values()) or "nobody",
         "failed": "; ".join(content["errors"]) or "nobody",
     }

@@ -59,6 +59,7 @@ def results(
     settings = ("seed", "rounds", "turn_seconds", "part_seconds", "search", "precision")
     return {
         **{name: getattr(config, name) for name in settings},
+        "settings_of": config.settings_of and str(config.settings_of),
         "quick": config.quick,
         "jax_device": config.device,
         "versions": machine["versions"],

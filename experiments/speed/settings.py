@@ -4,6 +4,7 @@ import dataclasses
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from experiments.kit.memory import linux_bytes
@@ -48,11 +49,11 @@ class Config(Options):
     """The published models, the sweeps of Model 3's kind of network, or both."""
     models: tuple[str, ...] = MODELS
     """Which networks, by the names of compare; flax_dense stands for Model 3."""
-    widths: tuple[int, ...] = (64, 256, 1024, 4096, 16_384)
+    widths: tuple[int, ...] = (64, 1024, 16_384)
     """Sweep: neurons of the hidden layer."""
-    examples_list: tuple[int, ...] = (1000, 8000, 60_000, 480_000)
+    examples_list: tuple[int, ...] = (1000, 60_000, 480_000)
     """Sweep: training images of an epoch, the dataset's repeated as it takes."""
-    batch_sizes: tuple[int, ...] = (10, 32, 128, 512, 4096)
+    batch_sizes: tuple[int, ...] = (10, 32, 512, 4096)
     """Sweep: images of an update."""
     width: int = PUBLISHED.layer_sizes[1]
     """Hidden width where another factor varies."""
@@ -78,8 +79,11 @@ class Config(Options):
     """Who has not reached the accuracy that a model is timed to goes on after the
     rounds, until all its turns together took so long."""
     search: Literal["short", "all", "none"] = "short"
-    """For the settings of each contender at a model: block by block of the options,
-    every combination, or the last of each option without a search."""
+    """For the settings of each contender at a model: all switches together and then
+    option by option, every combination, or the last of each option without a search."""
+    settings_of: Path | None = None
+    """Folder of an earlier run, whose choice of settings is taken over where it made
+    one, in place of a search: the same programs are timed a second time."""
     seed: int = 3
     """Decides initial weights, the order of images, and the order in a round."""
     device: Literal["cpu", "default"] = "cpu"

@@ -3,10 +3,11 @@
     python -m experiments.speed --search all   # every combination
 
 One thread or one per core, for everybody; for Keras, tuned, also its `grid`. The short
-search tries all that can be on or off together, keeps the fastest, goes on with the
-numbers one after the other, and begins anew until nothing is faster. The fastest few
-are tried once more, each in a fresh process, as in the rounds, and the best of these
-is taken. No trial is a result.
+search tries all that can be on or off together, keeps the fastest, and goes on with one
+option after the other until nothing is faster. The fastest few are tried once more,
+each in a fresh process, as in the rounds, and the best of these is taken. No trial is
+a result. What was chosen is kept in the run, and a later one takes it over with
+`--settings-of`: then both time the same programs.
 """
 
 import gc
@@ -14,8 +15,10 @@ import itertools
 import math
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from itertools import product
+from pathlib import Path
 from typing import Any
 
+from experiments.kit import folder, resume
 from experiments.kit.run import Row
 from experiments.speed.contenders import (
     CONTENDERS,
@@ -37,6 +40,39 @@ AGAIN = 4  # settings tried once more, of all numbers of threads
 HOPELESS = 1.5  # a trial ends early that takes so many times as long as the best
 
 Options = dict[str, Any]
+Choices = dict[tuple[str, str], Row]  # of an earlier run, by point and contender
+
+
+def choices_of(run: Path | None) -> Choices:
+    """What a run's searches chose, by point and contender; of no run nothing.
+
+    Raises:
+      InputError: the folder is not that of a run of `speed`, or nothing was chosen.
+    """
+    if run is None:
+        return {}
+    resume.require_run(run, "speed")
+    rows = [row for row in folder.read_rows(run) if row["row"] == "choice"]
+    if not rows:
+        raise InputError(f"settings_of={run}: that run chose no settings")
+    return {(row["point"], row["contender"]): row for row in rows}
+
+
+def choice(
+    name: str, task: Task, config: Config, threads: Sequence[str], earlier: Choices
+) -> Generator[Row, None, tuple[Options, float]]:
+    """Yield the rows of a search and its choice; return the latter.
+
+    Where an earlier run chose at this point there is no search. Raises what
+    `best_settings` raises.
+    """
+    row = earlier.get((task.name, name))
+    if row is None:
+        settings, seconds = yield from best_settings(name, task, config, threads)
+        names = {"point": task.name, "contender": name, "settings": settings}
+        row = {"row": "choice", **names, "epoch_seconds": seconds}
+    yield row
+    return row["settings"], row["epoch_seconds"]
 
 
 def best_settings(
@@ -170,8 +206,8 @@ def descend(
 ) -> Options:
     """The best options that are met on the way from the first values on.
 
-    What can be on or off is tried in all combinations, then one option after the other,
-    and so again, until nothing is better. No combination is tried twice.
+    What can be on or off is tried in all combinations, and then one option after the
+    other, until nothing is better. No combination is tried twice.
     """
     tried: dict[tuple[Any, ...], float] = {}
 
@@ -181,16 +217,19 @@ def descend(
             tried[key] = trial(options)
         return tried[key]
 
+    def fastest(best: Options, *names: str) -> Options:
+        ways = product(*(grid[name] for name in names))
+        return min(
+            (best | dict(zip(names, way, strict=True)) for way in ways), key=seconds
+        )
+
     switches = [name for name, values in grid.items() if {*values} == {True, False}]
-    blocks = [switches, *([name] for name in grid if name not in switches)]
-    best = {name: values[0] for name, values in grid.items()}
+    best = fastest({name: values[0] for name, values in grid.items()}, *switches)
     before: Options = {}
     while best != before:
         before = best
-        for names in blocks:
-            values = product(*(grid[name] for name in names))
-            ways = [{**best, **dict(zip(names, way, strict=True))} for way in values]
-            best = min(ways, key=seconds)
+        for name in sorted(grid, key=switches.__contains__):  # numbers first
+            best = fastest(best, name)
     return best
 
 
