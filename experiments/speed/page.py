@@ -145,7 +145,8 @@ def sections(content: Content) -> Iterator[Table | Picture]:
             "and at last": lambda line: _spread(line["ratios"][1]),
             "per tenfold": lambda line: _spread(line["per_tenfold"]),
         }
-        yield table("Level and trend", TREND, content["trends"], trends)
+        if content["trends"]:  # of more than one point a sweep
+            yield table("Level and trend", TREND, content["trends"], trends)
         levels: Columns = {
             "width": "width:,",
             "images": "examples:,",
