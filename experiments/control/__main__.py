@@ -77,8 +77,8 @@ class Config(Options):
     """The first so many training images give the loss whose sharpness is taken."""
     gradient_images: int | None = None
     """Of the first so many JAX and Keras take the gradients one by one; or of all."""
-    rate_images: int = 5000
-    """On so many JAX and Keras train every combination of rates."""
+    rate_images: int | None = None
+    """On the first so many they train every combination of rates; or on all."""
 
     @property
     def recipe(self) -> Recipe:

@@ -37,6 +37,7 @@ WAYS = {  # task and way in the order of a round; ratios are to the "jax" of a t
     ("rates", "one_by_one"): "training: JAX, one network, as many epochs",
     ("rates", "keras"): "training: Keras, one after another",
 }
+REPEATS = {"product": 100}  # calls in a row of what takes milliseconds
 
 
 def compare(run: Run[Any], params: Layers, key: jax.Array) -> Iterator[Row]:
@@ -69,6 +70,7 @@ def compare(run: Run[Any], params: Layers, key: jax.Array) -> Iterator[Row]:
         "start": start,
         "rates": rates,
         "batch_size": batch_size,
+        "repeats": REPEATS,
         "data": {**data, "rates": Batch(*(array[order] for array in data["rates"]))},
     }
     theirs = process.iterate(  # it waits while JAX is timed
@@ -92,7 +94,9 @@ def compare(run: Run[Any], params: Layers, key: jax.Array) -> Iterator[Row]:
         for number in range(1, config.rounds + 1):
             for name, way in WAYS:
                 if (name, way) in ours:
-                    _, seconds = programs.clocked(ours[name, way][0])
+                    _, seconds = programs.clocked(
+                        ours[name, way][0], REPEATS.get(name, 1)
+                    )
                 else:
                     seconds = next(theirs)
                 row = {"part": "beside_keras", "round": number, "task": name}

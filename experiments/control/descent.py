@@ -179,8 +179,8 @@ def train_all(run: Run[Any], key: jax.Array) -> Generator[Row, None, Layers]:
     return jax.tree.map(lambda leaf: np.array(leaf[-1]), epoch.state.params)
 
 
-def first_images(run: Run[Any], count: int) -> Batch:
-    """So many of the training images."""
+def first_images(run: Run[Any], count: int | None) -> Batch:
+    """So many of the training images; or all."""
     return Batch(run.data.train.image[:count], run.data.train.label[:count])
 
 

@@ -4,7 +4,7 @@ It loads TensorFlow: `beside_keras` runs it in a process of its own.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 import jax
@@ -76,7 +76,7 @@ def norms_in_a_graph(model: keras.Model, *data: tf.Tensor) -> tf.Tensor:
 def norms_vectorized(model: keras.Model, *chunk: tf.Tensor) -> tf.Tensor:
     """The same by TensorFlow's counterpart of `vmap`.
 
-    XLA (`jit_compile`), and chunks of 20 and of 500, were no faster on two cores.
+    Chunks of 20 and of 500 were no faster on two cores.
     """
     return tf.vectorized_map(lambda one: gradient_norm(model, *one), chunk)
 
@@ -129,20 +129,28 @@ def compute(
     start: Layers,  # where the networks with a rate a layer begin
     rates: Sequence[tuple[float, ...]],
     batch_size: int,
+    repeats: Mapping[str, int],  # calls in a row in a round, by task
     data: dict[str, Batch],  # of each task
 ) -> None:
     """Send each way's task, name and first call, then the seconds of all, in rounds."""
     scaled = keras_dense.scaled
     arrays = {name: (scaled(images), label) for name, (images, label) in data.items()}
-    examples = [tf.constant(array) for array in arrays["gradients"]]
+    examples, curved, train_on = (
+        [tf.constant(array) for array in arrays[name]]
+        for name in ("gradients", "product", "rates")
+    )
     image_shape = examples[0].shape[1:]
     examined, trained = build(params, image_shape), build(start, image_shape)
     prepare(trained, math.ceil(len(arrays["rates"][1]) / batch_size))
+    # XLA takes 0.7 times as long for the product, and longer for the gradients.
     vectorized, in_a_graph, product = (
-        tf.function(partial(function, examined))
-        for function in (norms_vectorized, norms_in_a_graph, hessian_vector_product)
+        tf.function(partial(function, examined), jit_compile=is_compiled)
+        for function, is_compiled in (
+            (norms_vectorized, False),
+            (norms_in_a_graph, False),
+            (hessian_vector_product, True),
+        )
     )
-    curved = [tf.constant(array) for array in arrays["product"]]
     leaves, structure = jax.tree.flatten(jax.tree.map(tf.constant, vector))
 
     def multiply() -> Layers:
@@ -150,7 +158,7 @@ def compute(
         return jax.tree.unflatten(structure, [leaf.numpy() for leaf in image])
 
     def train() -> Layers:
-        networks = train_each(trained, start, rates, arrays["rates"], batch_size)
+        networks = train_each(trained, start, rates, train_on, batch_size)
         return jax.tree.map(lambda *leaves: np.stack(leaves), *networks)
 
     ways: dict[tuple[str, str], tuple[Callable, list]] = {
@@ -168,5 +176,5 @@ def compute(
     for key, way in ways.items():
         send((*key, *first_call(*way)))
     for _ in range(rounds):
-        for function, _ in ways.values():
-            send(clocked(function)[1])
+        for (name, _), (function, _) in ways.items():
+            send(clocked(function, repeats.get(name, 1))[1])

@@ -175,11 +175,12 @@ def count_definitions(*definitions: Any) -> dict[str, int]:
     return count("".join(map(inspect.getsource, definitions)))
 
 
-def clocked(function: Callable[..., Any], *args: Any) -> tuple[Any, float]:
-    """What a function returns, and its seconds."""
+def clocked(function: Callable[[], Any], repeats: int = 1) -> tuple[Any, float]:
+    """What a function returns, and the seconds of each of so many calls in a row."""
     began = time.perf_counter()
-    value = function(*args)
-    return value, time.perf_counter() - began
+    for _ in range(repeats):
+        value = function()
+    return value, (time.perf_counter() - began) / repeats
 
 
 def first_call(

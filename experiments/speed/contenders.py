@@ -35,8 +35,9 @@ REFERENCE = "jaxnets"  # that the others are compared with
 NOISE = "jaxnets_again"  # the same program once more: what ratios are worth
 COMPILER = "a C++ compiler"
 # Options of Keras to choose from; with one step an execution it is `tf_keras`. On JAX
-# it always compiles, and tf.data would load TensorFlow. No more steps than an epoch's.
-STEPS_PER_EXECUTION = {"steps_per_execution": (64, 16, 256, 1024)}
+# it always compiles, and tf.data would load TensorFlow. More steps than an epoch has
+# are all of them.
+STEPS_PER_EXECUTION = {"steps_per_execution": (64, 16, 256, 1024, 2**20)}
 BYTES = {"of_bytes": (False, True)}
 ON_OR_OFF = {"jit_compile": (True, False), "tf_data": (False, True), **BYTES}
 

@@ -19,7 +19,7 @@ from experiments.kit.progress import console
 from experiments.kit.provenance import processor_name
 from experiments.kit.run import Row
 from experiments.speed import contenders, tune
-from experiments.speed.contenders import CONTENDERS, REFERENCE, in_words
+from experiments.speed.contenders import CONTENDERS, in_words
 from experiments.speed.machine import (
     MAX_FOREIGN,
     Load,
@@ -81,7 +81,6 @@ def _session(
     yield {"row": "idle", "foreign_share": foreign_share(before, Load.now())}
     rates: list[Row] = []
     round_rates: list[float] = []
-    swept: dict[tuple[int, int, int | None], Settings] = {}
     for number, point in enumerate(points, start=1):
         console().print(f"[{number}/{len(points)}] {point.name}")
         if lack := lack_of_memory(config, point):
@@ -93,9 +92,7 @@ def _session(
         least = floor(point, best_rates(rates, point))["seconds"]
         task = planned(point, least, config)._replace(seed=config.seed, folder=folder)
         if point.kind == SCALING:
-            settings = yield from _settings_of_sweep(
-                task, least, swept, config, earlier
-            )
+            settings = yield from _settings_of_sweep(task, least, config, earlier)
             tasks = {
                 name: tune.fit_to(name, task, chosen, least)
                 for name, chosen in settings.items()
@@ -131,33 +128,23 @@ def _choose(
 
 
 def _settings_of_sweep(
-    task: Task,
-    floor_seconds: float,
-    found: dict[tuple[int, int, int | None], Settings],
-    config: Config,
-    earlier: tune.Choices,
+    task: Task, floor_seconds: float, config: Config, earlier: tune.Choices
 ) -> Generator[Row, None, Settings]:
     """One thread per core for all; for Keras, tuned, the best settings of a search.
 
-    They are searched on what the rounds time, whole epochs or parts, and what was
-    `found` for a width, batch size and part is kept.
+    They are searched on what the rounds time, whole epochs or parts.
     """
-    part_steps = tune.fit_to(REFERENCE, task, {}, floor_seconds).part_steps
-    here = (task.width, task.batch_size, part_steps)
-    if here not in found:
-        names = contenders.present(config.contenders, SCALING)
-        settings: Settings = {name: {"threads": "all"} for name in names}
-        for name in filter(lambda name: CONTENDERS[name].grid, names):
-            try:
-                timed = tune.fit_to(name, task, {}, floor_seconds)
-                settings[name], _ = yield from tune.choice(
-                    name, timed, config, ["all"], earlier
-                )
-            except tune.FAILURES as error:
-                yield _failure(task, name, error)
-                del settings[name]
-        found[here] = settings
-    return found[here]
+    names = contenders.present(config.contenders, SCALING)
+    settings: Settings = {name: {"threads": "all"} for name in names}
+    for name in filter(lambda name: CONTENDERS[name].grid, names):
+        timed = tune.fit_to(name, task, {}, floor_seconds)
+        try:
+            choice = tune.choice(name, timed, config, ["all"], earlier)
+            settings[name], _ = yield from choice
+        except tune.FAILURES as error:
+            yield _failure(task, name, error)
+            del settings[name]
+    return settings
 
 
 def interleaved_rounds(

@@ -68,8 +68,8 @@ class Config(Options):
     """Rounds that count, a timed turn of each contender; as many more at most stand in
     for those that the rule of an idle machine throws away."""
     turn_seconds: float = 1.0
-    """What a turn of a model takes: several epochs, or part of one where it takes
-    longer than three turns."""
+    """What a turn takes: several epochs, or parts; of a model part of one epoch where
+    that takes longer than three turns."""
     part_seconds: float = 0.1
     """Of each epoch of a sweep measure the first steps, the same for all, that take so
     long at the machine's floor, 64 at least. Contenders take several times as long.
@@ -150,8 +150,9 @@ def plan_sweeps(config: Config, dataset: Dataset) -> dict[str, list[Task]]:
 
 def planned(point: Task, floor_seconds: float, config: Config) -> Task:
     """How long a turn takes; a sweep's epoch is timed in part where it is long."""
+    point = point._replace(turn_seconds=config.turn_seconds)
     if point.kind != SCALING:
-        return point._replace(turn_seconds=config.turn_seconds)
+        return point
     wanted = config.part_seconds / (floor_seconds / point.steps)
     unit = max(unit for unit in UNITS if unit <= max(wanted, UNITS[0]))
     steps = max(1, math.ceil(wanted / unit)) * unit

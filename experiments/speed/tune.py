@@ -4,10 +4,10 @@
 
 One thread or one per core, for everybody; for Keras, tuned, also its `grid`. The short
 search tries all that can be on or off together, keeps the fastest, and goes on with one
-option after the other until nothing is faster. The fastest few are tried once more,
-each in a fresh process, as in the rounds, and the best of these is taken. No trial is
-a result. What was chosen is kept in the run, and a later one takes it over with
-`--settings-of`: then both time the same programs.
+option after the other until nothing is faster. The fastest few are tried again in turn,
+each in two fresh processes and for longer, as in the rounds, and the best median of
+these is taken. No trial is a result. What was chosen is kept in the run, and a later
+one takes it over with `--settings-of`: then both time the same programs.
 """
 
 import gc
@@ -16,6 +16,7 @@ import math
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from experiments.kit import folder, resume
@@ -27,7 +28,14 @@ from experiments.speed.contenders import (
     without,
 )
 from experiments.speed.settings import WHOLE, Config
-from experiments.speed.worker import SCALING, Task, epoch_seconds, read_data, serve
+from experiments.speed.worker import (
+    SCALING,
+    SHORT,
+    Task,
+    epoch_seconds,
+    read_data,
+    serve,
+)
 from jaxnets import process
 from jaxnets.errors import InputError, NonFiniteLoss, ProcessFailed
 
@@ -36,8 +44,9 @@ LEAST = 256  # steps in a part of a model's epoch
 MOST = 1024  # steps of a trial's part
 WHOLE_FLOOR = 1.0  # the longest epoch of a sweep that is timed whole, at the floor
 TRIALS = {"none": 1, "short": 2, "all": 5}  # timed ones, after one that is not
-AGAIN = 4  # settings tried once more, of all numbers of threads
-HOPELESS = 1.5  # a trial ends early that takes so many times as long as the best
+AGAIN = 3  # settings tried again, of all numbers of threads
+PROCESSES = 2  # fresh ones, of each of these
+LONGER = 5  # timed trials in each of them
 
 Options = dict[str, Any]
 Choices = dict[tuple[str, str], Row]  # of an earlier run, by point and contender
@@ -95,7 +104,7 @@ def best_settings(
 
     def trials(
         number: str, again: Options | None = None
-    ) -> Iterator[tuple[Options, float]]:
+    ) -> Iterator[tuple[Options, list[float]]]:
         """With this number of threads, of the whole grid or of these options."""
         variables = environment(name, number, config.device, config.precision)
         if not CONTENDERS[name].grid:
@@ -105,20 +114,26 @@ def best_settings(
 
     results: list[tuple[float, Options]] = []
     for number in threads if config.search != "none" else threads[-1:]:
-        for options, seconds in trials(number):
-            results.append((seconds, {"threads": number, **options}))
-            yield row(results[-1][1], seconds)
+        for options, times in trials(number):
+            results.append((min(times), {"threads": number, **options}))
+            yield row(results[-1][1], min(times))
     results.sort(key=lambda result: result[0])
     if CONTENDERS[name].grid and config.search != "none":
-        again: list[tuple[float, Options]] = []
-        for _, settings in results[:AGAIN]:
+        again: list[list[float]] = [[] for _ in results[:AGAIN]]
+        for place in [*range(len(again))] * PROCESSES:
+            settings = results[place][1]
             try:
-                [(_, seconds)] = trials(settings["threads"], _options(settings))
+                [(_, times)] = trials(settings["threads"], _options(settings))
             except FAILURES:  # it went once; another of the fastest may go again
                 continue
-            again.append((seconds, settings))
-            yield row(settings, seconds)
-        results = again or results
+            again[place] += times
+            yield row(settings, median(times))
+        medians = [
+            (median(times), settings)
+            for times, (_, settings) in zip(again, results, strict=False)
+            if times
+        ]
+        results = medians or results
     seconds, settings = min(results, key=lambda result: result[0])
     return settings, seconds
 
@@ -129,7 +144,7 @@ def _options(settings: Options) -> Options:
 
 def _trials(
     name: str, task: Task, number: int, variables: Mapping[str, str]
-) -> Generator[tuple[Options, float], None, None]:
+) -> Generator[tuple[Options, list[float]], None, None]:
     task = task.with_options(**CONTENDERS[name].options)
     reports = process.iterate(
         *(serve, CONTENDERS[name].program, task, 0.0),
@@ -139,23 +154,20 @@ def _trials(
     )
     turns = list(itertools.islice(reports, 1 + number))
     reports.close()
-    yield (
-        {},
-        min(epoch_seconds(turn, task.steps, task.part_steps) for turn in turns[1:]),
-    )
+    yield {}, [epoch_seconds(turn, task.steps, task.part_steps) for turn in turns[1:]]
 
 
 def search_grid(
-    send: Callable[[tuple[Options, float]], None],
+    send: Callable[[tuple[Options, list[float]]], None],
     name: str,
     task: Task,
     search: str,
     again: Options | None = None,
 ) -> None:
-    """Send options of Keras and what an epoch takes with them; in a process.
+    """Send options of Keras and what epochs take with them; in a process.
 
-    Of `again` alone, or of those that the search leads to. What fails is passed over,
-    unless all does.
+    Of `again` alone, for longer, or of those that the search leads to. What fails is
+    passed over, unless all does.
     """
     from experiments.speed.programs import keras_fit
 
@@ -167,21 +179,21 @@ def search_grid(
         for option, values in CONTENDERS[name].grid.items()
     }
     task = task.with_options(**CONTENDERS[name].options)
-    best = math.inf
+    has_gone = False
     failure: Exception | None = None
 
     def trial(options: Options) -> float:
-        nonlocal best, failure
+        nonlocal has_gone, failure
         gc.collect()  # models of earlier trials
-        limit = HOPELESS * best
+        number = TRIALS[search] if again is None else LONGER
         try:
-            seconds = keras_fit.trial(task, data, options, TRIALS[search], limit)
+            times = keras_fit.trial(task, data, options, number)
         except Exception as error:  # Keras's back ends raise many kinds
             failure = error
             return math.inf
-        best = min(best, seconds)
-        send((options, seconds))
-        return seconds
+        has_gone = True
+        send((options, times))
+        return min(times)
 
     if again is not None:
         trial(again)
@@ -197,7 +209,7 @@ def search_grid(
             trial(dict(zip(grid, way, strict=True)))
     else:
         descend(trial, grid)
-    if failure is not None and math.isinf(best):
+    if failure is not None and not has_gone:
         raise failure
 
 
@@ -260,8 +272,9 @@ def fit_to(name: str, task: Task, settings: Options, epoch_seconds: float) -> Ta
 def steps_at_once(wanted: int, task: Task) -> int:
     """Steps of an execution of Keras: no more than an epoch has.
 
-    Of a part a divisor, and half of it at most, for a shorter part to be told from it.
+    Of a part a divisor, and as many as the shorter part has at most, which tells what
+    an epoch takes once.
     """
     if not task.part_steps:
         return min(wanted, task.steps)
-    return math.gcd(min(wanted, task.part_steps // 2), task.part_steps)
+    return math.gcd(min(wanted, max(1, task.part_steps // SHORT)), task.part_steps)

@@ -19,7 +19,7 @@ from experiments.kit.memory import peak_bytes
 WHITE = 255  # the largest value of an 8-bit pixel
 SCALING = "scaling"  # the kind of the sweeps' points
 EVALUATION_BATCH = 1000  # test images at a time, so that testing adds little memory
-SHORT = 10  # a part that tells what an epoch takes once has so many times fewer steps
+SHORT = 4  # a part that tells what an epoch takes once has so many times fewer steps
 SCALING_TEST = 1000  # test images of a sweep's points, where accuracy is no result
 
 

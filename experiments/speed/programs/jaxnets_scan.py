@@ -64,7 +64,9 @@ def run(task: Task, data: Data, on_part: OnPart) -> None:
 def timed_epochs(
     train_epoch: TrainEpoch, state: Any, train: Batch, *, key: jax.Array, task: Task
 ) -> Iterator[Trained]:
-    """Whole epochs; with `task.part_steps`, of each a short part and then one of these.
+    """Whole epochs; with `task.part_steps`, of each two short parts and one of these.
+
+    The first of the short ones warms up.
 
     Args:
       train_epoch: from state, data and order to the state and something more.
@@ -94,7 +96,7 @@ def timed_epochs(
         began = time.perf_counter()
         order, *short_orders = jax.block_until_ready(shuffle(key, epoch))
         fixed = shuffling = time.perf_counter() - began
-        if steps:
+        for _ in range(2 if steps else 0):
             began = time.perf_counter()
             state, _ = jax.block_until_ready(run_short(state, train, *short_orders))
             short_seconds = time.perf_counter() - began

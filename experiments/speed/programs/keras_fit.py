@@ -5,12 +5,11 @@ for the task's options: steps_per_execution, jit_compile, tf_data (the batches a
 gathered from bytes by tf.data), of_bytes (the network takes them, and divides), metric
 (False: none) and logits (the loss takes them in place of probabilities). One `fit`
 trains all epochs, and between two of them waits in its callback. Of epochs that are
-timed in part each part is a `fit` of its own, after a shorter one: together they tell
-what `fit` does once an epoch.
+timed in part each part is a `fit` of its own, after two shorter ones, the first of
+which warms up: the other and the part tell what `fit` does once an epoch.
 """
 
 import contextlib
-import math
 import os
 import random
 import time
@@ -52,15 +51,15 @@ class _Clock(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self._seconds.append(time.perf_counter() - self._began)
         task, part_steps = self._task, self._task.part_steps
-        if part_steps and len(self._seconds) == 1:
-            return  # the short one
-        *short, seconds = self._seconds
-        self._seconds.clear()
-        fixed = 0.0
+        if part_steps and len(self._seconds) < 3:
+            return  # the short ones
+        seconds, fixed = self._seconds[-1], 0.0
         if part_steps:
-            fixed = fixed_part(seconds, part_steps, *short, short_steps(task))
+            short_seconds = self._seconds[-2]
+            fixed = fixed_part(seconds, part_steps, short_seconds, short_steps(task))
         elif task.options.get("tf_data"):  # which leaves out a short last batch
             seconds *= task.examples / (task.examples - task.examples % task.batch_size)
+        self._seconds.clear()
         how = {"fixed_seconds": fixed, "device": _device()}
         self._on_part(Part(seconds, self._predict, **how))
 
@@ -70,7 +69,7 @@ class _Clock(keras.callbacks.Callback):
 
 
 def short_steps(task: Task) -> int:
-    """Of the part before each part: a tenth of its steps, in whole executions."""
+    """Of the part before each part: a quarter of its steps, in whole executions."""
     size, steps = task.options.get("steps_per_execution", 1), task.part_steps or 1
     return max(1, steps // SHORT // size) * size
 
@@ -152,7 +151,7 @@ def fit(task: Task, data: Data, on_part: OnPart, num_parts: int = EPOCHS) -> Non
     if BACKEND == "tensorflow" and "y" in how:  # or each `fit` would copy them
         how |= {name: keras.ops.convert_to_tensor(how[name]) for name in "xy"}
     for _ in range(num_parts):
-        for steps in (short_steps(task), task.part_steps):
+        for steps in (short_steps(task), short_steps(task), task.part_steps):
             model.fit(steps_per_epoch=steps, **how)
 
 
@@ -186,16 +185,11 @@ class _EnoughError(Exception):
 
 
 def trial(
-    task: Task,
-    data: Data,
-    options: Mapping[str, Any],
-    num_parts: int,
-    limit: float = math.inf,
-) -> float:
-    """An epoch's seconds with these options by the fastest part.
+    task: Task, data: Data, options: Mapping[str, Any], num_parts: int
+) -> list[float]:
+    """What an epoch takes with these options by each of so many parts.
 
-    The first part compiles and does not count. Where the second takes an epoch beyond
-    the limit it is the last.
+    A first part compiles and does not count.
     """
     seconds: list[float] = []
     task = task.with_options(**options)
@@ -203,12 +197,12 @@ def trial(
     def on_part(part: Part) -> None:
         turn = {"seconds": [part.seconds], "fixed_seconds": part.fixed_seconds}
         seconds.append(epoch_seconds(turn, task.steps, task.part_steps))
-        if len(seconds) > num_parts or (len(seconds) > 1 and seconds[-1] > limit):
+        if len(seconds) > num_parts:
             raise _EnoughError
 
     with contextlib.suppress(_EnoughError):
         fit(task, data, on_part)
-    return min(seconds[1:])
+    return seconds[1:]
 
 
 def run(task: Task, data: Data, on_part: OnPart) -> None:
