@@ -33,7 +33,7 @@ MODELS = (
 )
 TRIALS = (
     "Before the rounds: the fastest of some trials, by which each contender's settings "
-    "were chosen; none is a result. The fastest three of Keras's are tried again for "
+    "were chosen; none is a result. The fastest three of each are tried again for "
     "longer, in two fresh processes each, and the best median of these counts. Keras "
     "on JAX from logits takes the settings of Keras on JAX. Keras and the program from "
     "scratch have XLA's 512-bit preference as jaxnets does."

@@ -108,7 +108,8 @@ def best_settings(
         """With this number of threads, of the whole grid or of these options."""
         variables = environment(name, number, config.device, config.precision)
         if not CONTENDERS[name].grid:
-            return _trials(name, task, TRIALS[config.search], variables)
+            count = TRIALS[config.search] if again is None else LONGER
+            return _trials(name, task, count, variables)
         how: dict[str, Any] = {"without": without(name), "environment": variables}
         return process.iterate(search_grid, name, task, config.search, again, **how)
 
@@ -118,7 +119,7 @@ def best_settings(
             results.append((min(times), {"threads": number, **options}))
             yield row(results[-1][1], min(times))
     results.sort(key=lambda result: result[0])
-    if CONTENDERS[name].grid and config.search != "none":
+    if len(results) > 1 and config.search != "none":
         again: list[list[float]] = [[] for _ in results[:AGAIN]]
         for place in [*range(len(again))] * PROCESSES:
             settings = results[place][1]

@@ -110,21 +110,28 @@ def serve(
     if task.kind == SCALING:
         test = Data(*(array[:SCALING_TEST] for array in test))
     seconds: list[float] = []
+    cpu_seconds: list[float] = []
     correct: list[int] = []
     fixed_seconds = 0.0
     wanted = 0.0  # seconds of the turn
+    cpu_began = 0.0
 
     def on_part(part: Part) -> None:
-        nonlocal fixed_seconds, wanted
+        nonlocal fixed_seconds, wanted, cpu_began
         since_start, peak = time.time() - started, peak_bytes()
+        cpu_seconds.append(time.process_time() - cpu_began)
         seconds.append(part.seconds)
         correct.append(_correct(part.predict, test))
         fixed_seconds += part.fixed_seconds
         if sum(seconds) < wanted:
+            cpu_began = time.process_time()
             return
         send(
             {
                 "seconds": list(seconds),  # of the turn's parts
+                "cpu_seconds": list(
+                    cpu_seconds
+                ),  # of all threads; the first's start too
                 "correct": list(correct),  # of the test images, after each part
                 "seen": len(test.label),
                 "compile_seconds": part.compile_seconds,
@@ -135,8 +142,10 @@ def serve(
             }
         )
         seconds.clear()
+        cpu_seconds.clear()
         correct.clear()
         fixed_seconds, wanted = 0.0, task.turn_seconds
+        cpu_began = time.process_time()
 
     module = importlib.import_module(f"experiments.speed.programs.{program}")
     module.run(task, read_data(task.folder, "train", task.examples), on_part)
