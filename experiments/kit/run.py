@@ -162,9 +162,7 @@ class Run(Generic[Config]):
     def _reopen(cls, name: str, config: Config) -> Self:
         assert config.redraw is not None
         path = config.redraw
-        stored = folder.read_config(path)
-        if stored is None or stored.get("head", {}).get("experiment") != name:
-            raise InputError(f"{path} is not the folder of a run of {name}")
+        stored = resume.require_run(path, name)
         lock = folder.lock(path)
         here = {
             name: getattr(config, name)

@@ -120,9 +120,9 @@ def best_settings(
             yield row(results[-1][1], min(times))
     results.sort(key=lambda result: result[0])
     if len(results) > 1 and config.search != "none":
-        again: list[list[float]] = [[] for _ in results[:AGAIN]]
-        for place in [*range(len(again))] * PROCESSES:
-            settings = results[place][1]
+        fastest = [settings for _, settings in results[:AGAIN]]
+        again: list[list[float]] = [[] for _ in fastest]
+        for place, settings in [*enumerate(fastest)] * PROCESSES:
             try:
                 [(_, times)] = trials(settings["threads"], _options(settings))
             except FAILURES:  # it went once; another of the fastest may go again
@@ -131,7 +131,7 @@ def best_settings(
             yield row(settings, median(times))
         medians = [
             (median(times), settings)
-            for times, (_, settings) in zip(again, results, strict=False)
+            for times, settings in zip(again, fastest, strict=True)
             if times
         ]
         results = medians or results

@@ -123,28 +123,24 @@ def serve(
         seconds.append(part.seconds)
         correct.append(_correct(part.predict, test))
         fixed_seconds += part.fixed_seconds
-        if sum(seconds) < wanted:
-            cpu_began = time.process_time()
-            return
-        send(
-            {
-                "seconds": list(seconds),  # of the turn's parts
-                "cpu_seconds": list(
-                    cpu_seconds
-                ),  # of all threads; the first's start too
-                "correct": list(correct),  # of the test images, after each part
-                "seen": len(test.label),
-                "compile_seconds": part.compile_seconds,
-                "since_start": since_start,  # at the turn's end
-                "peak_bytes": peak,
-                "fixed_seconds": fixed_seconds / len(seconds),
-                "device": part.device,
-            }
-        )
-        seconds.clear()
-        cpu_seconds.clear()
-        correct.clear()
-        fixed_seconds, wanted = 0.0, task.turn_seconds
+        if sum(seconds) >= wanted:
+            send(
+                {
+                    "seconds": list(seconds),  # of the turn's parts
+                    # Of all threads; in the first also what the start took.
+                    "cpu_seconds": list(cpu_seconds),
+                    "correct": list(correct),  # of the test images, after each part
+                    "seen": len(test.label),
+                    "compile_seconds": part.compile_seconds,
+                    "since_start": since_start,  # at the turn's end
+                    "peak_bytes": peak,
+                    "fixed_seconds": fixed_seconds / len(seconds),
+                    "device": part.device,
+                }
+            )
+            for values in (seconds, cpu_seconds, correct):
+                values.clear()
+            fixed_seconds, wanted = 0.0, task.turn_seconds
         cpu_began = time.process_time()
 
     module = importlib.import_module(f"experiments.speed.programs.{program}")
