@@ -17,7 +17,7 @@ when scaling to larger networks and datasets". The write-up's Model 3, 784-1024-
 Adam and batches of 32, is trained while one factor at a time changes: hidden width,
 training images (the dataset's repeated), batch size. Each contender has a fresh process
 at each point, so that its peak memory is the point's own. Level and trend are told
-apart. All contenders of a point live at once: 480,000 images take about 20 GiB, and a
+apart. All contenders of a point live at once: 480,000 images take about 21 GiB, and a
 point that does not fit in memory is left out, which the run says.
 
 On two cores the models take about an hour, and the scaling as long, half of it the

@@ -10,7 +10,8 @@ Where one is missing from a model there is a reason:
 - `scikit_learn` offers no quadratic cost of sigmoid outputs, so no Model 1.
 - `keras_on_jax_logits`: Model 1 has no logits.
 
-`keras_scan` has Keras's layers, loss and optimizer, and a `scan` in place of `fit`.
+`keras_scan` and `tf_keras_loop` have Keras's layers, loss and optimizer, and in place
+of `fit` one compiled loop, a `scan` of JAX's and a `tf.function`.
 
 `from_scratch` is the program of 45 lines in `experiments.control`, as it stands there
 for Model 3; Models 1 and 2 take SGD's step, and Model 1 its layers and cost, in place
@@ -39,7 +40,11 @@ COMPILER = "a C++ compiler"
 # are all of them.
 STEPS_PER_EXECUTION = {"steps_per_execution": (64, 16, 256, 1024, 2**20)}
 BYTES = {"of_bytes": (False, True)}
-ON_OR_OFF = {"jit_compile": (True, False), "tf_data": (False, True), **BYTES}
+SWITCHES = {
+    "jit_compile": (True, False),
+    "tf_data": (False, "sequential", True),
+    **BYTES,
+}
 
 
 class Contender(NamedTuple):
@@ -127,8 +132,16 @@ CONTENDERS = {
     "tf_keras_tuned": TF_KERAS._replace(
         label="tf.keras, tuned",
         options={"metric": False},
-        grid={**STEPS_PER_EXECUTION, **ON_OR_OFF},
+        grid={**STEPS_PER_EXECUTION, **SWITCHES},
         color="#882255",
+        marker="s",
+    ),
+    "tf_keras_loop": TF_KERAS._replace(
+        label="tf.keras, in one compiled loop",
+        program="keras_loop",
+        options={"logits": True, "of_bytes": True},
+        bytes_per_pixel=2,
+        color="#DDA0C4",
         marker="s",
     ),
     "keras_on_jax": KERAS_ON_JAX,

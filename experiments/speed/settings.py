@@ -26,7 +26,7 @@ WHOLE = 3  # turns that a model's epoch may take and still be timed whole
 # executions of Keras's.
 UNITS = (64, 256, 1024)
 PARAM_COPIES = 8  # weight, gradient, two moments, and as many in passing
-PROCESS_BYTES = 700 * 2**20  # of a framework loaded, roughly
+PROCESS_BYTES = 600 * 2**20  # of a framework loaded, roughly
 QUICK: dict[str, Any] = {  # what --quick sets where nothing else was asked for
     "widths": (64, 256),
     "examples_list": (1000, 5000),

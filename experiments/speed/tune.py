@@ -3,8 +3,8 @@
     python -m experiments.speed --search all   # every combination
 
 One thread or one per core, for everybody; for Keras, tuned, also its `grid`. The short
-search tries all that can be on or off together, keeps the fastest, and goes on with one
-option after the other until nothing is faster. The fastest few are tried again in turn,
+search tries all switches together, keeps the fastest, and goes on with one option after
+the other until nothing is faster. The fastest few are tried again in turn,
 each in two fresh processes and for longer, as in the rounds, and the best median of
 these is taken. No trial is a result. What was chosen is kept in the run, and a later
 one takes it over with `--settings-of`: then both time the same programs.
@@ -219,7 +219,7 @@ def descend(
 ) -> Options:
     """The best options that are met on the way from the first values on.
 
-    What can be on or off is tried in all combinations, and then one option after the
+    All options but numbers are tried in all combinations, and then one option after the
     other, until nothing is better. No combination is tried twice.
     """
     tried: dict[tuple[Any, ...], float] = {}
@@ -236,7 +236,7 @@ def descend(
             (best | dict(zip(names, way, strict=True)) for way in ways), key=seconds
         )
 
-    switches = [name for name, values in grid.items() if {*values} == {True, False}]
+    switches = [name for name in grid if name not in STEPS_PER_EXECUTION]
     best = fastest({name: values[0] for name, values in grid.items()}, *switches)
     before: Options = {}
     while best != before:

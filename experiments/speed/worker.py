@@ -167,6 +167,51 @@ def fixed_part(
     return min(seconds, max(0.0, seconds - steps * per_step))
 
 
+def part_sizes(task: Task) -> list[int]:
+    """Images of an epoch's timed part, and of the short one before it, if any.
+
+    A loop of one step would be no loop.
+    """
+    if not task.part_steps:
+        return [task.examples]
+    short = max(2, task.part_steps // SHORT)
+    return [task.part_steps * task.batch_size, short * task.batch_size]
+
+
+def time_epochs(
+    task: Task, shuffle: Callable[[int], list[Any]], train: Callable[[Any], None]
+) -> Iterator[tuple[float, float]]:
+    """Train on and on: seconds, and what of these an epoch takes once.
+
+    Of whole epochs, or with `task.part_steps` of a part of each, after two short ones,
+    the first of which warms up: the other and the part tell what an epoch takes once.
+
+    Args:
+      task: with the size of batches and parts.
+      shuffle: an epoch's first rows, as many as each of `part_sizes`; waits for them.
+      train: one of these, and waits.
+    """
+
+    def seconds(rows: Any) -> float:
+        began = time.perf_counter()
+        train(rows)
+        return time.perf_counter() - began
+
+    _, *short = (size // task.batch_size for size in part_sizes(task))
+    for epoch in itertools.count():
+        began = time.perf_counter()
+        rows, *short_rows = shuffle(epoch)
+        fixed = shuffling = time.perf_counter() - began
+        if task.part_steps:
+            for _ in range(2):
+                short_seconds = seconds(*short_rows)
+            part_seconds = seconds(rows)
+            fixed += fixed_part(part_seconds, task.part_steps, short_seconds, *short)
+        else:
+            part_seconds = seconds(rows)
+        yield shuffling + part_seconds, fixed
+
+
 def write_data(folder: Path, **parts: tuple[np.ndarray, np.ndarray]) -> None:
     """Leave the decoded arrays of "train" and "test" where every process finds them."""
     for part, (image, label) in parts.items():

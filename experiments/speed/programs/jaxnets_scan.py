@@ -2,14 +2,13 @@
 
 Where an epoch is too long to time whole, its first steps are timed. The order of the
 whole epoch is made on the device, as `fit` does, and its first batches are trained on.
-What an epoch takes once, however many its steps (the shuffling, the layout of the
-weights), is told by a second, shorter part.
+What an epoch takes once, however many its steps, is the shuffling and the layout of the
+weights.
 
 With the option "plain" the processor's tricks are off: kernels stay [out, in] as they
 are, batches are gathered one by one, and XLA gets no option. Pixels remain bytes.
 """
 
-import itertools
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,7 +16,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.speed.worker import SHORT, Data, OnPart, Part, Task, fixed_part
+from experiments.speed.worker import (
+    Data,
+    OnPart,
+    Part,
+    Task,
+    part_sizes,
+    time_epochs,
+)
 from jaxnets import batches, devices, models, optimizers, processor, training
 from jaxnets.devices import compile_ahead
 from jaxnets.types import Batch, Params
@@ -64,9 +70,7 @@ def run(task: Task, data: Data, on_part: OnPart) -> None:
 def timed_epochs(
     train_epoch: TrainEpoch, state: Any, train: Batch, *, key: jax.Array, task: Task
 ) -> Iterator[Trained]:
-    """Whole epochs; with `task.part_steps`, of each two short parts and one of these.
-
-    The first of the short ones warms up.
+    """Whole epochs or parts, by `worker.time_epochs`.
 
     Args:
       train_epoch: from state, data and order to the state and something more.
@@ -75,34 +79,26 @@ def timed_epochs(
       key: of the orders.
       task: with the size of batches and parts.
     """
-    train, steps = jax.device_put(train), task.part_steps
-    sizes = [len(train.label)]
-    if steps:  # a loop of one step would be no loop
-        short_steps = max(2, steps // SHORT)
-        sizes = [steps * task.batch_size, short_steps * task.batch_size]
+    train, sizes = jax.device_put(train), part_sizes(task)
 
     def first_rows(key: jax.Array, epoch: int) -> list[jax.Array]:
         order = batches.epoch_order(key, epoch, len(train.label))
         return [order[:size] for size in sizes]
 
     began = time.perf_counter()
-    shuffle = compile_ahead(first_rows, key, 0)
-    order, *short_orders = shuffle(key, 0)
-    run_part = compile_ahead(train_epoch, state, train, order)
+    make_orders = compile_ahead(first_rows, key, 0)
+    orders = make_orders(key, 0)
+    run = {len(orders[0]): compile_ahead(train_epoch, state, train, orders[0])}
     compile_seconds = time.perf_counter() - began
-    if short_orders:
-        run_short = compile_ahead(train_epoch, state, train, *short_orders)
-    for epoch in itertools.count():
-        began = time.perf_counter()
-        order, *short_orders = jax.block_until_ready(shuffle(key, epoch))
-        fixed = shuffling = time.perf_counter() - began
-        for _ in range(2 if steps else 0):
-            began = time.perf_counter()
-            state, _ = jax.block_until_ready(run_short(state, train, *short_orders))
-            short_seconds = time.perf_counter() - began
-        began = time.perf_counter()
-        state, _ = jax.block_until_ready(run_part(state, train, order))
-        seconds = time.perf_counter() - began
-        if steps:
-            fixed += fixed_part(seconds, steps, short_seconds, short_steps)
-        yield state, shuffling + seconds, compile_seconds, fixed
+    for order in orders[1:]:
+        run[len(order)] = compile_ahead(train_epoch, state, train, order)
+
+    def shuffle(epoch: int) -> list[jax.Array]:
+        return jax.block_until_ready(make_orders(key, epoch))
+
+    def train_part(order: jax.Array) -> None:
+        nonlocal state
+        state, _ = jax.block_until_ready(run[len(order)](state, train, order))
+
+    for seconds, fixed in time_epochs(task, shuffle, train_part):
+        yield state, seconds, compile_seconds, fixed

@@ -2,8 +2,9 @@
 
 The network is that of `jaxnets.keras_network`, the settings are Keras's defaults but
 for the task's options: steps_per_execution, jit_compile, tf_data (the batches are
-gathered from bytes by tf.data), of_bytes (the network takes them, and divides), metric
-(False: none) and logits (the loss takes them in place of probabilities). One `fit`
+gathered from bytes by tf.data, with AUTOTUNE or "sequential", one batch ahead),
+of_bytes (the network takes them, and divides), metric (False: none) and logits (the
+loss takes them in place of probabilities). One `fit`
 trains all epochs, and between two of them waits in its callback. Of epochs that are
 timed in part each part is a `fit` of its own, after two shorter ones, the first of
 which warms up: the other and the part tell what `fit` does once an epoch.
@@ -64,8 +65,13 @@ class _Clock(keras.callbacks.Callback):
         self._on_part(Part(seconds, self._predict, **how))
 
     def _predict(self, images: np.ndarray) -> np.ndarray:
-        scores = self.model(pixels(self._task, images), training=False)
-        return keras.ops.convert_to_numpy(scores).argmax(axis=1)
+        return classes(self.model, self._task, images)
+
+
+def classes(model: Any, task: Task, images: np.ndarray) -> np.ndarray:
+    """What a model takes images for: uint8 [B, H, W] to int [B]."""
+    scores = model(pixels(task, images), training=False)
+    return keras.ops.convert_to_numpy(scores).argmax(axis=1)
 
 
 def short_steps(task: Task) -> int:
@@ -176,7 +182,10 @@ def _batches(task: Task, data: Data) -> Any:
         return batch, tf.gather(labels, rows)
 
     batches = tf.data.Dataset.range(1).flat_map(order)
-    batches = batches.map(gather, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    if task.options["tf_data"] == "sequential":
+        batches = batches.map(gather).prefetch(1)
+    else:
+        batches = batches.map(gather, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
     return batches.apply(tf.data.experimental.assert_cardinality(num_batches))
 
 
