@@ -62,7 +62,7 @@ SIGMOID_MSE = Model(
         optimizer="sgd",
         learning_rate=3.0,  # eta, the write-up and Nielsen, chapter 1
         batch_size=10,  # mini_batch_size, likewise
-        num_epochs=30,
+        num_epochs=30,  # the write-up
     ),
     reported=0.1041,
     cost="quadratic",

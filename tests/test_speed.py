@@ -277,6 +277,7 @@ TUNED = {"steps_per_execution": 4, "jit_compile": True, "tf_data": True}
         {"of_bytes": True},
         {**TUNED, "metric": False},
         {**TUNED, "of_bytes": True},
+        {**TUNED, "tf_data": "prefetch_1"},
     ],
 )
 @pytest.mark.parametrize("name", MODELS)
@@ -1288,6 +1289,22 @@ def test_a_second_run_takes_over_the_settings_of_the_first(tmp_path):
     anew["output"] = tmp_path / "third"
     other = {"contenders": ("scikit_learn",), "models": ("relu_softmax",)}
     assert main(dataclasses.replace(config, **anew, **other))["search_trials"]
+
+
+@pytest.mark.parametrize(
+    "options", [{"tf_data": "sequential"}, {"prefetch": 1, "tf_data": True}]
+)
+def test_settings_that_another_version_had_are_refused(tmp_path, monkeypatch, options):
+    settings = {"threads": "1", "steps_per_execution": 782}  # of an epoch's steps
+    row = {"row": "choice", "point": "relu_softmax", "contender": "tf_keras_tuned"}
+    rows = [{**row, "settings": settings}]
+    monkeypatch.setattr(tune.resume, "require_run", lambda *_: None)
+    monkeypatch.setattr(tune.folder, "read_rows", lambda _: rows)
+    assert tune.choices_of(tmp_path) == {("relu_softmax", "tf_keras_tuned"): rows[0]}
+    settings |= options
+    option, value = next(iter(options.items()))
+    with pytest.raises(InputError, match=rf"tf_keras_tuned has {option}={value!r}"):
+        tune.choices_of(tmp_path)
 
 
 def test_sweeps_vary_one_factor_at_a_time(digits):

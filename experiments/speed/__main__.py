@@ -6,9 +6,9 @@
 
 Contenders: NumPy as the book does it and by batches, scikit-learn, PyTorch with and
 without torch.compile (if installed: pip install -e '.[bench]'), tf.keras with its
-defaults and tuned, Keras on JAX from probabilities, from logits and in one `scan` in
-place of `fit`, JAX from scratch in 45 lines, and jaxnets, with and without its
-processor's tricks and against itself.
+defaults, tuned and in one compiled loop in place of `fit`, Keras on JAX from
+probabilities, from logits and in one `scan` in place of `fit`, JAX from scratch in 45
+lines, and jaxnets, with and without its processor's tricks and against itself.
 `contenders.py` says who takes part in what, and why; `tune.py` is the search for the
 best settings of each, threads included.
 

@@ -42,7 +42,7 @@ STEPS_PER_EXECUTION = {"steps_per_execution": (64, 16, 256, 1024, 2**20)}
 BYTES = {"of_bytes": (False, True)}
 SWITCHES = {
     "jit_compile": (True, False),
-    "tf_data": (False, "sequential", True),
+    "tf_data": (False, "prefetch_1", True),
     **BYTES,
 }
 

@@ -56,8 +56,8 @@ LEVEL = (
     "An epoch is measured whole, or by its first steps. What jaxnets and Keras do once "
     "an epoch is told by a shorter part beside and counted once; they are measured "
     "whole where that takes at most a second at the floor. Each contender has a thread "
-    "per core, Keras, tuned, the best settings of a search at each width and batch "
-    "size. Rounds are those that count."
+    "per core, Keras's `fit`, tuned, the best settings of a search at each point. "
+    "Rounds are those that count."
 )
 TREND = (
     "The level at both ends of a sweep, and the trend: what the ratio is multiplied "
@@ -72,11 +72,13 @@ Columns = dict[str, str | Callable[[Any], str]]  # as those of `table`
 LEAD = (
     "tf_keras",
     "tf_keras_tuned",
+    "tf_keras_loop",
     "keras_on_jax",
     "keras_scan",
     "pytorch",
     "from_scratch",
 )
+GROWING = ("tf_keras_tuned", "tf_keras_loop")  # named as things grow
 
 
 def lead(content: Content) -> str:
@@ -94,20 +96,21 @@ def lead(content: Content) -> str:
             f"How many times as long as {model['reference']}{noise} an epoch of "
             f"{model['name']} takes: {'; '.join(ratios) or 'nobody else was timed'}."
         )
-    growth = [
-        "{} {:,} to {:,}: {:.2f} to {:.2f}".format(
-            FACTORS[line["factor"]],
-            *line["values"],
-            *(ratio["median"] for ratio in line["ratios"]),
-        )
-        for line in content["trends"]
-        if line["contender"] == "tf_keras_tuned"
-    ]
-    if growth:
-        sentences.append(
-            f"As things grow, an epoch of tf.keras, tuned, takes times {REFERENCE}: "
-            f"{'; '.join(growth)}."
-        )
+    for name in GROWING:
+        growth = [
+            "{} {:,} to {:,}: {:.2f} to {:.2f}".format(
+                FACTORS[line["factor"]],
+                *line["values"],
+                *(ratio["median"] for ratio in line["ratios"]),
+            )
+            for line in content["trends"]
+            if line["contender"] == name
+        ]
+        if growth:
+            sentences.append(
+                f"As things grow, an epoch of {CONTENDERS[name].label} takes times "
+                f"{REFERENCE}: {'; '.join(growth)}."
+            )
     points = [*models, *content["points"]]
     counted, run = (
         sum(point[key] for point in points) for key in ("rounds_counted", "rounds_run")

@@ -56,7 +56,8 @@ def choices_of(run: Path | None) -> Choices:
     """What a run's searches chose, by point and contender; of no run nothing.
 
     Raises:
-      InputError: the folder is not that of a run of `speed`, or nothing was chosen.
+      InputError: the folder is not that of a run of `speed`, nothing was chosen, or
+        what was is no option of this version.
     """
     if run is None:
         return {}
@@ -64,6 +65,16 @@ def choices_of(run: Path | None) -> Choices:
     rows = [row for row in folder.read_rows(run) if row["row"] == "choice"]
     if not rows:
         raise InputError(f"settings_of={run}: that run chose no settings")
+    for row in rows:
+        for option, value in _options(row["settings"]).items():
+            known = CONTENDERS[row["contender"]].grid.get(option, ())
+            if not known or (option not in STEPS_PER_EXECUTION and value not in known):
+                raise InputError(
+                    f"settings_of={run}: that run's {row['contender']} has {option}="
+                    f"{value!r}, which this version does not know (it knows "
+                    f"{', '.join(map(repr, known)) or 'no such option'}); use that "
+                    "run's version, or leave --settings-of out for a search"
+                )
     return {(row["point"], row["contender"]): row for row in rows}
 
 

@@ -2,12 +2,12 @@
 
 The network is that of `jaxnets.keras_network`, the settings are Keras's defaults but
 for the task's options: steps_per_execution, jit_compile, tf_data (the batches are
-gathered from bytes by tf.data, with AUTOTUNE or "sequential", one batch ahead),
+gathered from bytes by tf.data, as many ahead as AUTOTUNE likes, or "prefetch_1"),
 of_bytes (the network takes them, and divides), metric (False: none) and logits (the
-loss takes them in place of probabilities). One `fit`
-trains all epochs, and between two of them waits in its callback. Of epochs that are
-timed in part each part is a `fit` of its own, after two shorter ones, the first of
-which warms up: the other and the part tell what `fit` does once an epoch.
+loss takes them in place of probabilities). One `fit` trains all epochs, and between two
+of them waits in its callback. Of epochs that are timed in part each part is a `fit` of
+its own, after two shorter ones, the first of which warms up: the other and the part
+tell what `fit` does once an epoch.
 """
 
 import contextlib
@@ -182,7 +182,7 @@ def _batches(task: Task, data: Data) -> Any:
         return batch, tf.gather(labels, rows)
 
     batches = tf.data.Dataset.range(1).flat_map(order)
-    if task.options["tf_data"] == "sequential":
+    if task.options["tf_data"] == "prefetch_1":
         batches = batches.map(gather).prefetch(1)
     else:
         batches = batches.map(gather, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
