@@ -113,6 +113,13 @@ EQUAL_WORK = (
 )
 
 
+def assert_same_work(weights, after):
+    """Of some updates: arrays in the order of `after`'s leaves."""
+    for array, expected in zip(weights, jax.tree.leaves(after), strict=True):
+        # float32 rounding of 784-term sums, carried through up to 21 updates
+        np.testing.assert_allclose(array, expected, atol=2e-5)
+
+
 @pytest.mark.parametrize("point", EQUAL_WORK, ids=lambda point: point.kind)
 def test_batched_numpy_does_the_work_of_jaxnets(point):
     task, train, order, before, after = learn(point)
@@ -120,10 +127,7 @@ def test_batched_numpy_does_the_work_of_jaxnets(point):
     targets = np.eye(10, dtype=np.float32)[train.label]
     network = numpy_batched.Network(layers, task)
     network.train_epoch(to_vectors(train.image), targets, order)
-    for (kernel, bias), expected in zip(layers, after, strict=True):
-        # float32 rounding of 784-term sums, carried through up to 21 updates
-        np.testing.assert_allclose(kernel, expected.kernel, atol=2e-5)
-        np.testing.assert_allclose(bias, expected.bias, atol=2e-5)
+    assert_same_work(jax.tree.leaves(layers), after)
 
 
 def test_per_example_numpy_does_the_work_of_jaxnets():
@@ -326,10 +330,7 @@ def test_a_scan_of_keras_does_the_work_of_jaxnets(point, tmp_path):
     variables = environment("keras_scan", "1", "cpu", "highest")
     command = [sys.executable, "-c", SCAN, str(file)]
     subprocess.run(command, check=True, env={**os.environ, **variables})
-    weights = pickle.loads(file.read_bytes())
-    for array, expected in zip(weights, jax.tree.leaves(after), strict=True):
-        # float32 rounding of 784-term sums, carried through up to 21 updates
-        np.testing.assert_allclose(array, expected, atol=2e-5)
+    assert_same_work(pickle.loads(file.read_bytes()), after)
 
 
 @pytest.mark.slow
@@ -344,11 +345,7 @@ def test_a_loop_of_tf_keras_does_the_work_of_jaxnets(point, monkeypatch):
     monkeypatch.setattr(numpy_batched, "init", lambda rng, task: layers)
     model = keras_fit.compiled(task, train.image.shape[1:])
     keras_loop.make_train_epoch(model, task, train)(np.asarray(order))
-    for array, expected in zip(
-        model.get_weights(), jax.tree.leaves(after), strict=True
-    ):
-        # float32 rounding of 784-term sums, carried through up to 21 updates
-        np.testing.assert_allclose(array, expected, atol=2e-5)
+    assert_same_work(model.get_weights(), after)
 
 
 @pytest.mark.slow
@@ -1301,6 +1298,8 @@ def test_settings_that_another_version_had_are_refused(tmp_path, monkeypatch, op
     monkeypatch.setattr(tune.resume, "require_run", lambda *_: None)
     monkeypatch.setattr(tune.folder, "read_rows", lambda _: rows)
     assert tune.choices_of(tmp_path) == {("relu_softmax", "tf_keras_tuned"): rows[0]}
+    rows.append({**row, "contender": "gone", "settings": {"threads": "1", "x": 1}})
+    tune.choices_of(tmp_path)  # nobody asks for it
     settings |= options
     option, value = next(iter(options.items()))
     with pytest.raises(InputError, match=rf"tf_keras_tuned has {option}={value!r}"):

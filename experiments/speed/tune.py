@@ -65,17 +65,20 @@ def choices_of(run: Path | None) -> Choices:
     rows = [row for row in folder.read_rows(run) if row["row"] == "choice"]
     if not rows:
         raise InputError(f"settings_of={run}: that run chose no settings")
-    for row in rows:
+    choices: Choices = {(row["point"], row["contender"]): row for row in rows}
+    for (_, name), row in choices.items():
+        if name not in CONTENDERS:  # nobody will ask for it
+            continue
         for option, value in _options(row["settings"]).items():
-            known = CONTENDERS[row["contender"]].grid.get(option, ())
+            known = CONTENDERS[name].grid.get(option, ())
             if not known or (option not in STEPS_PER_EXECUTION and value not in known):
                 raise InputError(
-                    f"settings_of={run}: that run's {row['contender']} has {option}="
-                    f"{value!r}, which this version does not know (it knows "
+                    f"settings_of={run}: that run's {name} has {option}={value!r}, "
+                    "which this version does not know (it knows "
                     f"{', '.join(map(repr, known)) or 'no such option'}); use that "
                     "run's version, or leave --settings-of out for a search"
                 )
-    return {(row["point"], row["contender"]): row for row in rows}
+    return choices
 
 
 def choice(
