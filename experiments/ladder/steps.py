@@ -55,5 +55,6 @@ PUBLISHED = (
     Published("Simard 2003", "784-800-10, elastic distortions", 0.993),
     Published("Srivastava 2014", "3 layers of 1024, dropout, max-norm", 0.9894),
     Published("Srivastava 2014", "2 layers of 8192, dropout, max-norm", 0.9905),
+    Published("Goodfellow 2015", "maxout, dropout, adversarial images", 0.9922),
     Published("Ciresan 2010", "2500-2000-1500-1000-500, affine and elastic", 0.9965),
 )
