@@ -55,7 +55,8 @@ DISTORTED = Settings(
     dropout=0.1,
     distortion=WRITING,
 )
-# Of 12 trials that changed epochs, dropout, width, batches, rate and distortion.
+# Of 13 trials that changed epochs, dropout, width, batches, rate, distortion,
+# averaging, smoothing and adversary.
 LONGER = replace(DISTORTED, num_epochs=60, dropout=0.0)
 
 RECORDS = {  # by the mark, per cent of the test images
