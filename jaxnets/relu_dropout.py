@@ -73,8 +73,8 @@ def adversarial(
     gradients = jax.grad(lambda vectors: losses_of(vectors).sum())(vectors)
     norms = jnp.linalg.norm(gradients, axis=-1, keepdims=True)
     # An image whose loss is flat stays as it is.
-    steps = jnp.where(norms > 0, gradients / jnp.where(norms > 0, norms, 1), 0)
-    return jax.lax.stop_gradient(vectors + length * steps)
+    directions = gradients / jnp.where(norms > 0, norms, 1)
+    return jax.lax.stop_gradient(vectors + length * directions)
 
 
 def make_loss_fn(

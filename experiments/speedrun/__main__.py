@@ -32,11 +32,8 @@ from jaxnets.errors import InputError
 DATASET = "mnist"  # of the records
 LENGTHS = ("max_norm", "adversary")
 SHARES = ("dropout", "input_dropout", "smoothing", "average")
-CHANGES = (  # of settings, by options
-    *("num_epochs", "batch_size", "peak_rate", "hidden"),
-    *LENGTHS,
-    *SHARES,
-)
+# Of settings, by options.
+CHANGES = ("num_epochs", "batch_size", "peak_rate", "hidden", *LENGTHS, *SHARES)
 
 
 @dataclass(frozen=True, kw_only=True)
