@@ -101,7 +101,9 @@ def make_loss_fn(
     rates = {"hidden_rate": hidden_rate, "input_rate": input_rate}
     for name, value in (rates | {"smoothing": smoothing}).items():
         if not 0 <= value <= (LEVELS - 1) / LEVELS:
-            raise InputError(f"{name}={value} must be from 0 to below 1")
+            raise InputError(
+                f"{name}={value} must be from 0 to below 1, by 1/{LEVELS} at least"
+            )
 
     def noisy_logits(
         params: Layers, keys: Sequence[jax.Array], vectors: jax.Array

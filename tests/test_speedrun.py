@@ -297,6 +297,7 @@ def test_the_record_without_augmentation_has_none():
         ({"peak_rate": 0.0}, "peak_rate=0.0"),
         ({"peak_rate": float("nan")}, "peak_rate=nan"),
         ({"dropout": 1.0}, "dropout=1.0 must be from 0 to below 1"),
+        ({"dropout": 0.999}, "hidden_rate=0.999 must be .* by 1/256 at least"),
         ({"input_dropout": -0.1}, "input_dropout=-0.1"),
         ({"smoothing": float("nan")}, "smoothing=nan"),
         ({"average": 1.0}, "average=1.0"),

@@ -138,6 +138,7 @@ def validate_config(config: Config) -> None:
         if length is not None and not 0 <= length < float("inf"):
             raise InputError(f"{name}={length} must be 0 or more, and finite")
     record = record_of(config)
+    train.make_loss_fn(record.settings)  # or InputError
     last = seeds_of(config, record)[-1]
     training.require_seed((last + 1) * record.networks - 1)
 
