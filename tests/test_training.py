@@ -71,6 +71,11 @@ def test_orders_differ_between_epochs_and_seeds_and_repeat_for_the_same():
     assert len(orders) == 8
 
 
+def test_the_order_of_more_examples_than_16_bits_count():
+    order = ORDER_OF(jax.random.key(5), 3, 70_000)
+    np.testing.assert_array_equal(order, order_of(jax.random.key(5), 3, 70_000))
+
+
 def test_orders_are_fair():
     # Oracle: each of 6 examples comes first in 1/6 of 3,000 epochs; the standard
     # deviation is 20, and the key is fixed, so five of them never flicker.
