@@ -1,6 +1,7 @@
 """What a program does once, at its start: caches, signals, errors, exit codes."""
 
 import contextlib
+import gc
 import glob
 import logging
 import os
@@ -116,6 +117,7 @@ def run_command(
     except Exception as error:
         _stop(_in_one_line(error), 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done; only the exit is left
+    gc.freeze()  # what is left goes with the process, a third of a second sooner
     sys.exit(0)
 
 
