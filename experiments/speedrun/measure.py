@@ -10,6 +10,7 @@ Rows, told apart by `kind`:
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -66,7 +67,10 @@ def measure(run: Run, record: Record, seeds: Sequence[int]) -> Iterator[Row]:
                 progress.advance("keras", text=f"{seconds:.2f} s")
                 yield {"kind": "keras", "seconds": seconds}
             if seed is not None:
-                outcome = run_seed(record, programs, seed, data.train, scored.image)
+                say = partial(progress.text, "runs")
+                outcome = run_seed(
+                    record, programs, seed, data.train, scored.image, say
+                )
                 row = {
                     "kind": "run",
                     "seed": seed,
@@ -86,13 +90,17 @@ def run_seed(
     seed: int,
     train: Batch,
     images: np.ndarray,
+    say: Callable[[str], object],
 ) -> Outcome:
-    """One run; of several networks, no two runs have one in common."""
+    """One run; of several networks, no two runs have one in common.
+
+    `say` is told of each that is trained.
+    """
     settings, count = record.settings, record.networks
     if programs:
         return run_once(programs, settings.num_epochs, seed, train, images)
     seeds = range(seed * count, (seed + 1) * count)
-    return run_together(settings, seeds, train, images)
+    return run_together(settings, seeds, train, images, say)
 
 
 def start(record: Record, train: Batch, scored: Batch) -> Row:

@@ -136,11 +136,16 @@ def run_once(
 
 
 def run_together(
-    settings: Settings, seeds: Sequence[int], train: Batch, images: Array
+    settings: Settings,
+    seeds: Sequence[int],
+    train: Batch,
+    images: Array,
+    say: Callable[[str], object] = lambda text: None,
 ) -> Outcome:
     """Train a network from each seed by `fit_many`; their mean probabilities answer.
 
-    The clock is that of `run_once`, less what is spent on compiling.
+    The clock is that of `run_once`, less what is spent on compiling. `say` is told how
+    many networks are trained.
     """
     began = time.perf_counter()
     sizes, tx = layer_sizes(settings, train), make_tx(settings, len(train.label))
@@ -170,5 +175,6 @@ def run_together(
         answers = jax.device_get(program(state, images).probability)
         probability = probability + answers.sum(axis=0) / len(seeds)
         losses += epoch.train.mean_loss.tolist()
+        say(f"{len(losses)} of {len(seeds)} networks are trained")
     seconds = time.perf_counter() - began - compile_seconds
     return Outcome(seconds, probability, float(np.mean(losses)), compile_seconds)
