@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -153,9 +154,8 @@ def test_networks_of_an_ensemble_answer_together(digits):
 def test_no_two_ensembles_share_a_network(monkeypatch):
     monkeypatch.setattr(measure, "run_together", lambda _, seeds, *__: [*seeds])
     record = dataclasses.replace(RECORDS[98.0], networks=10)
-    groups = [
-        measure.run_seed(record, None, seed, None, None, print) for seed in (0, 1, 2)
-    ]
+    run_seed = partial(measure.run_seed, record, None, say=print)
+    groups = [run_seed(seed, None, None) for seed in (0, 1, 2)]
     assert [seed for group in groups for seed in group] == list(range(30))
 
 

@@ -67,10 +67,8 @@ def measure(run: Run, record: Record, seeds: Sequence[int]) -> Iterator[Row]:
                 progress.advance("keras", text=f"{seconds:.2f} s")
                 yield {"kind": "keras", "seconds": seconds}
             if seed is not None:
-                say = partial(progress.text, "runs")
-                outcome = run_seed(
-                    record, programs, seed, data.train, scored.image, say
-                )
+                arguments = (record, programs, seed, data.train, scored.image)
+                outcome = run_seed(*arguments, say=partial(progress.text, "runs"))
                 row = {
                     "kind": "run",
                     "seed": seed,
@@ -90,6 +88,7 @@ def run_seed(
     seed: int,
     train: Batch,
     images: np.ndarray,
+    *,
     say: Callable[[str], object],
 ) -> Outcome:
     """One run; of several networks, no two runs have one in common.
