@@ -18,6 +18,7 @@ from small import (
 )
 
 from jaxnets import optimizers, processor, relu_softmax, training
+from jaxnets.types import Totals
 
 KEY = jax.random.key(9)
 SIZES = (20, 10)  # one kernel to transpose
@@ -117,6 +118,21 @@ def test_it_computes_what_the_plain_epoch_does(name, size):
     # float32: products of transposed kernels add up in another order, and Adam divides
     # by numbers that are small.
     chex.assert_trees_all_close(plain, stored, rtol=2e-5, atol=2e-6)
+
+
+def test_a_step_gets_images_and_not_the_flat_rows_that_are_gathered():
+    shapes = []
+
+    def step(state, batch):
+        shapes.append((batch.image.shape, batch.image.dtype))
+        return state, Totals.zeros()
+
+    train_epoch = processor.make_train_epoch(step, BATCH_SIZE)
+    state = training.start(PARAMS, ALIKE["sgd"])
+    jax.eval_shape(train_epoch, state, TRAIN, np.arange(23))
+    image, rest = TRAIN.image, 23 % BATCH_SIZE
+    sizes = {(count, *image.shape[1:]) for count in (BATCH_SIZE, rest)}
+    assert image.ndim == 3 and set(shapes) == {(size, image.dtype) for size in sizes}
 
 
 def test_fit_is_a_loop_of_steps_for_every_other_optimizer():
