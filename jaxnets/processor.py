@@ -15,6 +15,7 @@ It is not asked for here, because the compiler of jaxlib 0.10.2 aborts the proce
 some programs with it.
 """
 
+import math
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -107,11 +108,12 @@ def make_train_epoch(
 
     def train_epoch(state: TrainState, data: Batch, order: jax.Array) -> Step:
         shape = data.image.shape[1:]  # of an image
-        flat = data._replace(image=data.image.reshape(len(data.image), -1))
+        num_pixels = math.prod(shape)
+        flat = data._replace(image=data.image.reshape(len(data.image), num_pixels))
 
         def step(carry: Step, rows: Batch) -> Step:
             state, totals = carry
-            batch = rows._replace(image=rows.image.reshape(-1, *shape))
+            batch = rows._replace(image=rows.image.reshape(len(rows.image), *shape))
             state, batch_totals = stored_step(state, batch)
             return state, totals + batch_totals
 

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import errno
+import gc
 import io
 import json
 import logging
@@ -653,6 +654,7 @@ def running(monkeypatch, capsys):
 
     monkeypatch.setenv("MPLBACKEND", "agg")  # which it sets, to be put back
     yield run
+    gc.unfreeze()
     for number, handler in zip(numbers, before, strict=True):
         signal.signal(number, handler)
     root.handlers = handlers

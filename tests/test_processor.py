@@ -120,7 +120,7 @@ def test_it_computes_what_the_plain_epoch_does(name, size):
     chex.assert_trees_all_close(plain, stored, rtol=2e-5, atol=2e-6)
 
 
-def test_a_step_gets_images_and_not_the_flat_rows_that_are_gathered():
+def test_a_step_gets_images():
     shapes = []
 
     def step(state, batch):
@@ -130,9 +130,9 @@ def test_a_step_gets_images_and_not_the_flat_rows_that_are_gathered():
     train_epoch = processor.make_train_epoch(step, BATCH_SIZE)
     state = training.start(PARAMS, ALIKE["sgd"])
     jax.eval_shape(train_epoch, state, TRAIN, np.arange(23))
-    image, rest = TRAIN.image, 23 % BATCH_SIZE
-    sizes = {(count, *image.shape[1:]) for count in (BATCH_SIZE, rest)}
-    assert image.ndim == 3 and set(shapes) == {(size, image.dtype) for size in sizes}
+    image, counts = TRAIN.image, (BATCH_SIZE, 23 % BATCH_SIZE)
+    expected = {((count, *image.shape[1:]), image.dtype) for count in counts}
+    assert image.ndim == 3 and set(shapes) == expected
 
 
 def test_fit_is_a_loop_of_steps_for_every_other_optimizer():

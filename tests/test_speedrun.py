@@ -138,9 +138,9 @@ def test_networks_of_an_ensemble_answer_together(digits):
     # Oracle: the mean of the probabilities of networks that `run_once` trains.
     part, images = digits.train.split(200)[0], digits.test.image
     settings = dataclasses.replace(SMALL, average=0.9, dropout=0.2)
-    said: list[str] = []
-    together = train.run_together(settings, range(3), part, images, said.append)
-    assert said[-1] == "3 of 3 networks are trained"
+    texts: list[str] = []
+    together = train.run_together(settings, range(3), part, images, say=texts.append)
+    assert texts[-1].startswith("3 of 3")
     programs = train.compile_programs(settings, part, digits.test)
     alone = [train.run_once(programs, 2, seed, part, images) for seed in range(3)]
     expected = np.mean([outcome.probability for outcome in alone], axis=0)
@@ -152,7 +152,7 @@ def test_networks_of_an_ensemble_answer_together(digits):
 
 
 def test_no_two_ensembles_share_a_network(monkeypatch):
-    monkeypatch.setattr(measure, "run_together", lambda _, seeds, *__: [*seeds])
+    monkeypatch.setattr(measure, "run_together", lambda _, seeds, *__, say: [*seeds])
     record = dataclasses.replace(RECORDS[98.0], networks=10)
     run_seed = partial(measure.run_seed, record, None, say=print)
     groups = [run_seed(seed, None, None) for seed in (0, 1, 2)]

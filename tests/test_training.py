@@ -71,9 +71,22 @@ def test_orders_differ_between_epochs_and_seeds_and_repeat_for_the_same():
     assert len(orders) == 8
 
 
-def test_the_order_of_more_examples_than_16_bits_count():
-    order = ORDER_OF(jax.random.key(5), 3, 70_000)
-    np.testing.assert_array_equal(order, order_of(jax.random.key(5), 3, 70_000))
+def test_equal_numbers_stay_in_order():
+    key, epoch, count = jax.random.key(5), 2, 70_000
+    bits = jax.random.bits(jax.random.fold_in(key, epoch), (count,))
+    assert len(np.unique(bits)) < count  # epoch 2 has some
+    np.testing.assert_array_equal(
+        ORDER_OF(key, epoch, count), order_of(key, epoch, count)
+    )
+
+
+def test_orders_are_the_same_on_other_devices(monkeypatch):
+    key = jax.random.key(5)
+    on_processor = batches.epoch_order(key, 2, 1000)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    elsewhere = batches.epoch_order(key, 2, 1000)
+    np.testing.assert_array_equal(elsewhere, on_processor)
+    chex.assert_type(elsewhere, jnp.int32)
 
 
 def test_orders_are_fair():

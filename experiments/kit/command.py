@@ -160,6 +160,8 @@ def _run(
     logging.basicConfig(format="%(message)s")
     logging.getLogger("jaxnets").setLevel(logging.INFO)
     configure(all_cores=all_cores)
+    gc.freeze()  # what is imported stays
+    gc.enable()  # see `experiments`
     main(config)
 
 

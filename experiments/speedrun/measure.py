@@ -93,13 +93,13 @@ def run_seed(
 ) -> Outcome:
     """One run; of several networks, no two runs have one in common.
 
-    `say` is told of each that is trained.
+    Of several, `say` is told how many are trained, after each group of `fit_many`.
     """
     settings, count = record.settings, record.networks
     if programs:
         return run_once(programs, settings.num_epochs, seed, train, images)
     seeds = range(seed * count, (seed + 1) * count)
-    return run_together(settings, seeds, train, images, say)
+    return run_together(settings, seeds, train, images, say=say)
 
 
 def start(record: Record, train: Batch, scored: Batch) -> Row:

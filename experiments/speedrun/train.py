@@ -140,12 +140,13 @@ def run_together(
     seeds: Sequence[int],
     train: Batch,
     images: Array,
-    say: Callable[[str], object] = lambda text: None,
+    *,
+    say: Callable[[str], object],
 ) -> Outcome:
     """Train a network from each seed by `fit_many`; their mean probabilities answer.
 
     The clock is that of `run_once`, less what is spent on compiling. `say` is told how
-    many networks are trained.
+    many networks are trained, after each group.
     """
     began = time.perf_counter()
     sizes, tx = layer_sizes(settings, train), make_tx(settings, len(train.label))

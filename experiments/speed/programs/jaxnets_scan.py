@@ -5,8 +5,9 @@ whole epoch is made on the device, as `fit` does, and its first batches are trai
 What an epoch takes once, however many its steps, is the shuffling and the layout of the
 weights.
 
-With the option "plain" the processor's tricks are off: kernels stay [out, in] as they
-are, batches are gathered one by one, and XLA gets no option. Pixels remain bytes.
+With the option "plain" the processor's tricks are off: kernels stay [in, out] as they
+are, batches are gathered one by one, as images, and XLA gets no option. Pixels remain
+bytes, and the order is sorted as ever.
 """
 
 import time
