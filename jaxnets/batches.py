@@ -23,12 +23,9 @@ def epoch_order(key: jax.Array, epoch: int | jax.Array, num_examples: int) -> ja
     """
     epoch_key = jax.random.fold_in(key, epoch)
     bits = jax.random.bits(epoch_key, (num_examples,), jnp.uint32)
-    on_processor = jax.default_backend() == "cpu"
-    return (
-        _argsort_in_one_array(bits)
-        if on_processor
-        else jnp.argsort(bits).astype(jnp.int32)
-    )
+    if jax.default_backend() == "cpu":
+        return _argsort_in_one_array(bits)
+    return jnp.argsort(bits).astype(jnp.int32)
 
 
 def _argsort_in_one_array(numbers: jax.Array) -> jax.Array:
