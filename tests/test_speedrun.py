@@ -1,5 +1,6 @@
 """`experiments.speedrun` and `ladder`: rules, rows and runs on digits."""
 
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -13,6 +14,7 @@ import pytest
 import scipy.stats
 import small
 
+from experiments.kit import folder, resume
 from experiments.kit.statistics import lower_bound
 from experiments.ladder import __main__ as ladder
 from experiments.ladder.steps import CHANGES, FIRST, LAST, PUBLISHED, steps
@@ -36,6 +38,7 @@ QUICK = speedrun.Config(
     examples=200,
 )
 SMALL = Settings(hidden=(16,), peak_rate=0.01, batch_size=50, num_epochs=2)
+STARTED = {"kind": "start", "compile_seconds": 1.0, "cold_start_seconds": 4.0}
 
 
 @pytest.fixture(scope="module")
@@ -121,16 +124,81 @@ def test_validation_scores_in_place_of_the_test_set(digits, monkeypatch):
         return train.Outcome(1.0, chances, 0.0, 0.0)
 
     monkeypatch.setattr(measure, "run_once", run_once)
-    monkeypatch.setattr(measure, "keep_source", lambda path: None)
+    monkeypatch.setattr(measure, "source", dict)
     monkeypatch.setattr(measure, "compile_programs", lambda *_: "programs")
-    monkeypatch.setattr(measure, "start", lambda *_: {"cold_start_seconds": 1.0})
+    monkeypatch.setattr(measure, "start", lambda *_: dict(STARTED))
     config = dataclasses.replace(QUICK, keras_epochs=0, validation=True)
-    run = SimpleNamespace(config=config, data=digits, path=Path())
+    run = SimpleNamespace(
+        config=config, data=digits, path=Path(), rows=[], checkpoint=lambda *_, **__: 0
+    )
     rows = list(measure.measure(run, RECORDS[98.0], range(2)))
     monkeypatch.undo()
     assert all(images is digits.validation.image for images in scored)
     [share] = {row["accuracy"] for row in rows[1:]}
     assert share == np.mean(digits.validation.label == 0)
+
+
+@pytest.mark.parametrize("rows", [2, 4])  # a break before the first checkpoint, after
+def test_a_record_that_is_broken_off_has_the_rows_of_a_whole_one(
+    finished, tmp_path, monkeypatch, undrawn, rows
+):
+    path = tmp_path / "run"
+    seconds = iter([2.0, 4.0, 3.0])
+    monkeypatch.setattr(measure, "epoch_seconds", lambda _: (s for s in seconds))
+    monkeypatch.setattr(measure, "start", lambda *_: dict(STARTED))
+    with break_off(monkeypatch, rows):
+        speedrun.main(dataclasses.replace(QUICK, output=path))
+    trained: list[int] = []
+
+    def run_seed(record, programs, seed, *args, **kwargs):
+        trained.append(seed)
+        return original(record, programs, seed, *args, **kwargs)
+
+    original = measure.run_seed
+    monkeypatch.setattr(measure, "run_seed", run_seed)
+    content = speedrun.main(resume.stored_options(speedrun.Config, path))
+    assert trained == ([4, 5, 6] if rows == 2 else [5, 6])
+    assert content["status"] == "complete"
+    for name in ("seed", "test_accuracy", "networks", "settings"):
+        assert content[name] == finished.returned[name]
+    kinds = [row["kind"] for row in small.left_behind(path, content).rows]
+    assert kinds == [row["kind"] for row in finished.rows]
+
+
+def test_a_record_of_another_source_does_not_go_on(tmp_path, monkeypatch, undrawn):
+    path = tmp_path / "run"
+    monkeypatch.setattr(measure, "start", lambda *_: dict(STARTED))
+    config = dataclasses.replace(QUICK, keras_epochs=0, output=path)
+    with break_off(monkeypatch, 2):
+        speedrun.main(config)
+    before = (path / "metrics.jsonl").read_bytes()
+    monkeypatch.setattr(measure, "source", lambda: {"jaxnets/models.py": "import os"})
+    with pytest.raises(InputError, match=r"source_sha256 was .* --allow-changes"):
+        speedrun.main(resume.stored_options(speedrun.Config, path))
+    assert (path / "metrics.jsonl").read_bytes() == before
+
+
+@contextlib.contextmanager
+def break_off(monkeypatch, rows):
+    """Ctrl-C after so many rows, before what follows them; in this block alone."""
+    append_row = folder.append_row
+
+    def append_and_break(path, row):
+        append_row(path, row)
+        if len((path / folder.ROWS).read_text().splitlines()) == rows:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(folder, "append_row", append_and_break)
+        yield
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5])
+def test_a_plan_has_every_seed_once_and_as_many_epochs_of_keras(count):
+    steps = measure.plan(range(4, 7), count)
+    assert steps[0] == ("start", 0)
+    assert [n for kind, n in steps if kind == "run"] == [4, 5, 6]
+    assert [n for kind, n in steps if kind == "keras"] == [*range(count)]
 
 
 @pytest.mark.slow
@@ -182,12 +250,11 @@ def test_the_averaged_weights_answer(digits):
 
 
 def rows_of(accuracies, seconds=1.0, keras=(5.0, 6.0, 40.0)):
-    start = {"kind": "start", "compile_seconds": 1.0, "cold_start_seconds": 4.0}
     runs = [
         {"kind": "run", "seed": n, "seconds": seconds, "accuracy": share}
         for n, share in enumerate(accuracies)
     ]
-    return [start, *({"kind": "keras", "seconds": s} for s in keras), *runs]
+    return [STARTED, *({"kind": "keras", "seconds": s} for s in keras), *runs]
 
 
 def judged(accuracies, mark=98.0, **changes):
@@ -332,22 +399,21 @@ def test_other_classes_than_ten_are_refused(digits):
 def climbed(tmp_path_factory):
     """A short ladder of tiny networks."""
     output = tmp_path_factory.mktemp("ladder") / "run"
-    chosen = (FIRST, "one-cycle rate", "shift")
-    changes = {name: dict(CHANGES[name]) for name in chosen}
-    changes[FIRST]["hidden"] = (16,)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("experiments.ladder.steps.CHANGES", changes)
-        config = ladder.Config(
-            dataset="digits",
-            examples=200,
-            seeds=4,
-            ensemble=2,
-            epochs=2,
-            batch_size=50,
-            output=output,
-        )
-        returned = ladder.main(config)
+        patch.setattr("experiments.ladder.steps.CHANGES", few_changes())
+        returned = ladder.main(dataclasses.replace(SHORT, output=output))
     return small.left_behind(output, returned)
+
+
+SHORT = ladder.Config(
+    dataset="digits", examples=200, seeds=4, ensemble=2, epochs=2, batch_size=50
+)
+
+
+def few_changes():
+    """Of all, with a tiny first network."""
+    changes = {name: CHANGES[name] for name in (FIRST, "one-cycle rate", "shift")}
+    return changes | {FIRST: {"hidden": (16,)}}
 
 
 def test_each_step_adds_one_change():
@@ -371,6 +437,22 @@ def test_no_two_networks_share_a_seed_and_some_answer_together(climbed):
     assert [row["seed"] for row in climbed.rows if row["step"] == LAST] == [8, 10]
     pair, both = climbed.rows[8:10], climbed.rows[10]
     assert both["seconds"] == pytest.approx(sum(row["seconds"] for row in pair))
+
+
+@pytest.mark.parametrize("rows", [5, 12])  # in the second step, within an ensemble
+def test_a_ladder_that_is_broken_off_has_the_rows_of_a_whole_one(
+    climbed, tmp_path, monkeypatch, undrawn, rows
+):
+    path = tmp_path / "run"
+    monkeypatch.setattr("experiments.ladder.steps.CHANGES", few_changes())
+    with break_off(monkeypatch, rows):
+        ladder.main(dataclasses.replace(SHORT, output=path))
+    content = ladder.main(resume.stored_options(ladder.Config, path))
+    ended, expected = (
+        [{k: v for k, v in row.items() if k != "seconds"} for row in whole]
+        for whole in (small.left_behind(path, content).rows, climbed.rows)
+    )
+    assert ended == expected
 
 
 def test_gains_are_welchs_over_the_step_before():

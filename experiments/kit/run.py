@@ -37,7 +37,7 @@ Row = Mapping[str, Any]  # numbers, text and lists of them, by name
 TRACEBACK = "traceback.txt"
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 FOLDERS = ("mnist_dir", "data_dir")  # each host may have its own
-SHOWN = ("model", "seeds", "epoch")  # of a position, on the screen
+SHOWN = ("model", "step", "seeds", "seed", "epoch")  # of a position, on the screen
 
 
 class Run(Generic[Config]):

@@ -10,7 +10,7 @@ of fully connected networks stand beside.
 
 All steps train for the same number of epochs, which favours steps that need few: what
 regularises pays off later. Nothing is chosen by the test set, which each network sees
-once.
+once. A ladder that was broken off goes on at its next network with --resume RUN.
 """
 
 import itertools
@@ -22,7 +22,7 @@ import jax
 import numpy as np
 
 from experiments.kit.command import run_command
-from experiments.kit.options import Options, require_at_least
+from experiments.kit.options import Resumable, require_at_least
 from experiments.kit.progress import Progress
 from experiments.kit.run import Row, Run
 from experiments.kit.statistics import compare_pairs
@@ -30,12 +30,11 @@ from experiments.ladder.steps import CHANGES, FIRST, LAST, PUBLISHED, steps
 from experiments.speedrun.settings import Settings
 from experiments.speedrun.train import compile_programs, run_once, validate_data
 from jaxnets import training
-from jaxnets.data import Dataset
 from jaxnets.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Options):
+class Config(Resumable):
     """How many networks, and how long they train."""
 
     seeds: int = 12
@@ -57,7 +56,7 @@ def main(config: Config) -> dict[str, Any]:
     config = run.config
     settings = steps(config.epochs, config.batch_size)
     validate_data(settings[FIRST], run.data)
-    run.record(measure(config, settings, run.data))
+    run.record(measure(run, settings))
     content = results(run.rows, config.ensemble)
     from experiments.ladder import page  # loads Matplotlib
 
@@ -78,39 +77,51 @@ def validate_config(config: Config) -> None:
     training.require_seed(config.first_seed + len(CHANGES) * config.seeds - 1)
 
 
-def measure(
-    config: Config, settings: Mapping[str, Settings], data: Dataset
-) -> Iterator[Row]:
+def measure(run: Run, settings: Mapping[str, Settings]) -> Iterator[Row]:
     """Train networks of each step; test each once, and some of the last's together.
 
-    A row is a network, or an ensemble of some of the last step's:
+    What an earlier session of a resumed run has done is passed by. A row is a network,
+    or an ensemble of some of the last step's:
 
         step, seed       of the ensemble's first network
         test_accuracy
         seconds          of training and answering, without compiling
     """
+    config, data = run.config, run.data
     seeds, ensemble = config.seeds, config.ensemble
     totals = dict.fromkeys(settings, seeds)
+    finished = {(row["step"], row["seed"]) for row in run.rows}
     with jax.default_matmul_precision("highest"), Progress(totals) as progress:
         for number, (name, of_step) in enumerate(settings.items()):
+            start = config.first_seed + number * seeds
+            of_all = range(start, start + seeds)
+            left = [seed for seed in of_all if (name, seed) not in finished]
+            if len(left) < seeds:
+                count = seeds - len(left)
+                progress.advance(name, count, f"{count} finished before")
+            if not left:
+                continue
             progress.text(name, "compiling")
             programs = compile_programs(of_step, data.train, data.test)
-            start = config.first_seed + number * seeds
+            answers_together = number == len(settings) - 1
             probabilities, seconds = [], 0.0  # of the networks of an ensemble
-            for seed in range(start, start + seeds):
+            for seed in left:
                 outcome = run_once(
                     programs, of_step.num_epochs, seed, data.train, data.test.image
                 )
                 accuracy = outcome.accuracy(data.test.label)
                 progress.advance(name, text=f"test accuracy {accuracy:.2%}")
                 yield _row(name, seed, accuracy, outcome.seconds)
-                probabilities.append(outcome.probability)
-                seconds += outcome.seconds
-                if len(probabilities) == ensemble and number == len(settings) - 1:
+                if answers_together:
+                    probabilities.append(outcome.probability)
+                    seconds += outcome.seconds
+                if len(probabilities) == ensemble:
                     answers = np.mean(probabilities, axis=0).argmax(axis=-1)
                     accuracy = float(np.mean(answers == data.test.label))
                     yield _row(LAST, seed - ensemble + 1, accuracy, seconds)
                     probabilities, seconds = [], 0.0
+                if not probabilities:  # an ensemble is trained in one session
+                    run.checkpoint({}, step=name, seed=seed)
 
 
 def _row(step: str, seed: int, accuracy: float, seconds: float) -> Row:

@@ -12,17 +12,18 @@ defaults, which are measured in the same run, spread among the others.
 
 The options below `--epochs` change a record's settings, and `--validation` scores on
 the validation set: that is how settings are chosen, `--validation` first, then once
-without it. Marks, figures and times: docs/records.md.
+without it. A record that was broken off goes on at its next seed with --resume RUN.
+Marks, figures and times: docs/records.md.
 """
 
 from dataclasses import dataclass, replace
 from typing import Any
 
 from experiments.kit.command import run_command
-from experiments.kit.options import Options, require_at_least
+from experiments.kit.options import Resumable, require_at_least
 from experiments.kit.run import Run
 from experiments.speedrun import train
-from experiments.speedrun.measure import measure
+from experiments.speedrun.measure import measure, source_sha256
 from experiments.speedrun.results import results
 from experiments.speedrun.settings import RECORDS, Record
 from jaxnets import training
@@ -37,7 +38,7 @@ CHANGES = ("num_epochs", "batch_size", "peak_rate", "hidden", *LENGTHS, *SHARES)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Options):
+class Config(Resumable):
     """Which record, from which seeds."""
 
     mark: float = 98.0
@@ -79,7 +80,10 @@ class Config(Options):
 def main(config: Config) -> dict[str, Any]:
     """Run from all seeds; return the content of results.json."""
     validate_config(config)
-    run = Run.open("speedrun", config)
+    # One source for all seeds: it is among what must not change when a run goes on.
+    run = Run.open(
+        "speedrun", config, settings=lambda _: {"source_sha256": source_sha256()}
+    )
     config = run.config
     record = record_of(config)
     validate_data(config, record, run.data)

@@ -1,13 +1,15 @@
 """The measurements: runs by the clock, with epochs of Keras's `fit` in between.
 
-Rows, told apart by `kind`:
+Rows, told apart by `kind`, each whole in one session of a resumed run:
 
     start   compile_seconds, cold_start_seconds
     keras   seconds
     run     seed, seconds, accuracy, train_loss, compile_seconds
 """
 
+import hashlib
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from functools import partial
@@ -33,6 +35,8 @@ from jaxnets.files import write_text
 from jaxnets.keras_network import build, load_keras
 from jaxnets.types import Batch
 
+Step = tuple[str, int]  # a row's kind; the seed of a run, of others their number
+
 FOREVER = 10**6  # epochs: until it is not asked any more
 PRECISION = "highest"  # of matrix products: float32, also on an accelerator
 UNCACHED = {
@@ -42,44 +46,71 @@ UNCACHED = {
 
 
 def measure(run: Run, record: Record, seeds: Sequence[int]) -> Iterator[Row]:
-    """Start cold once; then run after run, and Keras's epochs spread among them."""
+    """Start cold once; then run after run, and Keras's epochs spread among them.
+
+    What an earlier session of a resumed run has done is passed by.
+    """
     config, data = run.config, run.data
-    keep_source(run.path / "source")
+    for name, text in source().items():
+        copy = run.path / "source" / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        write_text(copy, text)
     scored = data.validation if config.validation else data.test
-    turns = np.linspace(0, len(seeds), config.keras_epochs).round().tolist()
-    totals = {"start": 1, "keras": config.keras_epochs, "runs": len(seeds)}
+    totals = {"start": 1, "keras": config.keras_epochs, "run": len(seeds)}
+    finished = steps_of(run.rows)
     with (
         jax.default_matmul_precision(PRECISION),
         Progress(totals) as progress,
         closing(epoch_seconds(data.train)) as keras,
     ):
-        progress.text("start", "compiling in a new process")
-        row = start(record, data.train, scored)
-        progress.advance("start", text=f"{row['cold_start_seconds']:.1f} s")
-        yield row
-        programs = None
-        if record.networks == 1:
-            programs = compile_programs(record.settings, data.train, scored)
-        for number, seed in enumerate((*seeds, None)):
-            for _ in range(turns.count(number)):
-                progress.text("keras", "an epoch of fit")
+        for kind, count in Counter(kind for kind, _ in finished).items():
+            progress.advance(kind, count, f"{count} finished before")
+        programs: Programs | None = None
+        for kind, number in plan(seeds, config.keras_epochs):
+            if (kind, number) in finished:
+                continue
+            if kind == "start":
+                progress.text(kind, "compiling in a new process")
+                row = start(record, data.train, scored)
+                progress.advance(kind, text=f"{row['cold_start_seconds']:.1f} s")
+                yield row
+            elif kind == "keras":
+                progress.text(kind, "an epoch of fit")
                 seconds = next(keras)
-                progress.advance("keras", text=f"{seconds:.2f} s")
-                yield {"kind": "keras", "seconds": seconds}
-            if seed is not None:
-                arguments = (record, programs, seed, data.train, scored.image)
-                outcome = run_seed(*arguments, say=partial(progress.text, "runs"))
+                progress.advance(kind, text=f"{seconds:.2f} s")
+                yield {"kind": kind, "seconds": seconds}
+            else:
+                if record.networks == 1 and programs is None:
+                    programs = compile_programs(record.settings, data.train, scored)
+                arguments = (record, programs, number, data.train, scored.image)
+                outcome = run_seed(*arguments, say=partial(progress.text, kind))
                 row = {
-                    "kind": "run",
-                    "seed": seed,
+                    "kind": kind,
+                    "seed": number,
                     "seconds": outcome.seconds,
                     "accuracy": outcome.accuracy(scored.label),
                     "train_loss": finite(outcome.train_loss),
                     "compile_seconds": outcome.compile_seconds,
                 }
-                text = f"seed {seed}: {row['accuracy']:.2%} in {row['seconds']:.2f} s"
-                progress.advance("runs", text=text)
+                result = f"{row['accuracy']:.2%} in {row['seconds']:.2f} s"
+                progress.advance(kind, text=f"seed {number}: {result}")
                 yield row
+                run.checkpoint({}, seed=number)  # the rows are all there is to keep
+
+
+def plan(seeds: Sequence[int], keras_epochs: int) -> list[Step]:
+    """The start, then a run from each seed, with Keras's epochs spread among them."""
+    turns = np.linspace(0, len(seeds), keras_epochs).round()
+    epochs = [(turn, ("keras", number)) for number, turn in enumerate(turns)]
+    runs = [(place + 0.5, ("run", seed)) for place, seed in enumerate(seeds)]
+    return [("start", 0), *(step for _, step in sorted([*epochs, *runs]))]
+
+
+def steps_of(rows: Sequence[Row]) -> set[Step]:
+    """Those whose rows these are."""
+    runs = {("run", row["seed"]) for row in rows if row["kind"] == "run"}
+    counts = Counter(row["kind"] for row in rows if row["kind"] != "run")
+    return runs | {(kind, n) for kind, count in counts.items() for n in range(count)}
 
 
 def run_seed(
@@ -153,10 +184,16 @@ def _train_keras(send: Callable[[float], None], train: Batch) -> None:
     )
 
 
-def keep_source(path: Path) -> None:
-    """Write the files of the library and of this experiment below this folder."""
-    for package in (Path(jaxnets.__file__).parent, Path(__file__).parent):
-        for file in package.rglob("*.py"):
-            copy = path / package.name / file.relative_to(package)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            write_text(copy, file.read_text(encoding="utf-8"))
+def source() -> dict[str, str]:
+    """The files of the library and of this experiment, by package and name."""
+    packages = (Path(jaxnets.__file__).parent, Path(__file__).parent)
+    return {
+        file.relative_to(package.parent).as_posix(): file.read_text(encoding="utf-8")
+        for package in packages
+        for file in sorted(package.rglob("*.py"))
+    }
+
+
+def source_sha256() -> str:
+    """Of all of it; a run that goes on must have been of the same."""
+    return hashlib.sha256(repr(source()).encode()).hexdigest()
