@@ -23,7 +23,7 @@ import numpy as np
 from experiments.durability.ends import compared, left_behind
 from experiments.kit import folder, resume
 from experiments.kit.command import run_command
-from experiments.kit.run import prepare_to_draw
+from experiments.kit.publish import prepare_to_draw
 from jaxnets import data
 
 START_SHARE = 0.15  # of the kills at any moment of the start, the others after it

@@ -1,41 +1,36 @@
 """One run of an experiment: data in, rows as they come, results and a page out."""
 
 import contextlib
-import errno
 import json
 import os
 import threading
 import time
-import traceback
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import asdict
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
 from experiments.kit import folder, page, provenance, resume
-from experiments.kit.command import (
-    EXPECTED,
-    TRACEBACK_NOTE,
-    PartFailed,
-    uninterrupted,
-)
+from experiments.kit.command import EXPECTED, PartFailed, uninterrupted
 from experiments.kit.folder import RESULTS
 from experiments.kit.options import Options, Resumable, from_json
-from experiments.kit.page import Drawn, Link, Picture, Table
-from experiments.kit.progress import console, print_table
+from experiments.kit.page import Link
+from experiments.kit.progress import console
+from experiments.kit.publish import (
+    TRACEBACK,
+    Parts,
+    Sections,
+    keep_traceback,
+    prepare_to_draw,
+)
 from jaxnets import checkpoint, data, devices, weights
 from jaxnets.errors import InputError
-from jaxnets.files import write_atomically
 from jaxnets.types import Params
 
 Config = TypeVar("Config", bound=Options)
 State = TypeVar("State")
-Sections = Iterable[Table | Picture]
 Settings = Callable[[data.Dataset], Mapping[str, Any]]
 Row = Mapping[str, Any]  # numbers, text and lists of them, by name
-TRACEBACK = "traceback.txt"
-FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 FOLDERS = ("mnist_dir", "data_dir")  # each host may have its own
 SHOWN = ("model", "step", "seeds", "seed", "epoch")  # of a position, on the screen
 
@@ -201,7 +196,8 @@ class Run(Generic[Config]):
             self.status, self._error = "interrupted", error
         except Exception as error:
             self.status, self._error = "failed", error
-            self._keep_traceback(error)
+            if not isinstance(error, EXPECTED):
+                keep_traceback(self.path, error)
 
     def _keep(self, rows: Iterable[Row]) -> None:
         try:
@@ -300,13 +296,6 @@ class Run(Generic[Config]):
         """
         return self._origin and self._origin.state(like, position)
 
-    def _keep_traceback(self, error: Exception) -> None:
-        """Of an error that nobody expected, in a file of its own."""
-        if not isinstance(error, EXPECTED):
-            with contextlib.suppress(OSError):
-                self._write_traceback(TRACEBACK, error)
-                error.add_note(f"{TRACEBACK_NOTE} {self.path / TRACEBACK}.")
-
     def publish(
         self,
         results: Mapping[str, Any],
@@ -340,15 +329,15 @@ class Run(Generic[Config]):
             folder.write_json(self.path / RESULTS, content)
             if self._preparation:  # Matplotlib draws in one thread at a time
                 self._preparation.join()
-            failures: list[str] = []
-            shown = self._show(sections, failures)
+            parts = Parts(self.path)
+            shown = parts.show(sections, self.data.name)
             written: list[Link] = []
             for link in links:
-                with self._part(link.file, failures):
+                with parts.part(link.file):
                     link.write()
                     written.append(link)
             content["finding"] = ""
-            with self._part("finding", failures):
+            with parts.part("finding"):
                 content["finding"] = lead()
             if shown:
                 html = page.render(
@@ -370,50 +359,12 @@ class Run(Generic[Config]):
                 soft_wrap=True,  # a path stays in one piece
             )
         if self._error is not None:
-            for failure in failures:
+            for failure in parts.failures:
                 console().print(failure)
             raise self._error
-        if failures:
-            raise PartFailed("; ".join(failures))
+        if parts.failures:
+            raise PartFailed("; ".join(parts.failures))
         return content
-
-    def _show(
-        self, sections: Callable[[], Sections], failures: list[str]
-    ) -> list[Table | Drawn]:
-        """Print tables, draw pictures, add what failed; what there is for the page."""
-        shown: list[Table | Drawn] = []
-        with self._part("report.html", failures):
-            for section in sections():
-                if isinstance(section, Table):
-                    shown.append(section)
-                    if section.on_screen:
-                        print_table(section)
-                    continue
-                file = f"{section.name}.png"
-                with self._part(file, failures):
-                    picture = page.draw(section, self.data.name)
-                    with write_atomically(self.path / file) as stream:
-                        stream.write(picture.png)
-                    shown.append(picture)
-        return shown
-
-    @contextlib.contextmanager
-    def _part(self, file: str, failures: list[str]) -> Iterator[None]:
-        """Let a failure of the work inside cost this file alone; keep its traceback.
-
-        But a full disk costs the rest as well, and is said once.
-        """
-        try:
-            yield
-        except Exception as error:
-            if isinstance(error, OSError) and error.errno in FULL_DISK:
-                raise
-            self._write_traceback(f"{file}.{TRACEBACK}", error)
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            failures.append(f"{file} could not be made ({reason})")
-
-    def _write_traceback(self, name: str, error: Exception) -> None:
-        folder.write_text(self.path / name, "".join(traceback.format_exception(error)))
 
     def _facts(self) -> dict[str, str]:
         parts = ("train", "validation", "test")
@@ -457,13 +408,3 @@ class Run(Generic[Config]):
     ) -> None:
         """Write a table with a header line."""
         folder.write_csv(self.path / name, header, rows)
-
-
-def prepare_to_draw() -> None:
-    """Load what draws and does statistics, and its fonts, while the networks train."""
-    with contextlib.suppress(Exception):  # it comes again where something is drawn
-        import_module("scipy.special")
-        figure, [[axes]] = import_module("experiments.kit.figures").new_figure()
-        axes.set(xlabel="a font", yscale="log")
-        page.draw(Picture("", "", "", lambda: figure), "")
-        page.templates()
