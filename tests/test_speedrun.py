@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import itertools
 import json
+import shutil
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ import pytest
 import scipy.stats
 import small
 
-from experiments.kit import folder, resume
+from experiments.kit import folder, provenance, resume
 from experiments.kit.statistics import lower_bound
 from experiments.ladder import __main__ as ladder
 from experiments.ladder.steps import CHANGES, FIRST, LAST, PUBLISHED, steps
@@ -100,12 +101,12 @@ def test_a_run_is_that_of_fit_from_the_same_seed(finished, digits):
 
 
 def test_the_source_is_kept(finished):
-    source = finished.path / "source"
-    for name, module in (("speedrun", train), ("jaxnets", augment)):
+    [source] = (finished.path / "source").iterdir()
+    for name, module in (("experiments/speedrun", train), ("jaxnets", augment)):
         copy = source / name / module.__file__.rpartition("/")[2]
         with open(module.__file__, encoding="utf-8") as original:
             assert copy.read_text(encoding="utf-8") == original.read()
-    assert (source / "speedrun" / "__main__.py").exists()
+    assert (source / "experiments/speedrun/__main__.py").exists()
 
 
 def test_a_run_is_redrawn_without_training(finished, monkeypatch, undrawn):
@@ -124,7 +125,7 @@ def test_validation_scores_in_place_of_the_test_set(digits, monkeypatch):
         return train.Outcome(1.0, chances, 0.0, 0.0)
 
     monkeypatch.setattr(measure, "run_once", run_once)
-    monkeypatch.setattr(measure, "source", dict)
+    monkeypatch.setattr(measure, "keep_source", lambda path: None)
     monkeypatch.setattr(measure, "compile_programs", lambda *_: "programs")
     monkeypatch.setattr(measure, "start", lambda *_: dict(STARTED))
     config = dataclasses.replace(QUICK, keras_epochs=0, validation=True)
@@ -138,48 +139,115 @@ def test_validation_scores_in_place_of_the_test_set(digits, monkeypatch):
     assert share == np.mean(digits.validation.label == 0)
 
 
-@pytest.mark.parametrize("rows", [2, 4])  # a break before the first checkpoint, after
-def test_a_record_that_is_broken_off_has_the_rows_of_a_whole_one(
-    finished, tmp_path, monkeypatch, undrawn, rows
-):
-    path = tmp_path / "run"
+@pytest.fixture
+def quick_start(monkeypatch, undrawn):
+    """Made-up seconds of Keras and of a start; who trained, seed by seed."""
     seconds = iter([2.0, 4.0, 3.0])
     monkeypatch.setattr(measure, "epoch_seconds", lambda _: (s for s in seconds))
     monkeypatch.setattr(measure, "start", lambda *_: dict(STARTED))
-    with break_off(monkeypatch, rows):
-        speedrun.main(dataclasses.replace(QUICK, output=path))
     trained: list[int] = []
+    run_seed = measure.run_seed
 
-    def run_seed(record, programs, seed, *args, **kwargs):
+    def counted(record, programs, seed, *args, **kwargs):
         trained.append(seed)
-        return original(record, programs, seed, *args, **kwargs)
+        return run_seed(record, programs, seed, *args, **kwargs)
 
-    original = measure.run_seed
-    monkeypatch.setattr(measure, "run_seed", run_seed)
-    content = speedrun.main(resume.stored_options(speedrun.Config, path))
-    assert trained == ([4, 5, 6] if rows == 2 else [5, 6])
-    assert content["status"] == "complete"
-    for name in ("seed", "test_accuracy", "networks", "settings"):
-        assert content[name] == finished.returned[name]
-    kinds = [row["kind"] for row in small.left_behind(path, content).rows]
-    assert kinds == [row["kind"] for row in finished.rows]
+    monkeypatch.setattr(measure, "run_seed", counted)
+    return trained
 
 
-def test_a_record_of_another_source_does_not_go_on(tmp_path, monkeypatch, undrawn):
+@pytest.mark.parametrize(
+    ("rows", "again"),
+    # Before the first checkpoint, before the second, and after the last.
+    [(2, [4, 5, 6]), (4, [5, 6]), (6, [])],
+)
+def test_a_record_that_is_broken_off_has_the_rows_of_a_whole_one(
+    finished, tmp_path, quick_start, rows, again
+):
     path = tmp_path / "run"
-    monkeypatch.setattr(measure, "start", lambda *_: dict(STARTED))
-    config = dataclasses.replace(QUICK, keras_epochs=0, output=path)
-    with break_off(monkeypatch, 2):
+    with break_off(rows):
+        speedrun.main(dataclasses.replace(QUICK, output=path))
+    quick_start.clear()
+    content = speedrun.main(resume.stored_options(speedrun.Config, path))
+    assert quick_start == again
+    assert content["status"] == "complete" and content["networks"] == 1
+    ended = small.left_behind(path, content).rows
+    assert timeless(ended) == timeless(finished.rows)
+    assert content["sessions"] == ended[-1]["session"] == (1 if rows == 2 else 2)
+
+
+def timeless(rows):
+    """Without what differs from one session to the next."""
+    kept = ("kind", "seed", "accuracy", "train_loss")
+    return [{key: row[key] for key in kept if key in row} for row in rows]
+
+
+def test_a_record_goes_on_after_ctrl_c_within_a_run(
+    finished, tmp_path, monkeypatch, quick_start
+):
+    path = tmp_path / "run"
+    run_once = measure.run_once
+
+    def stopped(programs, num_epochs, seed, *args):
+        if seed == 5:
+            raise KeyboardInterrupt
+        return run_once(programs, num_epochs, seed, *args)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(measure, "run_once", stopped)
+        speedrun.main(dataclasses.replace(QUICK, output=path))
+    interrupted = json.loads((path / "results.json").read_text())
+    assert (interrupted["status"], interrupted["seed"]) == ("interrupted", [4])
+    quick_start.clear()
+    content = speedrun.main(resume.stored_options(speedrun.Config, path))
+    assert quick_start == [5, 6]
+    assert timeless(small.left_behind(path, content).rows) == timeless(finished.rows)
+
+
+def test_a_record_is_of_one_source(tmp_path, monkeypatch, quick_start):
+    # On digits, as they were the record's data, and with the settings of a record.
+    path = tmp_path / "run"
+    config = dataclasses.replace(QUICK, keras_epochs=0, examples=None, output=path)
+    monkeypatch.setattr(speedrun, "DATASET", "digits")
+    record = speedrun.record_of(config)
+    monkeypatch.setitem(speedrun.RECORDS, 98.0, record)
+    with break_off(2):
         speedrun.main(config)
     before = (path / "metrics.jsonl").read_bytes()
-    monkeypatch.setattr(measure, "source", lambda: {"jaxnets/models.py": "import os"})
-    with pytest.raises(InputError, match=r"source_sha256 was .* --allow-changes"):
-        speedrun.main(resume.stored_options(speedrun.Config, path))
-    assert (path / "metrics.jsonl").read_bytes() == before
+    config = resume.stored_options(speedrun.Config, path)
+    with monkeypatch.context() as patch:
+        files = {"jaxnets/models.py": "import os"}
+        patch.setattr(provenance, "source", lambda *_: files)
+        with pytest.raises(InputError, match=r"source_sha256 was .* --allow-changes"):
+            speedrun.main(config)
+        assert (path / "metrics.jsonl").read_bytes() == before
+        copy = tmp_path / "copy"
+        shutil.copytree(path, copy)
+        changed = dataclasses.replace(config, resume=copy, allow_changes=True)
+        content = speedrun.main(changed)
+    assert "source_sha256 was" in content["notice"] and not content["rules"][0]["holds"]
+    assert len(list((copy / "source").iterdir())) == 2
+    content = speedrun.main(config)
+    assert content["notice"] is None and content["rules"][0]["holds"]
+    assert len(list((path / "source").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("mark", 99.0), ("first_seed", 5), ("ensemble", 2), ("validation", True)],
+)
+def test_a_record_does_not_become_another(tmp_path, quick_start, name, value):
+    path = tmp_path / "run"
+    with break_off(1):
+        speedrun.main(dataclasses.replace(QUICK, output=path))
+    config = resume.stored_options(speedrun.Config, path)
+    changed = dataclasses.replace(config, allow_changes=True, **{name: value})
+    with pytest.raises(InputError, match=f"has rows of another {name} "):
+        speedrun.main(changed)
 
 
 @contextlib.contextmanager
-def break_off(monkeypatch, rows):
+def break_off(rows):
     """Ctrl-C after so many rows, before what follows them; in this block alone."""
     append_row = folder.append_row
 
@@ -188,7 +256,7 @@ def break_off(monkeypatch, rows):
         if len((path / folder.ROWS).read_text().splitlines()) == rows:
             raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(folder, "append_row", append_and_break)
         yield
 
@@ -258,8 +326,8 @@ def rows_of(accuracies, seconds=1.0, keras=(5.0, 6.0, 40.0)):
 
 
 def judged(accuracies, mark=98.0, **changes):
-    options = {"as_recorded": True, "scored": "test", **changes}
-    return results(mark, RECORDS[mark], rows_of(accuracies), **options)
+    options = {"planned": len(accuracies), "as_recorded": True, "scored": "test"}
+    return results(mark, RECORDS[mark], rows_of(accuracies), **options | changes)
 
 
 GOOD = 0.982 + 0.001 * np.sin(np.arange(30))
@@ -277,6 +345,7 @@ def test_a_record_stands_that_keeps_all_rules():
     "changes",
     [
         {"accuracies": GOOD[:29]},  # one seed too few
+        {"planned": 31},  # of those that were asked for, too
         {"accuracies": GOOD - 0.002},  # above the mark, not by enough
         {"as_recorded": False},
         {"scored": "validation"},
@@ -310,6 +379,7 @@ def test_a_broken_off_run_has_what_it_reached(finished):
             99.0,
             RECORDS[99.0],
             finished.rows[:number],
+            planned=3,
             as_recorded=False,
             scored="test",
         )
@@ -320,8 +390,7 @@ def test_a_broken_off_run_has_what_it_reached(finished):
 
 @pytest.mark.slow
 def test_the_page_shows_what_a_network_with_distortions_sees(digits):
-    options = {"as_recorded": True, "scored": "test"}
-    content = results(99.0, RECORDS[99.0], rows_of(GOOD), **options)
+    content = judged(GOOD, mark=99.0)
     *_, picture = page.sections(content, digits.train.image)
     assert picture.name == "distorted"
     [image] = picture.figure().axes[0].images
@@ -445,7 +514,7 @@ def test_a_ladder_that_is_broken_off_has_the_rows_of_a_whole_one(
 ):
     path = tmp_path / "run"
     monkeypatch.setattr("experiments.ladder.steps.CHANGES", few_changes())
-    with break_off(monkeypatch, rows):
+    with break_off(rows):
         ladder.main(dataclasses.replace(SHORT, output=path))
     content = ladder.main(resume.stored_options(ladder.Config, path))
     ended, expected = (
@@ -453,6 +522,21 @@ def test_a_ladder_that_is_broken_off_has_the_rows_of_a_whole_one(
         for whole in (small.left_behind(path, content).rows, climbed.rows)
     )
     assert ended == expected
+
+
+def test_a_ladder_is_of_one_source_and_of_as_many_networks(
+    tmp_path, monkeypatch, undrawn
+):
+    path = tmp_path / "run"
+    monkeypatch.setattr("experiments.ladder.steps.CHANGES", few_changes())
+    with break_off(1):
+        ladder.main(dataclasses.replace(SHORT, output=path))
+    config = resume.stored_options(ladder.Config, path)
+    with pytest.raises(InputError, match="has rows of another seeds"):
+        ladder.main(dataclasses.replace(config, seeds=5, allow_changes=True))
+    monkeypatch.setattr(provenance, "source", lambda *_: {})
+    with pytest.raises(InputError, match="source_sha256 was"):
+        ladder.main(config)
 
 
 def test_gains_are_welchs_over_the_step_before():

@@ -107,13 +107,16 @@ class RunFinished(Exception):
 class Resumable(Options):
     """Data in, a folder out, and on from there after whatever broke the run off."""
 
+    fixed: ClassVar[tuple[str, ...]] = ()  # options that no run goes on with another of
+
     resume: Path | None = None
     """Folder of a run that was broken off: go on where it stopped, as it was set."""
     allow_changes: bool = False
     """Resume in spite of other settings, data, versions or devices than before. The
     run is then not bit for bit what it would have been, and says so."""
     checkpoint_seconds: float = 0.0
-    """Keep a checkpoint after each epoch, or each so many seconds if that is rarer."""
+    """Keep a checkpoint after each epoch, or whole network where these are the parts,
+    or each so many seconds if that is rarer."""
 
 
 def require_at_least(config: object, **least: float) -> None:

@@ -1,10 +1,12 @@
-"""With what a run was made: versions, the clone's commit, the device."""
+"""With what a run was made: versions, the clone's commit, source, the device."""
 
 import contextlib
+import hashlib
+import json
 import platform
 import shutil
 import subprocess
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 
 import jaxnets
@@ -32,6 +34,22 @@ def _commit() -> str | None:
     command = ["git", "-C", str(clone), "describe", "--always", "--dirty"]
     told = subprocess.run(command, check=False, capture_output=True, text=True)
     return told.stdout.strip() or None
+
+
+def source(*packages: str) -> dict[str, str]:
+    """The Python files of packages, by a path such as "jaxnets/models.py"."""
+    texts = {}
+    for package in packages:
+        [folder] = import_module(package).__path__
+        for file in sorted(Path(folder).rglob("*.py")):
+            name = package.replace(".", "/") / file.relative_to(folder)
+            texts[name.as_posix()] = file.read_text(encoding="utf-8")
+    return texts
+
+
+def source_sha256(*packages: str) -> str:
+    """Of `source`, names included."""
+    return hashlib.sha256(json.dumps(source(*packages)).encode()).hexdigest()
 
 
 def processor_name() -> str:

@@ -131,9 +131,12 @@ def require_allowed(
 ) -> str:
     """The run's notice with what has changed; InputError unless that is allowed.
 
-    Another test set is never allowed: a run has one.
+    Another test set is never allowed: a run has one. Nor is what `options.fixed` names.
     """
     text = "; ".join(changed)
+    for name in options.fixed:
+        if any(change.startswith(f"{name} was ") for change in changed):
+            raise InputError(f"{path} has rows of another {name} ({text}); begin anew")
     if not options.allow_changes:
         raise InputError(
             f"{path} would not go on bit for bit: {text}. Leave it as it was, or add "

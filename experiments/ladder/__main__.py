@@ -16,7 +16,7 @@ once. A ladder that was broken off goes on at its next network with --resume RUN
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import numpy as np
@@ -24,6 +24,7 @@ import numpy as np
 from experiments.kit.command import run_command
 from experiments.kit.options import Resumable, require_at_least
 from experiments.kit.progress import Progress
+from experiments.kit.provenance import source_sha256
 from experiments.kit.run import Row, Run
 from experiments.kit.statistics import compare_pairs
 from experiments.ladder.steps import CHANGES, FIRST, LAST, PUBLISHED, steps
@@ -32,10 +33,14 @@ from experiments.speedrun.train import compile_programs, run_once, validate_data
 from jaxnets import training
 from jaxnets.errors import InputError
 
+SOURCE = ("jaxnets", "experiments.speedrun", "experiments.ladder")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Resumable):
     """How many networks, and how long they train."""
+
+    fixed: ClassVar[tuple[str, ...]] = ("seeds", "first_seed", "ensemble")
 
     seeds: int = 12
     """Networks of each step."""
@@ -52,7 +57,8 @@ class Config(Resumable):
 def main(config: Config) -> dict[str, Any]:
     """Climb; return the content of results.json."""
     validate_config(config)
-    run = Run.open("ladder", config)
+    source = {"source_sha256": source_sha256(*SOURCE)}
+    run = Run.open("ladder", config, settings=lambda _: source)
     config = run.config
     settings = steps(config.epochs, config.batch_size)
     validate_data(settings[FIRST], run.data)

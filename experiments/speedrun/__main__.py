@@ -17,13 +17,14 @@ Marks, figures and times: docs/records.md.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from experiments.kit.command import run_command
 from experiments.kit.options import Resumable, require_at_least
+from experiments.kit.provenance import source_sha256
 from experiments.kit.run import Run
 from experiments.speedrun import train
-from experiments.speedrun.measure import measure, source_sha256
+from experiments.speedrun.measure import SOURCE, measure
 from experiments.speedrun.results import results
 from experiments.speedrun.settings import RECORDS, Record
 from jaxnets import training
@@ -40,6 +41,8 @@ CHANGES = ("num_epochs", "batch_size", "peak_rate", "hidden", *LENGTHS, *SHARES)
 @dataclass(frozen=True, kw_only=True)
 class Config(Resumable):
     """Which record, from which seeds."""
+
+    fixed: ClassVar[tuple[str, ...]] = ("mark", "first_seed", "ensemble", "validation")
 
     mark: float = 98.0
     """Per cent of the test images: 98, 98.9, 99, 99.4 or 99.5."""
@@ -81,20 +84,25 @@ def main(config: Config) -> dict[str, Any]:
     """Run from all seeds; return the content of results.json."""
     validate_config(config)
     # One source for all seeds: it is among what must not change when a run goes on.
-    run = Run.open(
-        "speedrun", config, settings=lambda _: {"source_sha256": source_sha256()}
-    )
+    source = {"source_sha256": source_sha256(*SOURCE)}
+    run = Run.open("speedrun", config, settings=lambda _: source)
     config = run.config
     record = record_of(config)
+    seeds = seeds_of(config, record)
     validate_data(config, record, run.data)
-    run.record(measure(run, record, seeds_of(config, record)))
+    run.record(measure(run, record, seeds))
     scored = "validation" if config.validation else "test"
     # Nothing is cut off, nothing stands in, and no option changes the settings.
     is_cut = config.examples is not None or config.validation_examples is not None
     is_whole = run.data.name == DATASET and run.data.notice is None and not is_cut
     as_recorded = is_whole and record == RECORDS[config.mark]
     content = results(
-        config.mark, record, run.rows, as_recorded=as_recorded, scored=scored
+        config.mark,
+        record,
+        run.rows,
+        planned=len(seeds),
+        as_recorded=as_recorded,
+        scored=scored,
     )
     from experiments.speedrun import page  # loads Matplotlib
 
@@ -103,7 +111,7 @@ def main(config: Config) -> dict[str, Any]:
         title=f"Time to {config.mark:g} %",
         lead=lambda: page.lead(content),
         sections=lambda: page.sections(content, run.data.train.image),
-        facts={"scored on": scored},
+        facts={"scored on": scored, "sessions": str(content["sessions"])},
     )
 
 

@@ -5,20 +5,22 @@ Rows, told apart by `kind`, each whole in one session of a resumed run:
     start   compile_seconds, cold_start_seconds
     keras   seconds
     run     seed, seconds, accuracy, train_loss, compile_seconds
+
+All have `session`, the number of the session that measured them.
 """
 
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 
-import jaxnets
+from experiments.kit import provenance
 from experiments.kit.numbers import finite
 from experiments.kit.progress import Progress
 from experiments.kit.run import Row, Run
@@ -37,6 +39,7 @@ from jaxnets.types import Batch
 
 Step = tuple[str, int]  # a row's kind; the seed of a run, of others their number
 
+SOURCE = ("jaxnets", "experiments.speedrun")  # what a record is of
 FOREVER = 10**6  # epochs: until it is not asked any more
 PRECISION = "highest"  # of matrix products: float32, also on an accelerator
 UNCACHED = {
@@ -51,20 +54,19 @@ def measure(run: Run, record: Record, seeds: Sequence[int]) -> Iterator[Row]:
     What an earlier session of a resumed run has done is passed by.
     """
     config, data = run.config, run.data
-    for name, text in source().items():
-        copy = run.path / "source" / name
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        write_text(copy, text)
+    keep_source(run.path / "source")
     scored = data.validation if config.validation else data.test
     totals = {"start": 1, "keras": config.keras_epochs, "run": len(seeds)}
     finished = steps_of(run.rows)
+    session = 1 + max((row["session"] for row in run.rows), default=0)
     with (
         jax.default_matmul_precision(PRECISION),
         Progress(totals) as progress,
         closing(epoch_seconds(data.train)) as keras,
     ):
-        for kind, count in Counter(kind for kind, _ in finished).items():
-            progress.advance(kind, count, f"{count} finished before")
+        for kind in totals:
+            if count := sum(step[0] == kind for step in finished):
+                progress.advance(kind, count, f"{count} finished before")
         programs: Programs | None = None
         for kind, number in plan(seeds, config.keras_epochs):
             if (kind, number) in finished:
@@ -73,12 +75,12 @@ def measure(run: Run, record: Record, seeds: Sequence[int]) -> Iterator[Row]:
                 progress.text(kind, "compiling in a new process")
                 row = start(record, data.train, scored)
                 progress.advance(kind, text=f"{row['cold_start_seconds']:.1f} s")
-                yield row
+                yield row | {"session": session}
             elif kind == "keras":
                 progress.text(kind, "an epoch of fit")
                 seconds = next(keras)
                 progress.advance(kind, text=f"{seconds:.2f} s")
-                yield {"kind": kind, "seconds": seconds}
+                yield {"kind": kind, "seconds": seconds, "session": session}
             else:
                 if record.networks == 1 and programs is None:
                     programs = compile_programs(record.settings, data.train, scored)
@@ -86,6 +88,7 @@ def measure(run: Run, record: Record, seeds: Sequence[int]) -> Iterator[Row]:
                 outcome = run_seed(*arguments, say=partial(progress.text, kind))
                 row = {
                     "kind": kind,
+                    "session": session,
                     "seed": number,
                     "seconds": outcome.seconds,
                     "accuracy": outcome.accuracy(scored.label),
@@ -133,7 +136,7 @@ def run_seed(
     return run_together(settings, seeds, train, images, say=say)
 
 
-def start(record: Record, train: Batch, scored: Batch) -> Row:
+def start(record: Record, train: Batch, scored: Batch) -> dict[str, Any]:
     """A new process without any program on disk: how long until its clock starts."""
     began = time.perf_counter()
     work = (record, train, scored)
@@ -184,16 +187,10 @@ def _train_keras(send: Callable[[float], None], train: Batch) -> None:
     )
 
 
-def source() -> dict[str, str]:
-    """The files of the library and of this experiment, by package and name."""
-    packages = (Path(jaxnets.__file__).parent, Path(__file__).parent)
-    return {
-        file.relative_to(package.parent).as_posix(): file.read_text(encoding="utf-8")
-        for package in packages
-        for file in sorted(package.rglob("*.py"))
-    }
-
-
-def source_sha256() -> str:
-    """Of all of it; a run that goes on must have been of the same."""
-    return hashlib.sha256(repr(source()).encode()).hexdigest()
+def keep_source(path: Path) -> None:
+    """Write the files of `SOURCE` below this folder; another version beside it."""
+    folder = path / provenance.source_sha256(*SOURCE)[:12]
+    for name, text in provenance.source(*SOURCE).items():
+        copy = folder / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        write_text(copy, text)

@@ -15,13 +15,20 @@ CHANCE = 0.01  # that the mean of so many seeds is so high, and the true one is 
 
 
 def results(
-    mark: float, record: Record, rows: Sequence[Row], *, as_recorded: bool, scored: str
+    mark: float,
+    record: Record,
+    rows: Sequence[Row],
+    *,
+    planned: int,
+    as_recorded: bool,
+    scored: str,
 ) -> dict[str, Any]:
     """The content of results.json beside its head.
 
     Args:
       mark: per cent.
       rows: of `measure`.
+      planned: seeds that were asked for.
       as_recorded: whether data and settings are those of the record.
       scored: "test", or "validation" while settings are chosen.
     """
@@ -48,19 +55,20 @@ def results(
         "lower_bound": bound,
         "compile_seconds": start.get("compile_seconds"),
         "cold_start_seconds": start.get("cold_start_seconds"),
+        "sessions": max((row.get("session", 1) for row in rows), default=0),
         "networks": record.networks,
         "settings": asdict(record.settings) | {"hidden": [*record.settings.hidden]},
     }
-    rules = rules_of(content, record, as_recorded=as_recorded, scored=scored)
+    rules = rules_of(content, record, planned, as_recorded=as_recorded, scored=scored)
     return {**content, "rules": rules, "stands": all(rule["holds"] for rule in rules)}
 
 
 def rules_of(
-    content: Row, record: Record, *, as_recorded: bool, scored: str
+    content: Row, record: Record, planned: int, *, as_recorded: bool, scored: str
 ) -> list[dict[str, Any]]:
     """Each rule of a record, what this run has, and whether it keeps the rule."""
     runs, bound, mark = content["seed"], content["lower_bound"], content["mark"]
-    source = "as recorded" if as_recorded else "changed by an option, or other data"
+    source = "as recorded" if as_recorded else "changed, or other data"
     rules = [
         (
             "data and settings of the record, which were chosen on validation alone",
@@ -73,9 +81,9 @@ def rules_of(
             scored == "test",
         ),
         (
-            f"at least {record.least_seeds} seeds in a row, none left out",
-            f"{len(runs)}, from {runs[0]}" if runs else "0",
-            len(runs) >= record.least_seeds,
+            f"at least {record.least_seeds} seeds in a row, as many as were asked for",
+            f"{len(runs)} of {planned}, from {runs[0]}" if runs else f"0 of {planned}",
+            len(runs) == planned >= record.least_seeds,
         ),
         (
             f"the mean's lower bound (Student, one-sided, p < {CHANCE:g}) is above "
