@@ -1,16 +1,16 @@
 """The options, and which of them make sense."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from experiments.kit.options import Options, require_at_least, require_names
+from experiments.kit.products import ProductOptions
 from jaxnets import ensemble, training
 from jaxnets.errors import InputError
 from jaxnets.models import JAX_MODELS
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Options):
+class Config(Options, ProductOptions):
     """What to train, and how."""
 
     models: tuple[str, ...] = ("sigmoid_mse", "relu_softmax", "flax_dense")
@@ -25,8 +25,6 @@ class Config(Options):
     """At most so many of them at a time."""
     epochs: int | None = None
     """Of each of them, in place of the recipe's 30."""
-    precision: Literal["default", "high", "highest"] = "highest"
-    """Of matrix products: float32, or what the device rounds to, such as TF32."""
     dry_run: bool = False
     """Compile all programs for these shapes and tell their memory; train nothing."""
 

@@ -26,6 +26,7 @@ from experiments.compare.source import reader, require_stream
 from experiments.kit import cluster, scalars
 from experiments.kit.command import run_command
 from experiments.kit.follower import Follower
+from experiments.kit.products import tell_tensorflow
 from experiments.kit.progress import Progress
 from experiments.kit.run import Row, Run
 from jaxnets import models, trained, training
@@ -37,7 +38,8 @@ from jaxnets.types import Prediction, Recipe, TrainState
 
 def main(config: Settings) -> dict[str, Any]:
     """Run the comparison; return the content of results.json, in process 0."""
-    with cluster.joined(config):  # before anything touches a device
+    # Joined before anything touches a device.
+    with cluster.joined(config), jax.default_matmul_precision(config.precision):
         return compare(config)
 
 
@@ -63,6 +65,7 @@ def compare(config: Settings) -> dict[str, Any]:
         title="Neural networks on handwritten digits",
         lead=lambda: page.lead(content, run.data.name),
         sections=lambda: page.sections(run, content, answers, params),
+        facts={"matrix products": run.config.precision},
         links=page.links(run) if answers else [],
     )
 
@@ -108,6 +111,8 @@ def measure(
                 start = models.get(name).network.init(keys.init, recipe.layer_sizes)
                 results.keep_first_layer(run, name, 0, start)
             shown = {1, -(-recipe.num_epochs // 6), recipe.num_epochs}
+            if models.get(name).framework == "keras":
+                tell_tensorflow(run.config.precision)
             try:
                 for event in models.train_and_test(
                     name,

@@ -7,6 +7,7 @@ from typing import ClassVar
 from experiments.kit import scalars
 from experiments.kit.cluster import DeviceOptions
 from experiments.kit.options import Resumable, require_names
+from experiments.kit.products import ProductOptions
 from jaxnets import models, training
 from jaxnets.errors import InputError
 from jaxnets.models import MODELS
@@ -14,7 +15,7 @@ from jaxnets.types import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(Resumable, DeviceOptions):
+class Settings(Resumable, DeviceOptions, ProductOptions):
     """What to compare; every published setting can be overridden."""
 
     any_classes: ClassVar[bool] = True

@@ -30,6 +30,7 @@ from typing import Any, ClassVar
 
 from experiments.kit.command import run_command
 from experiments.kit.options import Resumable, require_at_least, require_names
+from experiments.kit.products import ProductOptions
 from experiments.kit.run import Run
 from experiments.seeds import qmnist
 from experiments.seeds.measure import Plan, measure
@@ -40,7 +41,7 @@ from jaxnets.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Resumable):
+class Config(Resumable, ProductOptions):
     """What to train, how often, and how many at once."""
 
     any_classes: ClassVar[bool] = True
@@ -99,7 +100,11 @@ def main(config: Config) -> dict[str, Any]:
         title="What one run is worth",
         lead=lambda: page.lead(content),
         sections=lambda: page.sections(content, networks),
-        facts={"second test set": run.kept("second") or "none", "seconds": times},
+        facts={
+            "second test set": run.kept("second") or "none",
+            "seconds": times,
+            "matrix products": run.config.precision,
+        },
     )
 
 

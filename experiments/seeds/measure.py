@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from experiments.kit.numbers import finite
+from experiments.kit.products import tell_tensorflow
 from experiments.kit.progress import Progress
 from experiments.kit.run import Row, Run
 from jaxnets import devices, ensemble, models, optimizers, process, training
@@ -71,13 +72,16 @@ def measure(run: Run, plans: Mapping[str, Plan], second: Batch | str) -> Iterato
     a sentence that says why there is none.
     """
     totals = {n: len(p.seeds) * p.recipe.num_epochs for n, p in plans.items()}
-    with jax.default_matmul_precision("highest"), Progress(totals) as progress:
+    precision = run.config.precision
+    with jax.default_matmul_precision(precision), Progress(totals) as progress:
         about = second
         if not isinstance(second, str):
             about = f"QMNIST's {len(second.label):,} test images that MNIST has not"
         run.keep("second", about)
         progress.print(f"Second test set: {about}.")
         for plan in plans.values():
+            if plan.model.framework == "keras":
+                tell_tensorflow(precision)
             yield from _measure_model(run, plan, second, progress)
 
 

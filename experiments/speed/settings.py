@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from experiments.kit.memory import linux_bytes
 from experiments.kit.options import Options, require_at_least, require_names
+from experiments.kit.products import ProductOptions
 from experiments.speed.contenders import (
     CONTENDERS,
     MODELS,
@@ -42,7 +43,7 @@ QUICK: dict[str, Any] = {  # what --quick sets where nothing else was asked for
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Options):
+class Config(Options, ProductOptions):
     """What to time."""
 
     points: tuple[Literal["models", "scaling"], ...] = ("models",)
@@ -89,8 +90,6 @@ class Config(Options):
     device: Literal["cpu", "default"] = "cpu"
     """Where the contenders of JAX and PyTorch train: on the processor, or where each
     does by default. All others are on the processor."""
-    precision: Literal["default", "high", "highest"] = "highest"
-    """Of their matrix products, where the device has several: highest is float32."""
     quick: bool = False
     """A try-out: smaller sweeps and fewer rounds and images in place of the defaults,
     no search and no turns beyond the rounds. Its figures mean little."""

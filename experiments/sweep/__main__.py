@@ -20,6 +20,7 @@ from typing import Any
 
 from experiments.kit.command import run_command
 from experiments.kit.options import Options, require_at_least
+from experiments.kit.products import ProductOptions
 from experiments.kit.run import Run
 from experiments.sweep.measure import Plan, measure, results
 from jaxnets import models, training
@@ -37,7 +38,7 @@ FACTORS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Options):
+class Config(Options, ProductOptions):
     """What to train, at which rates, how often."""
 
     model: str = "sigmoid_mse"
@@ -62,7 +63,7 @@ def main(config: Config) -> dict[str, Any]:
     config = run.config
     plans = plans_of(config)
     validate_data(config, plans, run.data)
-    run.record(measure(plans, run.data))
+    run.record(measure(plans, run.data, config.precision))
     content = results(plans, run.rows)
     from experiments.sweep import page  # loads Matplotlib
 
@@ -71,7 +72,10 @@ def main(config: Config) -> dict[str, Any]:
         title="Learning rates",
         lead=lambda: page.lead(content),
         sections=lambda: page.sections(content, run.rows),
-        facts={"networks in a program": str(plans[0].num_networks)},
+        facts={
+            "networks in a program": str(plans[0].num_networks),
+            "matrix products": config.precision,
+        },
     )
 
 

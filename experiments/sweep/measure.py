@@ -62,10 +62,10 @@ class Plan(NamedTuple):
         return optimizers.make(recipe)
 
 
-def measure(plans: Sequence[Plan], data: Dataset) -> Iterator[Row]:
+def measure(plans: Sequence[Plan], data: Dataset, precision: str) -> Iterator[Row]:
     """Train plan after plan, each in one program; a row a network and epoch."""
     totals = {plan.name: plan.recipe.num_epochs for plan in plans}
-    with jax.default_matmul_precision("highest"), Progress(totals) as progress:
+    with jax.default_matmul_precision(precision), Progress(totals) as progress:
         for plan in plans:
             yield from train(plan, data, progress)
 
