@@ -539,6 +539,41 @@ def test_a_ladder_is_of_one_source_and_of_as_many_networks(
         ladder.main(config)
 
 
+def test_an_ensembles_gain_is_over_its_own_networks():
+    # Oracle: SciPy's paired t-test. Four ensembles of two, and one step before.
+    rng = np.random.default_rng(1)
+    alone, gains = 0.99 + 1e-3 * rng.normal(size=(2, 4, 2)), np.array([3, 4, 5, 4])
+    rows = [
+        {"step": step, "seed": 100 * n + seed, "test_accuracy": value, "seconds": 1.0}
+        for n, (step, values) in enumerate(zip("ab", alone, strict=True))
+        for seed, value in enumerate(values.ravel().tolist())
+    ]
+    together = alone[1].mean(axis=1) + 1e-3 * gains
+    rows += [
+        {"step": LAST, "seed": 100 + 2 * n, "test_accuracy": value, "seconds": 2.0}
+        for n, value in enumerate(together.tolist())
+    ]
+    found = ladder.results(rows, 2)["ensemble_gain"]
+    expected = scipy.stats.ttest_rel(together, alone[1].mean(axis=1))
+    assert found["difference"] == pytest.approx(4e-3)
+    assert found["p_value"] == pytest.approx(expected.pvalue, rel=1e-6)
+    interval = expected.confidence_interval()
+    np.testing.assert_allclose(found["interval"], interval, rtol=1e-6)
+    assert found["verdict"] == f"{LAST} ahead"
+    assert ladder.results(rows[:-2], 2)["ensemble_gain"] is None  # two say nothing
+    for by, verdict in ((-4e-3, "equal within"), (-9e-3, "its networks ahead")):
+        gain = ladder.ensemble_gain(shifted(rows, by), 2)
+        assert gain["verdict"].startswith(verdict)
+
+
+def shifted(rows, by):
+    """The ensembles better by so much."""
+    return [
+        row | {"test_accuracy": row["test_accuracy"] + by * (row["step"] == LAST)}
+        for row in rows
+    ]
+
+
 def test_gains_are_welchs_over_the_step_before():
     # Oracle: SciPy. Ten values each that do not overlap, and a step that adds nothing.
     rng = np.random.default_rng(0)

@@ -26,7 +26,7 @@ from experiments.kit.options import Resumable, require_at_least
 from experiments.kit.progress import Progress
 from experiments.kit.provenance import source_sha256
 from experiments.kit.run import Row, Run
-from experiments.kit.statistics import compare_pairs
+from experiments.kit.statistics import EQUAL, SIGNIFICANCE, compare_pairs, paired
 from experiments.ladder.steps import CHANGES, FIRST, LAST, PUBLISHED, steps
 from experiments.speedrun.settings import Settings
 from experiments.speedrun.train import compile_programs, run_once, validate_data
@@ -137,7 +137,7 @@ def _row(step: str, seed: int, accuracy: float, seconds: float) -> Row:
 def results(rows: Sequence[Row], ensemble: int) -> dict[str, Any]:
     """The steps in their order, and each against the one before, by Holm.
 
-    The ensembles are not tested: their networks are those of the step before.
+    The ensembles, whose networks are of the step before, have a test of their own.
     """
     scores: dict[str, list[float]] = {}
     for row in rows:
@@ -158,7 +158,32 @@ def results(rows: Sequence[Row], ensemble: int) -> dict[str, Any]:
         "steps": steps,
         "gains": [pair.as_row() for pair in pairs],
         "ensemble": ensemble,
+        "ensemble_gain": ensemble_gain(rows, ensemble),
         "published": [entry._asdict() for entry in PUBLISHED],
+    }
+
+
+def ensemble_gain(rows: Sequence[Row], ensemble: int) -> dict[str, Any] | None:
+    """Of an ensemble over the mean of its own networks, by pairs; None of too few."""
+    alone = {r["seed"]: r["test_accuracy"] for r in rows if r["step"] != LAST}
+    gains = []
+    for row in rows:
+        if row["step"] == LAST:
+            own = [alone[row["seed"] + number] for number in range(ensemble)]
+            gains.append(row["test_accuracy"] - np.mean(own))
+    gain = paired(gains)
+    if gain is None:
+        return None
+    verdict = "not told apart"
+    if gain.p_value < SIGNIFICANCE:
+        verdict = f"{LAST if gain.mean > 0 else 'its networks'} ahead"
+    elif gain.equal_p_value() < SIGNIFICANCE:
+        verdict = EQUAL
+    return {
+        "difference": gain.mean,
+        "interval": gain.interval,
+        "p_value": gain.p_value,
+        "verdict": verdict,
     }
 
 

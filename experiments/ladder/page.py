@@ -11,6 +11,7 @@ from experiments.kit.figures import new_figure
 from experiments.kit.numbers import percent
 from experiments.kit.page import Picture, Table, table
 from experiments.kit.run import Row
+from experiments.ladder.steps import LAST
 
 OWN, OTHERS = "#0072B2", "#D55E00"
 
@@ -44,13 +45,15 @@ def sections(content: Row) -> Iterator[Table | Picture]:
         partial(ladder, content),
     )
     gains = {pair["first"]: pair for pair in content["gains"]}
+    gains[LAST] = content.get("ensemble_gain") or {}
     unknown = dict.fromkeys(("difference", "interval", "p_value"))
     yield table(
         "Steps",
         "Each step adds its change to those before. Gain: points of mean accuracy "
         "over the step before, with Welch's interval, 95 % each by itself; p: Mann "
-        "and Whitney's, by Holm over all steps. No two networks share a seed; the "
-        "ensembles' are those of the step before, so that they are not tested.",
+        "and Whitney's, by Holm over these steps. No two networks share a seed. An "
+        "ensemble's are of the step before: its gain is over their mean, and its "
+        "interval and p are Student's by pairs, by themselves.",
         [
             {
                 "step": name,
