@@ -8,7 +8,7 @@ sums round in another order.
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +36,7 @@ PER_SEED, SHARED = jax.P(AXIS), jax.P()
 CACHE_BYTES = 2 * 2**20
 MEMORY_SHARE = 0.8  # of an accelerator's memory, for one program
 
+Member = TypeVar("Member")
 Init = Callable[[jax.Array], Params]  # layer sizes closed over
 MakeOptimizer = Callable[[jax.Array], optax.GradientTransformation]
 
@@ -224,6 +225,7 @@ def num_at_once(
     train: Batch,
     *,
     batch_size: int,
+    train_loss_fn: KeyedLossFn | None = None,
     memory_bytes: int | None = None,
 ) -> int:
     """How many networks to train at once; a multiple of this process's devices.
@@ -242,7 +244,12 @@ def num_at_once(
     if memory_bytes is not None:
         work = (init, loss_fn, tx, train)
         one_network, two_networks = (
-            bytes_of(*work, batch_size=batch_size, num_networks=count)
+            bytes_of(
+                *work,
+                batch_size=batch_size,
+                num_networks=count,
+                train_loss_fn=train_loss_fn,
+            )
             for count in (1, 2)
         )
     if memory_bytes is None or one_network is None or two_networks is None:
@@ -270,15 +277,16 @@ def bytes_of(
     *,
     batch_size: int,
     num_networks: int,
+    train_loss_fn: KeyedLossFn | None = None,
 ) -> int | None:
     """Memory of the program that trains so many networks side by side on one device.
 
     The training examples are included. None where the compiler does not tell; arguments
     are as in `fit_many`.
     """
-    over_networks = jax.vmap(
-        _make_run_epoch(loss_fn, lambda _: tx, batch_size), in_axes=(0, 0, None, None)
-    )
+    used_loss, keyed = train_loss_fn or loss_fn, train_loss_fn is not None
+    run_epoch = _make_run_epoch(used_loss, lambda _: tx, batch_size, keyed=keyed)
+    over_networks = jax.vmap(run_epoch, in_axes=(0, 0, None, None))
     state, own = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct((num_networks, *leaf.shape), leaf.dtype),
         _shapes_of_one(init, tx),
@@ -287,8 +295,11 @@ def bytes_of(
     return devices.program_bytes(program)
 
 
-def chunks(seeds: Sequence[int], at_once: int) -> list[Sequence[int]]:
-    """The seeds in order, in parts as equal as can be of at most `at_once`."""
+def chunks(seeds: Sequence[Member], at_once: int) -> list[Sequence[Member]]:
+    """The seeds in order, in parts as equal as can be of at most `at_once`.
+
+    Whatever tells networks apart stands for a seed.
+    """
     if at_once < 1:
         raise InputError(f"{at_once=} must be at least 1")
     num_chunks = max(1, -(-len(seeds) // at_once))

@@ -251,6 +251,31 @@ def test_the_networks_on_an_accelerator_fit_its_memory():
     assert 0.9 * room < program_bytes(count) < 1.1 * room
 
 
+def test_memory_is_that_of_the_loss_that_trains():
+    # Oracle: what the loss draws, a million numbers a network, is in its program.
+    def init(key):
+        return jax.random.uniform(key, (1000,))
+
+    def loss_fn(params, batch):
+        size = jnp.int32(len(batch.label))
+        return jnp.sum(params**2), Totals(size, jnp.float32(0), size)
+
+    def drawing(params, batch, key):
+        noise = jax.random.normal(key, (1000, 1000))
+        loss, totals = loss_fn(params, batch)
+        return loss * jnp.sum(jnp.sort(noise)[:, 0]), totals
+
+    work = (init, loss_fn, optax.sgd(0.1), FULL)
+    without, with_noise = (
+        ensemble.bytes_of(*work, batch_size=5, num_networks=3, train_loss_fn=train_loss)
+        for train_loss in (None, drawing)
+    )
+    assert with_noise > without + 3 * 4_000_000
+    how = {"batch_size": 5, "memory_bytes": 10 * with_noise}
+    fewer = ensemble.num_at_once(*work, train_loss_fn=drawing, **how)
+    assert fewer < ensemble.num_at_once(*work, **how) / 10
+
+
 @given(st.integers(1, 50), st.integers(1, 30))
 def test_chunks_hold_every_seed_once(num_seeds, at_once):
     seeds = range(5, 5 + num_seeds)

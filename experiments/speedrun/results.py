@@ -53,7 +53,10 @@ def results(
         "mean_accuracy": finite(np.mean(accuracies)) if runs else None,
         "sd_accuracy": finite(np.std(accuracies, ddof=1)) if len(runs) > 1 else None,
         "lower_bound": bound,
-        "compile_seconds": start.get("compile_seconds"),
+        # Of an ensemble `fit_many` tells; the start has compiled a single network.
+        "compile_seconds": runs[0].get("compile_seconds")
+        if runs and record.networks > 1
+        else start.get("compile_seconds"),
         "cold_start_seconds": start.get("cold_start_seconds"),
         "sessions": max((row.get("session", 1) for row in rows), default=0),
         "networks": record.networks,

@@ -156,6 +156,7 @@ def run_together(
         "tx": tx,
         "train": train,
         "batch_size": settings.batch_size,
+        "train_loss_fn": make_loss_fn(settings),
     }
     planning = time.perf_counter()
     groups = ensemble.chunks(seeds, ensemble.num_at_once(**work))
@@ -164,10 +165,7 @@ def run_together(
     images = jax.device_put(images)
     for group in groups:
         for epoch in ensemble.fit_many(
-            **work,
-            seeds=group,
-            num_epochs=settings.num_epochs,
-            train_loss_fn=make_loss_fn(settings),
+            **work, seeds=group, num_epochs=settings.num_epochs
         ):
             state = epoch.state
         compiling = time.perf_counter()

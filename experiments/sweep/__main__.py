@@ -73,7 +73,7 @@ def main(config: Config) -> dict[str, Any]:
         lead=lambda: page.lead(content),
         sections=lambda: page.sections(content, run.rows),
         facts={
-            "networks in a program": str(plans[0].num_networks),
+            "networks of a batch size": str(plans[0].num_networks),
             "matrix products": config.precision,
         },
     )

@@ -10,18 +10,20 @@ A row is one network after one epoch:
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
 from experiments.kit.numbers import finite
 from experiments.kit.progress import Progress
 from experiments.kit.run import Row
-from jaxnets import ensemble, optimizers
+from jaxnets import devices, ensemble, optimizers
 from jaxnets.data import NUM_CLASSES, Dataset
 from jaxnets.models import Model
 from jaxnets.types import Params, Recipe
@@ -35,7 +37,7 @@ LAST_EPOCHS = 10  # in which a network's restlessness is taken
 
 
 class Plan(NamedTuple):
-    """What one program trains: a network for each rate and seed."""
+    """What trains at one batch size: a network for each rate and seed."""
 
     model: Model
     recipe: Recipe  # but for its learning rate
@@ -49,12 +51,29 @@ class Plan(NamedTuple):
 
     @property
     def num_networks(self) -> int:
-        """All of them train side by side."""
+        """One for each rate and seed."""
         return len(self.rates) * len(self.seeds)
 
     def init(self, key: jax.Array) -> Params:
         """One network's initial parameters."""
         return self.model.network.init(key, self.recipe.layer_sizes)
+
+    def groups(self, data: Dataset) -> list[Sequence[tuple[float, int]]]:
+        """Rates and seeds of what trains at once: all, or what a device's memory holds.
+
+        The groups of one size share a program.
+        """
+        networks = list(itertools.product(self.rates, self.seeds))
+        if devices.device_bytes() is None:  # a processor
+            return [networks]
+        at_once = ensemble.num_at_once(
+            self.init,
+            self.model.network.loss_fn,
+            self.make_tx(jnp.float32(self.rates[0])),
+            data.train,
+            batch_size=self.recipe.batch_size,
+        )
+        return ensemble.chunks(networks, at_once)
 
     def make_tx(self, rate: jax.Array) -> optax.GradientTransformation:
         """The recipe's optimizer at a rate, which is data and not part of a program."""
@@ -64,16 +83,24 @@ class Plan(NamedTuple):
 
 def measure(plans: Sequence[Plan], data: Dataset, precision: str) -> Iterator[Row]:
     """Train plan after plan, each in one program; a row a network and epoch."""
-    totals = {plan.name: plan.recipe.num_epochs for plan in plans}
-    with jax.default_matmul_precision(precision), Progress(totals) as progress:
+    with jax.default_matmul_precision(precision):
+        groups = [(plan, group) for plan in plans for group in plan.groups(data)]
+        totals = Counter(plan.name for plan, _ in groups)
         for plan in plans:
-            yield from train(plan, data, progress)
+            totals[plan.name] *= plan.recipe.num_epochs
+        with Progress(totals) as progress:
+            for plan, networks in groups:
+                yield from train(plan, networks, data, progress)
 
 
-def train(plan: Plan, data: Dataset, progress: Progress) -> Iterator[Row]:
-    """The rows of one program."""
+def train(
+    plan: Plan,
+    networks: Sequence[tuple[float, int]],
+    data: Dataset,
+    progress: Progress,
+) -> Iterator[Row]:
+    """The rows of one program, which trains these networks: rates and seeds."""
     name, recipe, loss_fn = plan.name, plan.recipe, plan.model.network.loss_fn
-    networks = list(itertools.product(plan.rates, plan.seeds))
     rates, seeds = zip(*networks, strict=True)
     progress.text(name, f"compiling for {len(networks)} networks")
     for epoch in ensemble.fit_many(
