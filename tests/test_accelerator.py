@@ -1,7 +1,9 @@
 """`experiments.accelerator`: what is timed trains rightly; one small run on digits."""
 
 import dataclasses
+import itertools
 import json
+import os
 
 import jax
 import numpy as np
@@ -10,8 +12,9 @@ import pytest
 from experiments.accelerator import __main__ as accelerator
 from experiments.accelerator import measure, page, results, settings
 from experiments.kit import page as kit_page
-from jaxnets import data, ensemble, models, training
+from jaxnets import data, devices, ensemble, models, process, training
 from jaxnets.errors import InputError
+from jaxnets.types import Dense, TrainState
 
 QUICK = accelerator.Config(
     models=("relu_softmax",),
@@ -70,6 +73,60 @@ def test_beside_a_gpu_the_processor_is_timed(monkeypatch):
     assert [*map(page._device, entries[3:])] == [
         *("a GPU", "processor, 1 core", "processor, 16 cores"),
     ]
+
+
+def test_a_process_gets_the_precision_and_only_some_get_command_buffers(monkeypatch):
+    # Oracle: the names that JAX and XLA document.
+    environments = []
+
+    def iterate(function, *args, environment):
+        environments.append(environment)
+        yield {"seconds": [1.0], "compile_seconds": 1.0, "device": "a GPU"}
+
+    monkeypatch.setattr(process, "iterate", iterate)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(measure.devices, "cpu_count", lambda: 16)
+    config = dataclasses.replace(QUICK, unroll=(1,), precision="high", networks=1)
+    ways = measure.ways_of_one(config)
+    rows = [*itertools.islice(measure.measure(config, None, None), len(ways))]
+    assert [row["command_buffers"] for row in rows] == [False, True, False, False]
+    assert [e.pop("JAX_DEFAULT_MATMUL_PRECISION") for e in environments] == ["high"] * 4
+    flags = os.environ["XLA_FLAGS"]  # conftest's
+    assert flags and environments == [
+        {},
+        {"XLA_FLAGS": f"{flags} --xla_gpu_enable_command_buffer=+WHILE"},
+        {"JAX_PLATFORMS": "cpu", "NPROC": "1"},
+        {"JAX_PLATFORMS": "cpu", "NPROC": "16"},
+    ]
+
+
+@pytest.mark.parametrize("precision", ["default", "high"])
+def test_many_networks_and_a_dry_run_have_the_precision(precision, monkeypatch):
+    seen = []
+
+    def note():
+        seen.append(jax.config.jax_default_matmul_precision)
+
+    def fit_many(*_, seeds, **options):
+        note()
+        shape = (len(seeds), 784, 10)
+        params = (Dense(np.zeros(shape, np.float32), np.zeros(shape[::2], np.float32)),)
+        state = TrainState(np.zeros(len(seeds), np.int32), params, ())
+        yield training.Epoch(1, state, None, (), seconds=1.0)
+
+    monkeypatch.setattr(ensemble, "fit_many", fit_many)
+    monkeypatch.setattr(devices, "compile_ahead", lambda *_: note())
+    monkeypatch.setattr(devices, "program_bytes", lambda _: 1)
+    config = dataclasses.replace(QUICK, models=(), precision=precision)
+    dataset = data.first_examples(data.load("digits"), 200)
+    before = jax.config.jax_default_matmul_precision
+    assert len([*measure.measure(config, dataset.train, dataset.test)]) == 2
+    assert seen == [precision] * 3  # three networks: two and one, and all at once
+    seen.clear()
+    config = dataclasses.replace(config, models=("relu_softmax",))
+    assert len([*measure.compile_only(config, dataset.train, dataset.test)]) == 3
+    assert seen == [precision] * 3
+    assert jax.config.jax_default_matmul_precision == before
 
 
 def test_nothing_unrolled_is_what_fit_runs():

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import processes
 import pytest
 
 import jaxnets
@@ -129,6 +130,40 @@ def test_networks_train_and_improve_without_tensorflow(answers):
 
 def test_what_trains_keras_does_without_what_its_processes_lack(answers):
     assert answers["travel"]
+
+
+@pytest.mark.slow
+def test_a_comparison_of_a_network_of_jax_loads_no_other_framework(tmp_path):
+    # Oracle: Python's own list of what is imported, and what took how long.
+    process = processes.start(
+        *("-X", "importtime", "-m", "experiments.compare", "--models", "relu_softmax"),
+        *("--epochs", 1, "--dataset", "digits", "--validation-examples", 157),
+        *("--relu-softmax.layer-sizes", 784, 30, 10, "--output", tmp_path / "run"),
+        cwd=Path(__file__).parents[1],
+    )
+    _, complaint = process.communicate()
+    assert process.returncode == 0, complaint
+    lines = [line for line in complaint.splitlines() if line.startswith("import time")]
+    packages = {line.split("|")[-1].strip().partition(".")[0] for line in lines}
+    assert {"jax", "matplotlib", "experiments"} < packages  # it trained and drew
+    assert not packages & {"tensorflow", "keras", "torch", "flax"}
+
+
+DRAWS = ("matplotlib.figure", "matplotlib.backends.backend_agg", "scipy.special")
+PREPARATION = f"""
+import json, sys
+from experiments.kit.publish import prepare_to_draw
+before = [name for name in {DRAWS} if name in sys.modules]
+prepare_to_draw()
+print(json.dumps([before, [name for name in {DRAWS} if name in sys.modules]]))
+"""
+
+
+def test_preparing_to_draw_loads_what_draws():
+    process = processes.start("-c", PREPARATION, cwd=Path(__file__).parents[1])
+    printed, complaint = process.communicate()
+    assert process.returncode == 0, complaint
+    assert json.loads(printed) == [[], [*DRAWS]]
 
 
 def test_every_module_is_named_and_loads_when_it_is_used(answers):

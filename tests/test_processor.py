@@ -99,6 +99,29 @@ def test_it_is_for_processors_alone(monkeypatch):
     assert not processor.suits(tx, training.start(PARAMS, tx))
 
 
+ASKED = "--xla_backend_extra_options=xla_cpu_use_multi_output_fusion"  # docs/speed.md
+
+
+@pytest.mark.parametrize(
+    ("flags", "backend", "expected"),
+    [
+        (ASKED, "cpu", True),
+        (f"--xla_cpu_enable_fast_math=false {ASKED}", "cpu", True),
+        ("--xla_cpu_enable_fast_math=false", "cpu", False),
+        (None, "cpu", False),
+        (ASKED, "gpu", False),  # the option is of processors
+    ],
+)
+def test_outputs_are_fused_where_flags_ask_for_it_on_a_processor(
+    flags, backend, expected, monkeypatch
+):
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    if flags is not None:
+        monkeypatch.setenv("XLA_FLAGS", flags)
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    assert processor.fuses_outputs() is expected
+
+
 @pytest.mark.parametrize(("name", "size"), [("momentum", 23), ("keras_adam", 20)])
 def test_it_computes_what_the_plain_epoch_does(name, size):
     tx = ALIKE[name]

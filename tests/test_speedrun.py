@@ -359,6 +359,17 @@ def test_a_record_falls_with_one_rule(changes):
     assert "does not stand" in page.lead(content)
 
 
+def test_an_ensembles_compile_time_is_its_own():
+    rows = [row | {"compile_seconds": 7.0} for row in rows_of(GOOD)]
+    rows[0] = STARTED  # a single network's
+    seconds = []
+    for mark in (99.4, 99.5):
+        how = {"planned": 30, "as_recorded": True, "scored": "test"}
+        content = results(mark, RECORDS[mark], rows, **how)
+        seconds.append(content["compile_seconds"])
+    assert seconds == [1.0, 7.0]
+
+
 def test_validation_figures_are_never_called_tests():
     content = judged(GOOD, scored="validation")
     assert content["test_accuracy"] == [] and len(content["validation_accuracy"]) == 30
@@ -415,10 +426,11 @@ def test_a_changed_setting_is_not_the_record():
         assert speedrun.record_of(config) != RECORDS[99.0]
 
 
-def test_the_record_without_augmentation_has_none():
+def test_records_up_to_98_9_distort_no_image_and_that_of_98_9_has_an_adversary():
     assert RECORDS[98.0].least_seeds == 30 and RECORDS[99.0].least_seeds == 10
     for mark in (98.0, 98.9):
         assert RECORDS[mark].settings.distortion == augment.Distortion()
+    assert RECORDS[98.0].settings.adversary == 0 < RECORDS[98.9].settings.adversary
     assert RECORDS[99.5].networks == 10
 
 

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 import small
 
-from experiments.kit.progress import Progress
 from experiments.sweep import __main__ as sweep
 from experiments.sweep import measure, page
-from jaxnets import data, devices, models, relu_softmax, training
+from jaxnets import data, devices, ensemble, models, relu_softmax, training
 from jaxnets.errors import InputError
 
 RATES = (1e-3, 0.3, 1e6)  # slow, well and not at all
@@ -107,8 +106,9 @@ def test_rates_are_data_of_one_program(monkeypatch):
 
     def train(rates):
         traces.clear()
-        with Progress({"batch size 50": 1}) as progress, devices.cache_use() as use:
-            rows = list(measure.train(plan._replace(rates=rates), dataset, progress))
+        plans = [plan._replace(rates=rates)]
+        with devices.cache_use() as use:
+            rows = list(measure.measure(plans, dataset, "highest"))
         return rows, use, traces[50]
 
     few, _, num_traces = train((0.1,))
@@ -119,6 +119,32 @@ def test_rates_are_data_of_one_program(monkeypatch):
     assert use.all_hits  # other rates: no program that was not there before
     losses = [row["train_loss"] for row in (*more, *others)]
     assert len(set(losses)) == 24
+
+
+def test_an_accelerator_trains_as_many_at_once_as_its_memory_holds(
+    finished, monkeypatch
+):
+    # Oracle: the run that trains all nine of a batch size at once.
+    sizes, fit_many = [], ensemble.fit_many
+
+    def counted(*args, seeds, **options):
+        sizes.append(len(seeds))
+        return fit_many(*args, seeds=seeds, **options)
+
+    monkeypatch.setattr(ensemble, "fit_many", counted)
+    monkeypatch.setattr(devices, "device_bytes", lambda: 10**9)
+    monkeypatch.setattr(ensemble, "num_at_once", lambda *_, **__: 4)
+    config = dataclasses.replace(QUICK, batch_sizes=(20,))
+    dataset = data.first_examples(data.load("digits"), 200)
+    rows = list(measure.measure(sweep.plans_of(config), dataset, "highest"))
+    assert sizes == [4, 4, 1]
+    expected = [row for row in finished.rows if row["batch_size"] == 20]
+    by_network = {(r["rate"], r["seed"], r["epoch"]): r for r in rows}
+    assert len(rows) == len(by_network) == len(expected)
+    for row in expected:
+        alone = by_network[row["rate"], row["seed"], row["epoch"]]
+        if row["rate"] < 1:  # where training diverges rounding decides
+            assert alone["train_loss"] == pytest.approx(row["train_loss"], rel=1e-3)
 
 
 def entry(rate, failed, accuracy=0.9):
@@ -189,6 +215,101 @@ def test_a_broken_off_run_has_the_epochs_that_it_reached(finished):
         for section in page.sections(content, rows):
             if hasattr(section, "figure") and number == len(finished.rows):
                 assert section.figure().axes[0].lines
+
+
+# Of Model 1, whose published rates are the recipe's 3 and Nielsen's 100.
+DRAWN_RATES = (1.0, 3.0, 30.0, 100.0)
+# Of a rate and seed: after three epochs on validation, and in the end on the test set.
+VALIDATED = np.random.default_rng(0).uniform(0.8, 0.99, size=(4, 3, 3))
+TESTED = np.random.default_rng(1).uniform(0.5, 0.7, size=(4, 3))
+
+
+@pytest.fixture(scope="module")
+def made_up():
+    """Rows of three seeds and epochs at each rate; the last rate diverges."""
+    return [
+        {
+            "batch_size": 10,
+            "rate": rate,
+            "seed": seed,
+            "epoch": epoch,
+            "train_loss": None if rate == DRAWN_RATES[-1] else 0.1,
+            "validation_accuracy": float(VALIDATED[index, seed, epoch - 1]),
+            **({"test_accuracy": float(TESTED[index, seed])} if epoch == 3 else {}),
+        }
+        for epoch in (1, 2, 3)
+        for index, rate in enumerate(DRAWN_RATES)
+        for seed in (0, 1, 2)
+    ]
+
+
+def axes_of(name, rows):
+    """The axes of one of the page's pictures, of the rates in the rows."""
+    rates = tuple(dict.fromkeys(row["rate"] for row in rows))
+    plans = sweep.plans_of(sweep.Config(rates=rates, seeds=3, epochs=3))
+    sections = page.sections(measure.results(plans, rows), rows)
+    [picture] = [s for s in sections if getattr(s, "name", None) == name]
+    [axes] = picture.figure().axes
+    return axes
+
+
+def curves_of(axes):
+    """Every line's places by its label, but for upright ones."""
+    lines = {line.get_label(): line.get_xydata() for line in axes.lines}
+    return {name: line for name, line in lines.items() if len(set(line[:, 0])) > 1}
+
+
+def marks_of(axes):
+    """Where the upright lines stand."""
+    places = [set(line.get_xdata()) for line in axes.lines]
+    return sorted(place for [place, *others] in places if not others)
+
+
+def test_the_figure_by_rate_shows_the_spread_over_seeds(made_up):
+    # Oracle: NumPy on the made-up numbers.
+    broken_off = [row for row in made_up if row["epoch"] < 3]
+    for rows, values in ((made_up, TESTED), (broken_off, VALIDATED[:, :, 1])):
+        axes = axes_of("rates-10", rows)
+        [band], [curve] = axes.collections, curves_of(axes).values()
+        points = np.concatenate([path.vertices for path in band.get_paths()])
+        for rate, of_seeds in zip(DRAWN_RATES, values, strict=True):
+            heights = points[points[:, 0] == rate, 1]
+            assert {heights.min(), heights.max()} == {min(of_seeds), max(of_seeds)}
+        expected = np.column_stack([DRAWN_RATES, np.median(values, axis=1)])
+        np.testing.assert_array_equal(curve, expected)
+
+
+def test_the_figure_by_rate_marks_published_rates_and_the_edge(made_up):
+    axes = axes_of("rates-10", made_up)
+    middle = math.sqrt(30 * 100)  # on a logarithmic axis
+    assert marks_of(axes) == pytest.approx([3, middle, 100])
+    places = {text.get_position()[0]: text.get_text() for text in axes.texts}
+    assert places.keys() == {3, 100}
+    assert all(f"{rate:g}" in words for rate, words in places.items())
+    [shade] = axes.patches  # from the edge on
+    assert [shade.get_x(), shade.get_x() + shade.get_width()] == pytest.approx(
+        [middle, 100]
+    )
+    assert "30 to 100" in " ".join(axes.get_legend_handles_labels()[1])
+
+    # Where every rate trains there is no edge; and 100 is beyond the rates.
+    axes = axes_of("rates-10", [row for row in made_up if row["rate"] < 100])
+    assert marks_of(axes) == [3] and len(axes.texts) == 1 and not axes.patches
+
+
+def test_the_figure_by_epoch_has_the_rows_accuracies(made_up):
+    # Of rates below the edge; where a network has not ended, as far as all have come.
+    ended, last = made_up[:-4], made_up[-4]
+    assert (last["rate"], last["epoch"], last["seed"]) == (30.0, 3, 2)
+    axes = axes_of("epochs-10", [*ended, *made_up[-3:]])
+    curves = curves_of(axes)
+    assert [*map(float, curves)] == [1, 3, 30] and axes.get_yscale() == "log"
+    below = zip(curves.values(), VALIDATED[:3], (3, 3, 2), strict=True)
+    for curve, values, count in below:
+        errors = 1 - np.median(values[:, :count], axis=0)
+        expected = np.column_stack([np.arange(1, count + 1), errors])
+        # 1 - the median, and the median of 1 - each: a rounding of float64
+        np.testing.assert_allclose(curve, expected, rtol=1e-12)
 
 
 def test_the_folder_holds_what_was_promised_and_is_redrawn(

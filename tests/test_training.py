@@ -1,5 +1,7 @@
 """Steps, scans, orders and evaluations against plain Python loops."""
 
+import re
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -10,9 +12,27 @@ import scipy.special
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, log_loss
-from small import BATCH_SIZE, TRAIN, order_of, random_batch, random_layers, rows_of
+from small import (
+    BATCH_SIZE,
+    NETWORKS,
+    SIZES,
+    TRAIN,
+    order_of,
+    random_batch,
+    random_layers,
+    rows_of,
+)
 
-from jaxnets import batches, processor, relu_softmax, training
+from jaxnets import (
+    batches,
+    devices,
+    ensemble,
+    models,
+    optimizers,
+    processor,
+    relu_softmax,
+    training,
+)
 from jaxnets.errors import InputError, NonFiniteLoss
 from jaxnets.types import Batch, Totals
 
@@ -150,6 +170,58 @@ def test_an_epoch_longer_than_one_gather_uses_every_example_once(
     assert totals.seen == num_examples
     assert totals.correct == int(np.sum(data.label))
     assert state.step == -(-num_examples // 3)
+
+
+def sorts_and_kernels(lowered):
+    """The types of what a program sorts, and of the first kernels in its loops."""
+    sorts = re.findall(r'"stablehlo\.sort".*?\}\) : \((.*?)\) ->', lowered, re.DOTALL)
+    loops = " ".join(re.findall(r"stablehlo\.while\(.*?\) : (.*)", lowered))
+    kernels = re.findall(r"tensor<((?:2x)?(?:20x6|6x20)xf32)>", loops)
+    return [re.findall("<(.*?)>", types) for types in sorts], set(kernels)
+
+
+# What is lowered for, and JAX's name for that back end; the last is the control.
+PLACES = [("cuda", "gpu"), ("tpu", "tpu"), ("cpu", "cpu")]
+
+
+@pytest.mark.parametrize(("platform", "backend"), PLACES)
+@pytest.mark.parametrize("name", ["sigmoid_mse", "relu_softmax", "flax_dense"])
+def test_accelerators_train_the_plain_epoch(name, platform, backend, monkeypatch):
+    # No accelerator is needed to lower for one. A processor sorts 64-bit numbers, and
+    # stores kernels transposed.
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    tx = optimizers.make(models.get(name).recipe)
+    run_epoch = training.make_run_epoch(NETWORKS[name].loss_fn, tx, BATCH_SIZE)
+    state = training.start(random_layers(SIZES), tx)
+    traced = jax.jit(run_epoch).trace(state, (jax.random.key(0), None), 0, TRAIN)
+    lowered = traced.lower(lowering_platforms=(platform,)).as_text()
+    expected = [["23xui32", "23xi32"]], {"20x6xf32"}
+    if backend == "cpu":
+        expected = [["23xui64"]], {"6x20xf32"}
+    assert sorts_and_kernels(lowered) == expected
+
+
+@pytest.mark.parametrize(("platform", "backend"), PLACES)
+def test_accelerators_train_many_networks_by_the_plain_epoch(
+    platform, backend, monkeypatch
+):
+    def lower(function, *args):
+        traced = jax.jit(function).trace(*args)
+        return traced.lower(lowering_platforms=(platform,)).as_text()
+
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    monkeypatch.setattr(devices, "compile_ahead", lower)
+    monkeypatch.setattr(devices, "program_bytes", lambda program: program)
+    lowered = ensemble.bytes_of(
+        lambda key: relu_softmax.init(key, SIZES),
+        *(relu_softmax.loss_fn, optax.sgd(0.1), TRAIN),
+        batch_size=BATCH_SIZE,
+        num_networks=2,
+    )
+    expected = [["2x23xui32", "2x23xi32"]], {"2x20x6xf32"}
+    if backend == "cpu":
+        expected = [["2x23xui64"]], {"2x6x20xf32"}
+    assert sorts_and_kernels(lowered) == expected
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 1000])
