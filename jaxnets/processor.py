@@ -15,6 +15,7 @@ It is not asked for here, because the compiler of jaxlib 0.10.2 aborts the proce
 some programs with it.
 """
 
+import functools
 import math
 import os
 import re
@@ -43,8 +44,12 @@ ELEMENTWISE = set(
 )
 
 
+@functools.cache
 def fuses_outputs() -> bool:
-    """Whether XLA computes several arrays in one loop, as its flags and device say."""
+    """Whether XLA computes several arrays in one loop, as its flags and device say.
+
+    XLA reads its flags once, when its first device starts, and so are they here.
+    """
     asked = FUSION in os.environ.get("XLA_FLAGS", "")
     return asked and jax.default_backend() == "cpu"
 

@@ -14,7 +14,7 @@ import processes
 import pytest
 
 from experiments import launch
-from experiments.kit import cluster
+from experiments.kit import alike, cluster
 from experiments.kit.cluster import DeviceOptions
 from jaxnets.errors import InputError
 
@@ -160,8 +160,8 @@ def test_a_signal_ends_all_and_what_was_reached_is_written(tmp_path):
 def test_processes_that_differ_are_told_apart():
     first = {"epochs": 3, "head": {"versions": {"jax": "1"}, "train_examples": 5}}
     other = {"epochs": 3, "head": {"versions": {"jax": "2"}}, "stream": True}
-    assert cluster.differences(first, first) == []
-    assert cluster.differences(first, other) == [
+    assert alike.differences(first, first) == []
+    assert alike.differences(first, other) == [
         "head.versions.jax is 2, not 1",
         "head.train_examples is None, not 5",
         "stream is True, not None",

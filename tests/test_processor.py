@@ -1,5 +1,7 @@
 """The processor's way of an epoch: the same numbers, and only where that is so."""
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -119,7 +121,14 @@ def test_outputs_are_fused_where_flags_ask_for_it_on_a_processor(
     if flags is not None:
         monkeypatch.setenv("XLA_FLAGS", flags)
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
-    assert processor.fuses_outputs() is expected
+    answer = functools.cache(processor.fuses_outputs.__wrapped__)  # of a new process
+    assert answer() is expected
+
+
+def test_flags_are_asked_for_once(monkeypatch):
+    before = processor.fuses_outputs()
+    monkeypatch.setenv("XLA_FLAGS", "" if before else ASKED)
+    assert processor.fuses_outputs() is before
 
 
 @pytest.mark.parametrize(("name", "size"), [("momentum", 23), ("keras_adam", 20)])

@@ -24,6 +24,7 @@ from experiments.compare import page, results
 from experiments.compare.settings import Config, Settings, choose_recipes
 from experiments.compare.source import reader, require_stream
 from experiments.kit import cluster, scalars
+from experiments.kit.alike import require_alike
 from experiments.kit.command import run_command
 from experiments.kit.follower import Follower
 from experiments.kit.products import tell_tensorflow
@@ -50,7 +51,7 @@ def compare(config: Settings) -> dict[str, Any]:
     kind = Run if cluster.is_first() else Follower
     run = kind.open("compare", config, settings=lambda data: applied(recipes, data))
     require_stream(run)
-    cluster.require_alike(run.shared_content())
+    require_alike(run.shared_content())
     recipes = fitting(choose_recipes(run.config), run.data)
     require_whole(run, recipes)
     rows = measure(run, recipes, mesh)
