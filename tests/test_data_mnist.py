@@ -4,6 +4,7 @@ import functools
 import gzip
 import os
 import shutil
+import time
 import urllib.request
 from pathlib import Path
 
@@ -135,11 +136,13 @@ def test_spoiled_files_are_named_and_leave_nothing_behind(files, tmp_path):
     altered.write_bytes(content)
     with pytest.raises(InputError, match=r"t10k-images-idx3-ubyte\.gz in .*SHA-256"):
         data.load("mnist", folder=files, data_dir=data_dir)
+    wait_for_extraction(data_dir)
     altered.write_bytes(sound[altered])
 
     truncated.write_bytes(sound[truncated][:1000])
     with pytest.raises(InputError, match=r"train-labels-idx1-ubyte\.gz in .*SHA-256"):
         data.load("mnist", folder=files, data_dir=data_dir)
+    wait_for_extraction(data_dir)
     assert list(tmp_path.rglob("*.npz")) == []
     assert tfds.prepared_in("mnist", data_dir) is None
     truncated.write_bytes(sound[truncated])
@@ -150,6 +153,18 @@ def test_spoiled_files_are_named_and_leave_nothing_behind(files, tmp_path):
         Batch(published_images(files), published_labels(files))
     )
     assert tfds.prepared_in("mnist", data_dir) == data_dir
+
+
+def wait_for_extraction(folder):
+    """Until threads that outlive a failed call, in this process, write no more.
+
+    In a process of its own, as elsewhere, they end with it.
+    """
+    deadline, quiet = time.monotonic() + 20, 0
+    while quiet < 3:  # looks in a row, since one file follows another
+        assert time.monotonic() < deadline
+        quiet = 0 if any(folder.rglob("incomplete.*")) else quiet + 1
+        time.sleep(0.1)
 
 
 @pytest.mark.usefixtures("in_this_process")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import small
 
-from experiments.speed import epoch
+from experiments.speed import epoch, epoch_page
 from jaxnets import devices, models, optimizers, relu_softmax, training
 from jaxnets.errors import InputError
 
@@ -72,11 +72,11 @@ def test_the_page_is_made_again_from_the_rows(finished, monkeypatch, undrawn):
 
 
 def test_bars_are_the_longest_operations(finished):
-    figure = epoch.bars(finished.returned["models"])
+    figure = epoch_page.bars(finished.returned["models"])
     [axes] = figure.axes
     lengths = [bar.get_width() for bar in axes.patches]
     operations = finished.returned["models"]["relu_softmax"]["operations"]
-    assert lengths == [o["microseconds"] for o in operations[: epoch.SHOWN]]
+    assert lengths == [o["microseconds"] for o in operations[: epoch_page.SHOWN]]
 
 
 def test_a_way_is_compared_within_rounds():
@@ -91,11 +91,11 @@ def test_a_way_is_compared_within_rounds():
     first, last = content["models"]["sigmoid_mse"]["ways"]
     assert (first["way"], first["seconds"], first["ratio"]) == (plain, 5.0, 3.0)
     assert (last["way"], last["seconds"], last["ratio"]) == (as_fit, 2.0, 1.0)
-    assert epoch.lead(content) == "sigmoid_mse: 2.000 s an epoch."
+    assert epoch_page.lead(content, as_fit) == "sigmoid_mse: 2.000 s an epoch."
     for number in range(len(rows) + 1):  # a run that was broken off
         content = epoch.results(rows[:number])
-        assert epoch.lead(content)
-        assert len(list(epoch.sections(content))) == (number > 0)
+        assert epoch_page.lead(content, as_fit)
+        assert len(list(epoch_page.sections(content))) == (number > 0)
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,7 @@ def test_tensorflow_multiplies_as_jax_does():
     import tensorflow as tf
 
     for precision in (*PRECISIONS, "highest"):
-        tell_tensorflow(precision)
+        with jax.default_matmul_precision(precision):
+            tell_tensorflow()
         rounds = tf.config.experimental.tensor_float_32_execution_enabled()
         assert rounds == (precision == "default")

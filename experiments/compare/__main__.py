@@ -113,7 +113,7 @@ def measure(
                 results.keep_first_layer(run, name, 0, start)
             shown = {1, -(-recipe.num_epochs // 6), recipe.num_epochs}
             if models.get(name).framework == "keras":
-                tell_tensorflow(run.config.precision)
+                tell_tensorflow()
             try:
                 for event in models.train_and_test(
                     name,

@@ -72,16 +72,14 @@ def measure(run: Run, plans: Mapping[str, Plan], second: Batch | str) -> Iterato
     a sentence that says why there is none.
     """
     totals = {n: len(p.seeds) * p.recipe.num_epochs for n, p in plans.items()}
-    precision = run.config.precision
-    with jax.default_matmul_precision(precision), Progress(totals) as progress:
+    products = jax.default_matmul_precision(run.config.precision)
+    with products, Progress(totals) as progress:
         about = second
         if not isinstance(second, str):
             about = f"QMNIST's {len(second.label):,} test images that MNIST has not"
         run.keep("second", about)
         progress.print(f"Second test set: {about}.")
         for plan in plans.values():
-            if plan.model.framework == "keras":
-                tell_tensorflow(precision)
             yield from _measure_model(run, plan, second, progress)
 
 
@@ -186,6 +184,7 @@ def _train(
             state=state,
         )
         return
+    tell_tensorflow()
     evaluate = jax.jit(training.make_evaluate(plan.model.network.loss_fn))
     test = jax.device_put(data.test)
     begun = None if state is None else jax.tree.map(lambda leaf: leaf[0], state)

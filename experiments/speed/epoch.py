@@ -31,7 +31,6 @@ import numpy as np
 
 from experiments.kit.command import run_command
 from experiments.kit.options import Options, require_at_least, require_names
-from experiments.kit.page import Picture, Table, table
 from experiments.kit.progress import Progress
 from experiments.kit.run import Row, Run
 from experiments.kit.statistics import median_interval
@@ -46,8 +45,6 @@ AS_FIT = "rows gathered in blocks, flat: as fit does"
 WAYS = ("plain", "512-bit vectors", "kernels as [out, in]", AS_FIT)
 CONTAINERS = ("while", "call", "conditional")  # of other operations
 PROFILED = 2  # epochs that are profiled together
-SHOWN = 16  # operations in a table and in the picture
-COLORS = {"forward": "#0072B2", "backward": "#D55E00", "rest": "#7F7F7F"}
 # An operation of a compiled program: its name, its result, and where it comes from.
 OPERATION = re.compile(
     r"^\s*(?:ROOT )?%(?P<name>\S+) = (?P<result>\(.*?\)|\S+) (?P<kind>[\w-]+)\(.*?"
@@ -85,11 +82,13 @@ def main(config: Config) -> dict[str, Any]:
             models.validate_fits(name, models.get(name).recipe, run.data)
     run.record(measure(config, run.data.train))
     content = results(run.rows)
+    from experiments.speed import epoch_page  # loads Matplotlib
+
     return run.publish(
         content,
         title="Inside an epoch",
-        lead=lambda: lead(content),
-        sections=lambda: sections(content),
+        lead=lambda: epoch_page.lead(content, AS_FIT),
+        sections=lambda: epoch_page.sections(content),
     )
 
 
@@ -234,88 +233,6 @@ def ratio_to(as_fit: dict[int, float], seconds: dict[int, float]) -> dict[str, A
     if not ratios:
         return {"ratio": None, "interval": None}
     return {"ratio": statistics.median(ratios), "interval": median_interval(ratios)}
-
-
-def lead(content: Row) -> str:
-    """How long an epoch takes, and what its longest operation is."""
-    sentences = []
-    for name, model in content["models"].items():
-        for way in model["ways"]:
-            if way["way"] == AS_FIT:
-                sentences.append(f"{name}: {way['seconds']:.3f} s an epoch.")
-        for longest in model["operations"][:1]:
-            sentences.append(
-                f"Its longest operation, {in_words(longest)}, takes "
-                f"{longest['microseconds']:.1f} µs an update."
-            )
-    return " ".join(sentences) or "No epoch was timed."
-
-
-def in_words(operation: Row) -> str:
-    """Such as "f32[30,784] dot_general (backward)"."""
-    return f"{operation['result']} {operation['function']} ({operation['phase']})"
-
-
-def sections(content: Row) -> Iterator[Table | Picture]:
-    """For each model its ways and its operations; then all operations as a picture."""
-    for name, model in content["models"].items():
-        yield table(
-            f"{name}: ways",
-            "Medians over the rounds. Each way has what is above it. Ratio: to the "
-            "last, in the same round, with its order-statistic interval.",
-            model["ways"],
-            {
-                "way": "way",
-                "seconds": "seconds:.4f",
-                "ratio": "ratio:.2f",
-                "interval": "interval:.2f",
-            },
-        )
-        if operations := model["operations"]:
-            total = sum(row["microseconds"] for row in operations)
-            yield table(
-                f"{name}: operations",
-                f"Of {model['updates']:,} updates an epoch, while it was profiled and "
-                f"took {model['profiled_seconds']:.3f} s; {total:.1f} µs an update in "
-                f"all, the {SHOWN} longest here. All are in metrics.jsonl.",
-                operations[:SHOWN],
-                {
-                    "result": "result",
-                    "function": "function",
-                    "phase": "phase",
-                    "µs an update": "microseconds:.2f",
-                    "times an update": "times:.2f",
-                    "name": "name",
-                },
-            )
-    profiled = {n: m for n, m in content["models"].items() if m["operations"]}
-    if profiled:
-        yield Picture(
-            "operations",
-            "Operations",
-            "Microseconds an update: blue forward, red backward, grey the rest, such "
-            "as the optimizer, gathering and totals.",
-            partial(bars, profiled),
-        )
-
-
-def bars(profiled: dict[str, Row]) -> Any:
-    """The longest operations of each model."""
-    from experiments.kit.figures import new_figure
-
-    size = (5 * len(profiled), 5.5)
-    figure, [row] = new_figure(columns=len(profiled), size=size)
-    for axes, (name, model) in zip(row, profiled.items(), strict=True):
-        shown = model["operations"][:SHOWN]
-        places = range(len(shown))
-        colors = [COLORS[operation["phase"]] for operation in shown]
-        lengths = [operation["microseconds"] for operation in shown]
-        axes.barh(places, lengths, color=colors)
-        labels = [f"{o['result'][:24]} {o['function'][:18]}" for o in shown]
-        axes.set_yticks(places, labels, fontsize=7)
-        axes.invert_yaxis()
-        axes.set(title=name, xlabel="µs an update")
-    return figure
 
 
 if __name__ == "__main__":

@@ -71,33 +71,31 @@ def measure(run: Run, record: Record, seeds: Sequence[int]) -> Iterator[Row]:
         for kind, number in plan(seeds, config.keras_epochs):
             if (kind, number) in finished:
                 continue
+            row: dict[str, Any]
             if kind == "start":
                 progress.text(kind, "compiling in a new process")
                 row = start(record, data.train, scored)
-                progress.advance(kind, text=f"{row['cold_start_seconds']:.1f} s")
-                yield row | {"session": session}
+                text = f"{row['cold_start_seconds']:.1f} s"
             elif kind == "keras":
                 progress.text(kind, "an epoch of fit")
-                seconds = next(keras)
-                progress.advance(kind, text=f"{seconds:.2f} s")
-                yield {"kind": kind, "seconds": seconds, "session": session}
+                row = {"seconds": next(keras)}
+                text = f"{row['seconds']:.2f} s"
             else:
                 if record.networks == 1 and programs is None:
                     programs = compile_programs(record.settings, data.train, scored)
                 arguments = (record, programs, number, data.train, scored.image)
                 outcome = run_seed(*arguments, say=partial(progress.text, kind))
                 row = {
-                    "kind": kind,
-                    "session": session,
                     "seed": number,
                     "seconds": outcome.seconds,
                     "accuracy": outcome.accuracy(scored.label),
                     "train_loss": finite(outcome.train_loss),
                     "compile_seconds": outcome.compile_seconds,
                 }
-                result = f"{row['accuracy']:.2%} in {row['seconds']:.2f} s"
-                progress.advance(kind, text=f"seed {number}: {result}")
-                yield row
+                text = f"seed {number}: {row['accuracy']:.2%} in {row['seconds']:.2f} s"
+            progress.advance(kind, text=text)
+            yield {"kind": kind, "session": session, **row}
+            if kind == "run":
                 run.checkpoint({}, seed=number)  # the rows are all there is to keep
 
 
@@ -142,7 +140,7 @@ def start(record: Record, train: Batch, scored: Batch) -> dict[str, Any]:
     work = (record, train, scored)
     [compiling] = process.iterate(_compile_cold, *work, environment=UNCACHED)
     cold = time.perf_counter() - began
-    return {"kind": "start", "compile_seconds": compiling, "cold_start_seconds": cold}
+    return {"compile_seconds": compiling, "cold_start_seconds": cold}
 
 
 def _compile_cold(
