@@ -116,6 +116,20 @@ def test_a_run_is_redrawn_without_training(finished, monkeypatch, undrawn):
     assert pictures == {"speedrun.png"}
 
 
+def test_the_validation_set_joins_when_nothing_is_left_to_choose(digits):
+    joined = train.training_images(RECORDS[99.5], digits, validation=False)
+    count = len(digits.train.label)
+    np.testing.assert_array_equal(joined.image[:count], digits.train.image)
+    np.testing.assert_array_equal(joined.label[:count], digits.train.label)
+    np.testing.assert_array_equal(joined.image[count:], digits.validation.image)
+    np.testing.assert_array_equal(joined.label[count:], digits.validation.label)
+    # While settings are chosen it does not, nor at the other marks.
+    chosen = train.training_images(RECORDS[99.5], digits, validation=True)
+    assert chosen is digits.train
+    others = train.training_images(RECORDS[99.4], digits, validation=False)
+    assert others is digits.train
+
+
 def test_validation_scores_in_place_of_the_test_set(digits, monkeypatch):
     scored = []
 

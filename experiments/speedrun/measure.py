@@ -31,6 +31,7 @@ from experiments.speedrun.train import (
     compile_programs,
     run_once,
     run_together,
+    training_images,
 )
 from jaxnets import keras_dense, models, process
 from jaxnets.files import write_text
@@ -55,6 +56,7 @@ def measure(run: Run, record: Record, seeds: Sequence[int]) -> Iterator[Row]:
     """
     config, data = run.config, run.data
     keep_source(run.path / "source")
+    train = training_images(record, data, validation=config.validation)
     scored = data.validation if config.validation else data.test
     totals = {"start": 1, "keras": config.keras_epochs, "run": len(seeds)}
     finished = steps_of(run.rows)
@@ -74,7 +76,7 @@ def measure(run: Run, record: Record, seeds: Sequence[int]) -> Iterator[Row]:
             row: dict[str, Any]
             if kind == "start":
                 progress.text(kind, "compiling in a new process")
-                row = start(record, data.train, scored)
+                row = start(record, train, scored)
                 text = f"{row['cold_start_seconds']:.1f} s"
             elif kind == "keras":
                 progress.text(kind, "an epoch of fit")
@@ -82,8 +84,8 @@ def measure(run: Run, record: Record, seeds: Sequence[int]) -> Iterator[Row]:
                 text = f"{row['seconds']:.2f} s"
             else:
                 if record.networks == 1 and programs is None:
-                    programs = compile_programs(record.settings, data.train, scored)
-                arguments = (record, programs, number, data.train, scored.image)
+                    programs = compile_programs(record.settings, train, scored)
+                arguments = (record, programs, number, train, scored.image)
                 outcome = run_seed(*arguments, say=partial(progress.text, kind))
                 row = {
                     "seed": number,

@@ -60,6 +60,8 @@ def results(
         "cold_start_seconds": start.get("cold_start_seconds"),
         "sessions": max((row.get("session", 1) for row in rows), default=0),
         "networks": record.networks,
+        # Beside those of the training set, those of the validation set.
+        "all_images": record.all_images and scored == "test",
         "settings": asdict(record.settings) | {"hidden": [*record.settings.hidden]},
     }
     rules = rules_of(content, record, planned, as_recorded=as_recorded, scored=scored)
@@ -72,6 +74,8 @@ def rules_of(
     """Each rule of a record, what this run has, and whether it keeps the rule."""
     runs, bound, mark = content["seed"], content["lower_bound"], content["mark"]
     source = "as recorded" if as_recorded else "changed, or other data"
+    if content["all_images"]:
+        source += "; then trained on the validation set too"
     rules = [
         (
             "data and settings of the record, which were chosen on validation alone",

@@ -37,6 +37,7 @@ class Record:
     settings: Settings
     least_seeds: int  # runs that the mean needs
     networks: int = 1  # of each run, whose mean probabilities answer
+    all_images: bool = False  # train on the validation set too, settings being chosen
 
 
 # Simard (2003) gives sigma 4 and alpha 34 for networks that train for 1,000 epochs;
@@ -80,7 +81,9 @@ RECORDS = {  # by the mark, per cent of the test images
     ),
     99.0: Record(settings=DISTORTED, least_seeds=10),
     99.4: Record(settings=LONGER, least_seeds=10),
-    # With 40 epochs ten gave 99.45 % on validation, below the mark.
-    # Of three runs the bound would be four standard deviations below the mean.
-    99.5: Record(settings=LONGER, least_seeds=5, networks=10),
+    # With 40 epochs ten gave 99.45 % on validation, below the mark. Of three runs the
+    # bound would be four standard deviations below the mean. Seven, trained on the
+    # training set alone, had 99.52 %, not surely above the mark; so the validation set
+    # joins when nothing is left to choose, as with Srivastava et al. (2014).
+    99.5: Record(settings=LONGER, least_seeds=5, networks=10, all_images=True),
 }

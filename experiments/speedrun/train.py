@@ -8,12 +8,20 @@ import jax
 import numpy as np
 import optax
 
-from experiments.speedrun.settings import Settings
+from experiments.speedrun.settings import Record, Settings
 from jaxnets import augment, ensemble, optimizers, relu_dropout, training
 from jaxnets.data import NUM_CLASSES, Dataset
 from jaxnets.devices import compile_ahead
 from jaxnets.training import RunKeys
 from jaxnets.types import Array, Batch, KeyedLossFn, Prediction, Totals, TrainState
+
+
+def training_images(record: Record, dataset: Dataset, *, validation: bool) -> Batch:
+    """What a record trains on; with `validation`, which scores on that set, less."""
+    if validation or not record.all_images:
+        return dataset.train
+    parts = zip(dataset.train, dataset.validation, strict=True)
+    return Batch(*(np.concatenate(pair) for pair in parts))
 
 
 def validate_data(settings: Settings, dataset: Dataset) -> None:
