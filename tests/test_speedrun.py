@@ -117,17 +117,17 @@ def test_a_run_is_redrawn_without_training(finished, monkeypatch, undrawn):
 
 
 def test_the_validation_set_joins_when_nothing_is_left_to_choose(digits):
-    joined = train.training_images(RECORDS[99.5], digits, validation=False)
+    config = speedrun.Config(mark=99.5)
+    joined = train.training_images(speedrun.record_of(config), digits)
     count = len(digits.train.label)
     np.testing.assert_array_equal(joined.image[:count], digits.train.image)
     np.testing.assert_array_equal(joined.label[:count], digits.train.label)
     np.testing.assert_array_equal(joined.image[count:], digits.validation.image)
     np.testing.assert_array_equal(joined.label[count:], digits.validation.label)
-    # While settings are chosen it does not, nor at the other marks.
-    chosen = train.training_images(RECORDS[99.5], digits, validation=True)
-    assert chosen is digits.train
-    others = train.training_images(RECORDS[99.4], digits, validation=False)
-    assert others is digits.train
+    # While settings are chosen it does not, nor in a try-out, nor at the other marks.
+    for changes in ({"validation": True}, {"examples": 200}, {"mark": 99.4}):
+        other = speedrun.record_of(dataclasses.replace(config, **changes))
+        assert train.training_images(other, digits) is digits.train
 
 
 def test_validation_scores_in_place_of_the_test_set(digits, monkeypatch):

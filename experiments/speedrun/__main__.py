@@ -45,7 +45,8 @@ class Config(Resumable):
     fixed: ClassVar[tuple[str, ...]] = ("mark", "first_seed", "ensemble", "validation")
 
     mark: float = 98.0
-    """Per cent of the test images: 98, 98.9, 99, 99.4 or 99.5."""
+    """Per cent of the test images: 98, 98.9, 99, 99.4 or 99.5. The last trains on the
+    validation images too, unless --validation scores on them."""
     seeds: int | None = None
     """Runs; left out: as many as the record needs."""
     first_seed: int = 0
@@ -122,7 +123,10 @@ def record_of(config: Config) -> Record:
     changes = {name: value for name, value in given.items() if value is not None}
     networks = record.networks if config.ensemble is None else config.ensemble
     settings = replace(record.settings, **changes)
-    return replace(record, settings=settings, networks=networks)
+    # What is scored on does not train, and of a try-out nothing but its images.
+    is_apart = config.validation or config.examples is not None
+    all_images = record.all_images and not is_apart
+    return replace(record, settings=settings, networks=networks, all_images=all_images)
 
 
 def seeds_of(config: Config, record: Record) -> range:

@@ -56,7 +56,7 @@ def measure(run: Run, record: Record, seeds: Sequence[int]) -> Iterator[Row]:
     """
     config, data = run.config, run.data
     keep_source(run.path / "source")
-    train = training_images(record, data, validation=config.validation)
+    train = training_images(record, data)
     scored = data.validation if config.validation else data.test
     totals = {"start": 1, "keras": config.keras_epochs, "run": len(seeds)}
     finished = steps_of(run.rows)

@@ -60,8 +60,7 @@ def results(
         "cold_start_seconds": start.get("cold_start_seconds"),
         "sessions": max((row.get("session", 1) for row in rows), default=0),
         "networks": record.networks,
-        # Beside those of the training set, those of the validation set.
-        "all_images": record.all_images and scored == "test",
+        "all_images": record.all_images,
         "settings": asdict(record.settings) | {"hidden": [*record.settings.hidden]},
     }
     rules = rules_of(content, record, planned, as_recorded=as_recorded, scored=scored)

@@ -16,9 +16,9 @@ from jaxnets.training import RunKeys
 from jaxnets.types import Array, Batch, KeyedLossFn, Prediction, Totals, TrainState
 
 
-def training_images(record: Record, dataset: Dataset, *, validation: bool) -> Batch:
-    """What a record trains on; with `validation`, which scores on that set, less."""
-    if validation or not record.all_images:
+def training_images(record: Record, dataset: Dataset) -> Batch:
+    """What a record trains on."""
+    if not record.all_images:
         return dataset.train
     parts = zip(dataset.train, dataset.validation, strict=True)
     return Batch(*(np.concatenate(pair) for pair in parts))
