@@ -116,6 +116,28 @@ def test_a_run_is_redrawn_without_training(finished, monkeypatch, undrawn):
     assert pictures == {"speedrun.png"}
 
 
+def test_a_run_is_redrawn_with_the_recipe_it_had(finished, monkeypatch, undrawn):
+    other = dataclasses.replace(RECORDS[98.0], networks=2, all_images=True)
+    monkeypatch.setitem(RECORDS, 98.0, other)
+    assert speedrun.main(speedrun.Config(redraw=finished.path)) == finished.returned
+
+
+def test_a_run_that_did_not_keep_its_recipe_is_not_redrawn(finished, tmp_path):
+    path = shutil.copytree(finished.path, tmp_path / "run")
+    content = json.loads((path / "config.json").read_text())
+    del content["record"]
+    (path / "config.json").write_text(json.dumps(content))
+    with pytest.raises(
+        InputError, match="did not keep the recipe; redraw the run with"
+    ):
+        speedrun.main(speedrun.Config(redraw=path))
+
+
+def test_what_was_known_is_said_with_the_rules():
+    assert "had been tested" in judged(GOOD + 0.014, 99.5)["rules"][0]["here"]
+    assert judged(GOOD)["rules"][0]["here"] == "as recorded"
+
+
 def test_the_validation_set_joins_when_nothing_is_left_to_choose(digits):
     config = speedrun.Config(mark=99.5)
     joined = train.training_images(speedrun.record_of(config), digits)
@@ -239,10 +261,12 @@ def test_a_record_is_of_one_source(tmp_path, monkeypatch, quick_start):
         shutil.copytree(path, copy)
         changed = dataclasses.replace(config, resume=copy, allow_changes=True)
         content = speedrun.main(changed)
-    assert "source_sha256 was" in content["notice"] and not content["rules"][0]["holds"]
+    assert "source_sha256 was" in content["notice"]
+    assert content["rules"][0]["holds"] and not content["rules"][-1]["holds"]
+    assert content["rules"][-1]["here"].startswith("source_sha256 was")
     assert len(list((copy / "source").iterdir())) == 2
     content = speedrun.main(config)
-    assert content["notice"] is None and content["rules"][0]["holds"]
+    assert content["notice"] is None and content["rules"][-1]["holds"]
     assert len(list((path / "source").iterdir())) == 1
 
 
@@ -331,7 +355,10 @@ def test_the_averaged_weights_answer(digits):
 # The rules
 
 
-def rows_of(accuracies, seconds=1.0, keras=(5.0, 6.0, 40.0)):
+KERAS = (5.0, 5.5, 6.0, 7.0, 40.0)  # seconds of each epoch
+
+
+def rows_of(accuracies, seconds=1.0, keras=KERAS):
     runs = [
         {"kind": "run", "seed": n, "seconds": seconds, "accuracy": share}
         for n, share in enumerate(accuracies)
@@ -340,8 +367,10 @@ def rows_of(accuracies, seconds=1.0, keras=(5.0, 6.0, 40.0)):
 
 
 def judged(accuracies, mark=98.0, **changes):
-    options = {"planned": len(accuracies), "as_recorded": True, "scored": "test"}
-    return results(mark, RECORDS[mark], rows_of(accuracies), **options | changes)
+    how = {"planned": len(accuracies), "as_recorded": True, "changes": None}
+    how |= {"scored": "test"} | changes
+    rows = rows_of(accuracies, keras=how.pop("keras", KERAS))
+    return results(mark, RECORDS[mark], rows, **how)
 
 
 GOOD = 0.982 + 0.001 * np.sin(np.arange(30))
@@ -362,6 +391,8 @@ def test_a_record_stands_that_keeps_all_rules():
         {"planned": 31},  # of those that were asked for, too
         {"accuracies": GOOD - 0.002},  # above the mark, not by enough
         {"as_recorded": False},
+        {"changes": "source_sha256 was 1 and is 2"},
+        {"keras": KERAS[1:]},
         {"scored": "validation"},
     ],
     ids=str,
@@ -378,7 +409,7 @@ def test_an_ensembles_compile_time_is_its_own():
     rows[0] = STARTED  # a single network's
     seconds = []
     for mark in (99.4, 99.5):
-        how = {"planned": 30, "as_recorded": True, "scored": "test"}
+        how = {"planned": 30, "as_recorded": True, "changes": None, "scored": "test"}
         content = results(mark, RECORDS[mark], rows, **how)
         seconds.append(content["compile_seconds"])
     assert seconds == [1.0, 7.0]
@@ -406,6 +437,7 @@ def test_a_broken_off_run_has_what_it_reached(finished):
             finished.rows[:number],
             planned=3,
             as_recorded=False,
+            changes=None,
             scored="test",
         )
         assert page.lead(content) and not content["stands"]

@@ -21,6 +21,7 @@ Config = TypeVar("Config", bound=Options)
 State = TypeVar("State")
 
 CHECKPOINT = "checkpoint.npz"
+CHANGED = "Resumed with changes, so not bit for bit: "  # in a run's notice
 # What may differ when a run goes on: where files are, what follows from the rest, and
 # the commit, which any edited page changes.
 FREE = {
@@ -144,8 +145,12 @@ def require_allowed(
         )
     if any(change.startswith("data_sha256.test ") for change in changed):
         raise InputError(f"{path} has been tested on other images: {text}")
-    bits = f"Resumed with changes, so not bit for bit: {text}."
-    return " ".join(filter(None, (notice, bits)))
+    return " ".join(filter(None, (notice, f"{CHANGED}{text}.")))
+
+
+def changes_in(notice: str | None) -> str | None:
+    """What has changed between a run's sessions, by its notice; None: nothing."""
+    return (notice or "").partition(CHANGED)[2] or None
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

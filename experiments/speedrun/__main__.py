@@ -10,23 +10,28 @@ A record has rules, which are printed with the result and kept or not. Its recip
 `settings.py`. Time is told in seconds and in epochs of Model 3 by Keras's `fit` with
 defaults, which are measured in the same run, spread among the others.
 
-The options below `--epochs` change a record's settings, and `--validation` scores on
-the validation set: that is how settings are chosen, `--validation` first, then once
-without it. A record that was broken off goes on at its next seed with --resume RUN.
+`--num-epochs` and the options below it change a record's settings, and `--validation`
+scores on the validation set: that is how settings are chosen, `--validation` first,
+then once without it. A record that was broken off goes on at its next seed with
+--resume RUN.
 Marks, figures and times: docs/records.md.
 """
 
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 from experiments.kit.command import run_command
-from experiments.kit.options import Resumable, require_at_least
+from experiments.kit.options import Resumable, from_json, require_at_least
 from experiments.kit.provenance import source_sha256
+from experiments.kit.resume import changes_in
 from experiments.kit.run import Run
 from experiments.speedrun import train
 from experiments.speedrun.measure import SOURCE, measure
 from experiments.speedrun.results import results
-from experiments.speedrun.settings import RECORDS, Record
+from experiments.speedrun.settings import KERAS_EPOCHS, RECORDS, Record
 from jaxnets import training
 from jaxnets.data import Dataset
 from jaxnets.errors import InputError
@@ -46,7 +51,7 @@ class Config(Resumable):
 
     mark: float = 98.0
     """Per cent of the test images: 98, 98.9, 99, 99.4 or 99.5. The last trains on the
-    validation images too, unless --validation scores on them."""
+    validation images too, but with --validation or --examples."""
     seeds: int | None = None
     """Runs; left out: as many as the record needs."""
     first_seed: int = 0
@@ -54,7 +59,7 @@ class Config(Resumable):
     ensemble: int | None = None
     """Networks of each run, trained together; their mean probabilities answer. Left
     out: the record's, 10 for 99.5 and 1 for the others."""
-    keras_epochs: int = 5
+    keras_epochs: int = KERAS_EPOCHS
     """Epochs of Keras's fit of Model 3 that are timed; 0: none, without TensorFlow."""
     validation: bool = False
     """Score on the validation set, to choose settings; the test set stays closed."""
@@ -84,25 +89,26 @@ class Config(Resumable):
 def main(config: Config) -> dict[str, Any]:
     """Run from all seeds; return the content of results.json."""
     validate_config(config)
-    # One source for all seeds: it is among what must not change when a run goes on.
-    source = {"source_sha256": source_sha256(*SOURCE)}
-    run = Run.open("speedrun", config, settings=lambda _: source)
+    here = about(config)
+    run = Run.open("speedrun", config, settings=lambda _: here)
     config = run.config
-    record = record_of(config)
+    kept = run.kept("config") if config.redraw else here
+    record = recorded(kept, run.path)
     seeds = seeds_of(config, record)
     validate_data(config, record, run.data)
     run.record(measure(run, record, seeds))
     scored = "validation" if config.validation else "test"
+    training = "training and validation" if record.all_images else "training"
     # Nothing is cut off, nothing stands in, and no option changes the settings.
     is_cut = config.examples is not None or config.validation_examples is not None
-    is_whole = run.data.name == DATASET and run.data.notice is None and not is_cut
-    as_recorded = is_whole and record == RECORDS[config.mark]
+    is_whole = run.data.name == DATASET and not is_cut
     content = results(
         config.mark,
         record,
         run.rows,
         planned=len(seeds),
-        as_recorded=as_recorded,
+        as_recorded=is_whole and kept["as_recorded"],
+        changes=changes_in(run.data.notice),
         scored=scored,
     )
     from experiments.speedrun import page  # loads Matplotlib
@@ -112,8 +118,35 @@ def main(config: Config) -> dict[str, Any]:
         title=f"Time to {config.mark:g} %",
         lead=lambda: page.lead(content),
         sections=lambda: page.sections(content, run.data.train.image),
-        facts={"scored on": scored, "sessions": str(content["sessions"])},
+        facts={
+            "scored on": scored,
+            "trained on": f"{training} images",
+            "sessions": str(content["sessions"]),
+        },
     )
+
+
+def about(config: Config) -> dict[str, Any]:
+    """What `config.json` holds beside the options: one source, one recipe.
+
+    Neither may change when a run goes on, and it is redrawn with the recipe it had.
+    """
+    record = record_of(config)
+    return {
+        "source_sha256": source_sha256(*SOURCE),
+        "record": json.loads(json.dumps(asdict(record))),
+        "as_recorded": record == RECORDS[config.mark],
+    }
+
+
+def recorded(kept: Mapping[str, Any], path: Path) -> Record:
+    """The recipe in the content of `config.json`; InputError where there is none."""
+    if "record" not in kept:
+        raise InputError(
+            f"{path}/config.json is of a version that did not keep the recipe; redraw "
+            f"the run with the source in {path}/source"
+        )
+    return from_json(Record, kept["record"])
 
 
 def record_of(config: Config) -> Record:

@@ -9,7 +9,7 @@ import numpy as np
 from experiments.kit.numbers import finite, percent, text
 from experiments.kit.run import Row
 from experiments.kit.statistics import lower_bound
-from experiments.speedrun.settings import Record
+from experiments.speedrun.settings import KERAS_EPOCHS, Record
 
 CHANCE = 0.01  # that the mean of so many seeds is so high, and the true one is not
 
@@ -21,6 +21,7 @@ def results(
     *,
     planned: int,
     as_recorded: bool,
+    changes: str | None,
     scored: str,
 ) -> dict[str, Any]:
     """The content of results.json beside its head.
@@ -30,6 +31,7 @@ def results(
       rows: of `measure`.
       planned: seeds that were asked for.
       as_recorded: whether data and settings are those of the record.
+      changes: what has changed between the sessions of a resumed run; None: nothing.
       scored: "test", or "validation" while settings are chosen.
     """
     runs, keras = ([r for r in rows if r["kind"] == kind] for kind in ("run", "keras"))
@@ -63,21 +65,33 @@ def results(
         "all_images": record.all_images,
         "settings": asdict(record.settings) | {"hidden": [*record.settings.hidden]},
     }
-    rules = rules_of(content, record, planned, as_recorded=as_recorded, scored=scored)
+    how: dict[str, Any] = {
+        "as_recorded": as_recorded,
+        "changes": changes,
+        "scored": scored,
+    }
+    rules = rules_of(content, record, planned, **how)
     return {**content, "rules": rules, "stands": all(rule["holds"] for rule in rules)}
 
 
 def rules_of(
-    content: Row, record: Record, planned: int, *, as_recorded: bool, scored: str
+    content: Row,
+    record: Record,
+    planned: int,
+    *,
+    as_recorded: bool,
+    changes: str | None,
+    scored: str,
 ) -> list[dict[str, Any]]:
     """Each rule of a record, what this run has, and whether it keeps the rule."""
     runs, bound, mark = content["seed"], content["lower_bound"], content["mark"]
     source = "as recorded" if as_recorded else "changed, or other data"
-    if content["all_images"]:
-        source += "; then trained on the validation set too"
+    if as_recorded and record.caveat:
+        source += f"; but {record.caveat}"
+    of_one = " (of one network)" if record.networks > 1 else ""
     rules = [
         (
-            "data and settings of the record, which were chosen on validation alone",
+            "data and settings of the record, which were chosen on validation",
             source,
             as_recorded,
         ),
@@ -106,15 +120,20 @@ def rules_of(
         (
             "compiling, and the cold start of a process up to the clock, stand beside",
             f"{text(content['compile_seconds'], '.1f')} s, "
-            f"{text(content['cold_start_seconds'], '.1f')} s",
+            f"{text(content['cold_start_seconds'], '.1f')} s{of_one}",
             content["cold_start_seconds"] is not None,
         ),
         (
-            "an epoch of Model 3 by Keras's fit, defaults, is measured in the same run",
+            f"{KERAS_EPOCHS} epochs or more of Model 3 by Keras's fit, defaults, are "
+            "measured in the same run",
             f"median {text(content['keras_epoch_seconds'], '.2f')} s of "
             f"{len(content['keras_seconds'])}",
-            content["keras_epoch_seconds"] is not None,
+            len(content["keras_seconds"]) >= KERAS_EPOCHS,
         ),
-        ("the source is in the run's folder", "source/", True),
+        (
+            "one source, which is in the run's folder, one version and one device",
+            changes or "source/",
+            changes is None,
+        ),
     ]
     return [dict(zip(("rule", "here", "holds"), rule, strict=True)) for rule in rules]
