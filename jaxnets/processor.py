@@ -7,7 +7,7 @@ how much. All this changes where numbers lie, not what is computed, for optimize
 treat every number of a kernel alike. `suits` says whether an optimizer does.
 
 XLA can also compute several arrays of one shape in one loop, which makes an epoch of
-Adam 20 % shorter, where the environment asks for it:
+Adam up to a fifth shorter (docs/speed.md), where the environment asks for it:
 
     XLA_FLAGS=--xla_backend_extra_options=xla_cpu_use_multi_output_fusion
 

@@ -10,9 +10,9 @@ the validation set, and at the best epoch on the test set, which is how optimist
 figures come about. To that end it looks at the test set after every epoch; nothing is
 steered by it. A second test set of 50,000 images comes with --qmnist.
 
-In between it times two other ways to train several networks: one after the other, and
-each in a process of its own with one thread, as many at the same time as there are
-cores.
+In between it times two other ways to train several networks: one after the other, and,
+on a processor, each in a process of its own with one thread, as many at the same time
+as there are cores.
 
 Expected on MNIST, 20 seeds: means of 97.8 % for Keras and Flax and 97.9 for Model 2;
 Model 1 has a median of 95.0 %, and one seed of 20 gets stuck at 86 %. On two CPU
@@ -58,11 +58,13 @@ class Config(Resumable, ProductOptions):
     first_seed: int = 0
     """The seeds count up from here."""
     keras_seeds: int = 20
-    """Networks of keras_dense, which trains one at a time; 0 leaves it out."""
+    """Networks of keras_dense, which trains one at a time, at most as many as of the
+    others; 0 leaves it out."""
     epochs: int | None = None
     """Epochs of every network, in place of each recipe's own."""
     at_once: int | None = None
-    """Networks trained at once; left out: as many as a core's cache holds."""
+    """Networks trained at once; left out: as many as the cores' caches hold, or an
+    accelerator's memory."""
     alone: int = 3
     """How often to time the other ways to train, in between; 0: not at all."""
     processes: int | None = None

@@ -6,8 +6,8 @@ Model 3 in tf.keras, twice from each seed's initial weights. "repeated": one cal
 `fit` after `keras.utils.set_random_seed`, which takes the images in the same order in
 every epoch. "new": a call for each epoch, each after a seed of its own, as
 `jaxnets.keras_dense` trains. The two networks of a seed are a pair, and one test is
-made: Student's, of the mean difference in test accuracy, on seeds that no other
-experiment uses. On two cores 30 pairs take half an hour.
+made: Student's, of the mean difference in test accuracy, on seeds from which no other
+experiment trains a network of Keras. On two cores 30 pairs take half an hour.
 """
 
 import itertools

@@ -80,8 +80,8 @@ class Config(Resumable):
     smoothing: float | None = None
     """Of the labels, in place of the record's: the share spread over all classes."""
     adversary: float | None = None
-    """How far each image moves against the network, in pixels from paper to ink, in
-    place of the record's."""
+    """How far each image moves against the network, in place of the record's: its
+    Euclidean length, where 1 is one pixel from paper to ink."""
     average: float | None = None
     """Decay of the weights' running mean, in place of the record's; 0: without."""
 

@@ -4,11 +4,12 @@
     python -m experiments.sweep --model relu_softmax
     python -m experiments.sweep --batch-sizes 10 32 100
 
-All rates times all seeds train at once: the rates are data of one program, one for each
-batch size, that is compiled once and runs on all devices. A network that diverges stops
-no other. The page shows accuracy against rate with its spread over seeds, the published
-rates, the edge beyond which networks answer no better than a constant does, and
-accuracy by epoch: is it true that a smaller rate converges more precisely?
+All rates times all seeds train at once, or as many of them as an accelerator's memory
+holds: the rates are data of one program, one for each batch size, that is compiled once
+and runs on all devices. A network that diverges stops no other. The page shows accuracy
+against rate with its spread over seeds, the published rates, the edge beyond which
+networks answer no better than a constant does, and accuracy by epoch: is it true that a
+smaller rate converges more precisely?
 
 The best rate is chosen on the validation set; the test set is opened once, at the end.
 Model 1 takes about ten minutes on two cores; --examples 5000 --seeds 3 is a try-out.
@@ -28,7 +29,7 @@ from jaxnets.data import Dataset
 from jaxnets.errors import InputError
 from jaxnets.models import JAX_MODELS
 
-# 0.01 to 100, five a decade but for rounding, with Nielsen's 3 in place of 2.5 and 4.
+# Three a decade up to 1; from there on more, where networks diverge, with Nielsen's 3.
 MODEL_1_RATES = (
     *(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 15.0),
     *(20.0, 30.0, 50.0, 70.0, 100.0),
