@@ -10,7 +10,7 @@ with the same end to the last bit as if nothing had happened:
     path, digits = Path("digits.ckpt"), data.load("digits")
     keys, tx = training.run_keys(seed=3), optax.sgd(0.1)
     state = training.start(relu_softmax.init(keys.init, (784, 100, 10)), tx)
-    if path.exists():
+    if checkpoint.exists(path):
         state = checkpoint.restore(path, like=state)
     for epoch in training.fit(
         relu_softmax.loss_fn, tx, state, digits.train, (digits.validation,),
@@ -90,6 +90,12 @@ def previous(path: Path) -> Path:
     return path.with_name(f"{path.name}.previous")
 
 
+def exists(path: str | os.PathLike[str]) -> bool:
+    """Whether there is a file to `restore`, under this name or as the one before it."""
+    path = absolute(path)
+    return path.exists() or previous(path).exists()
+
+
 def restore(path: str | os.PathLike[str], like: State) -> State:
     """The state that was saved; raises as `load` and `Checkpoint.state`."""
     return load(path).state(like)
@@ -131,9 +137,8 @@ class Checkpoint(NamedTuple):
                 return type(like)(array.item())
             like = np.asarray(like)
         if _is_key(like):
-            impl = jax.random.key_impl(like) if isinstance(like, jax.Array) else None
             with contextlib.suppress(TypeError, ValueError):  # it is no key's data
-                array = jax.random.wrap_key_data(array, impl=impl)
+                array = jax.random.wrap_key_data(array, dtype=like.dtype)
         elif (
             array.dtype.kind == "V" == like.dtype.kind  # NumPy has no name for it
             and array.dtype.itemsize == like.dtype.itemsize
@@ -164,9 +169,10 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
         if checkpoint is None:
             damaged.append(str(file))
             continue
-        if damaged:
+        if file != path:
+            fault = "is damaged" if damaged else "is not there"
             warnings.warn(
-                f"{path} is damaged; going on from the one before it, {file}",
+                f"{path} {fault}; going on from the one before it, {file}",
                 stacklevel=2,
             )
         return checkpoint

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +51,11 @@ def write_atomically(
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
+
+
+def is_unfinished(name: str) -> bool:
+    """Whether `write_atomically` gives this name to a file that is not complete."""
+    return re.fullmatch(r"\..+\.[a-z0-9_]{8}(\.previous)?", name) is not None
 
 
 def _replace(new: Path, path: Path, previous: Path | None) -> None:

@@ -209,10 +209,15 @@ def require_settings(num_examples: int, batch_size: int, num_epochs: int) -> Non
 def epochs_done(state: TrainState, num_examples: int, batch_size: int) -> int:
     """How many epochs a state has seen, or several states alike.
 
-    Raises InputError where it stands in the middle of one.
+    Raises InputError where it stands in the middle of one, or several are not alike.
     """
     steps_per_epoch = -(-num_examples // batch_size)
-    steps = int(np.ravel(state.step)[0])
+    steps, *others = sorted({*np.ravel(state.step).tolist()})
+    if others:
+        raise InputError(
+            f"one state has taken {steps} steps, another {others[-1]}; they must have "
+            "taken as many"
+        )
     number, rest = divmod(steps, steps_per_epoch)
     if rest:
         raise InputError(

@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import textwrap
+import warnings
 
 import chex
 import jax
@@ -152,13 +153,21 @@ def test_at_every_moment_of_a_save_there_is_a_sound_one(
 
     def watched(function):
         def call(*args, **options):
-            seen.append(checkpoint.restore(path, numbered(0))["number"])
+            look()
             try:
                 return function(*args, **options)
             finally:
-                seen.append(checkpoint.restore(path, numbered(0))["number"])
+                look()
 
         return call
+
+    def look():
+        assert checkpoint.exists(path)
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            seen.append(checkpoint.restore(path, numbered(0))["number"])
+        # It warns where the newest is damaged, or, between two names, not there.
+        assert bool(warned) == (seen[-1] == 1 or not path.exists())
 
     def no_link(*_):
         raise PermissionError("no hard links here")
@@ -190,6 +199,15 @@ def test_another_state_is_refused_by_name(tmp_path, like, message):
     checkpoint.save(tmp_path / "state", SOME)
     with pytest.raises(InputError, match=message):
         checkpoint.restore(tmp_path / "state", like)
+
+
+def test_keys_of_another_kind_come_back_by_their_shapes_too(tmp_path):
+    def make():
+        return {"key": jax.random.key(3, impl="rbg")}
+
+    checkpoint.save(tmp_path / "state", make())
+    again = checkpoint.restore(tmp_path / "state", jax.eval_shape(make))
+    assert again["key"] == make()["key"]
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.int16, np.float32])

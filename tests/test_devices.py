@@ -68,5 +68,8 @@ def test_a_device_that_is_not_there_is_one_clear_error(monkeypatch):
         devices.require_device()
 
 
-def test_the_cores_of_this_process_are_counted():
+def test_the_cores_of_this_process_are_counted(monkeypatch):
     assert 1 <= devices.cpu_count() <= os.cpu_count()
+    if hasattr(os, "sched_getaffinity"):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 5, 7})
+        assert devices.cpu_count() == 3

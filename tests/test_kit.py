@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
+from unittest.mock import Mock
 
 import jax
 import jax.numpy as jnp
@@ -54,6 +55,14 @@ ROOT = Path(__file__).parents[1]
 # ---- options
 
 
+@dataclass(frozen=True, kw_only=True)
+class Own(Options):
+    """Paths that only one experiment has."""
+
+    more: Path | None = None
+    other: Path = Path("x")
+
+
 @pytest.mark.parametrize("field", ["mnist_dir", "data_dir", "output", "redraw"])
 def test_paths_are_absolute_whatever_the_door(field, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -64,6 +73,8 @@ def test_paths_are_absolute_whatever_the_door(field, monkeypatch, tmp_path):
         for options in (typed, Options(**{field: given})):
             assert getattr(options, field) == expected
     assert DataOptions(data_dir="~/x").data_dir == tmp_path / "home" / "x"
+    assert Own(more="~/x", other="x").more == tmp_path / "home" / "x"
+    assert Own(other="x").other == tmp_path / "x"
 
 
 RECIPE = Recipe(
@@ -149,6 +160,16 @@ def test_overwrite_leaves_other_peoples_folders_alone(tmp_path, content):
     with pytest.raises(InputError, match="not the folder of a run"):
         make(tmp_path, overwrite=True)
     assert files(tmp_path) == before
+
+
+def test_a_start_that_fails_leaves_a_folder_that_can_be_used(tmp_path, monkeypatch):
+    path = tmp_path / "run"
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="full"):
+        patch.setattr(folder, "write_json", Mock(side_effect=OSError("full")))
+        make(path)
+    assert files(path) == set()
+    make(path)
+    assert files(path) == {"config.json"}
 
 
 def test_an_empty_folder_may_be_used_through_a_link(tmp_path):
@@ -521,8 +542,14 @@ def test_a_run_that_was_broken_off_is_redrawn_up_to_there(tmp_path):
     assert (path / "dot.png").is_file()
     assert trial(Options(redraw=path), three_rows()) == redrawn == results_of(path)
     (path / "metrics.jsonl").write_text("damaged\n" + lines)
-    with pytest.raises(InputError, match=r"line 1 of .*metrics\.jsonl is damaged"):
+    with pytest.raises(
+        InputError, match=r"line 1 of .*metrics\.jsonl is damaged"
+    ) as caught:
         trial(Options(redraw=path), three_rows())
+    # Mended, it is drawn although the error, as a debugger keeps it, is still there.
+    (path / "metrics.jsonl").write_text(lines)
+    assert trial(Options(redraw=path), three_rows())["total"] == 6
+    assert caught.tb is not None
 
 
 def test_only_runs_of_the_same_experiment_are_redrawn(tmp_path):

@@ -209,6 +209,13 @@ def test_a_state_in_the_middle_of_an_epoch_is_refused_when_called(digits):
         train_and_test("relu_softmax", RECIPE, digits, 1, state=state)
 
 
+def test_states_of_different_epochs_are_refused():
+    states = TrainState(np.array([4, 8, 4], np.int32), (), ())
+    with pytest.raises(InputError, match="has taken 4 steps, another 8; they must"):
+        training.epochs_done(states, 8, 2)
+    assert training.epochs_done(states._replace(step=np.array([8, 8])), 8, 2) == 2
+
+
 def test_the_largest_batch_fits_and_a_notice_is_passed_on(digits):
     largest = replace(RECIPE, batch_size=1000)
     models.validate_fits("relu_softmax", largest, digits)

@@ -165,6 +165,11 @@ def three(tmp_path_factory, digits):
     return folder
 
 
+def test_data_of_an_earlier_run_may_lie_in_a_folder_of_another_name(three):
+    kept = seeds.Config(dataset="own:as it was called", dataset_dir=three).load()
+    assert kept.name == f"own:{three.name}"
+
+
 def test_seeds_take_any_classes_and_sizes(three):
     config = seeds.Config(dataset_dir=three, models=("sigmoid_mse",))
     plans = seeds.plan(config, config.load())

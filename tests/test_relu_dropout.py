@@ -11,6 +11,7 @@ from small import FEW, random_layers
 
 from jaxnets import losses, relu_dropout, relu_softmax
 from jaxnets.errors import InputError
+from jaxnets.types import Batch
 
 PARAMS = random_layers((20, 6, 5, 10))
 
@@ -47,11 +48,10 @@ def test_no_dropout_is_the_network_itself():
 
 def test_each_layer_and_each_key_drops_its_own():
     grad_fn = jax.jit(jax.grad(relu_dropout.make_loss_fn(input_rate=0.5), has_aux=True))
-    (first, *_), _ = grad_fn(
-        PARAMS, FEW._replace(image=FEW.image | 1), jax.random.key(5)
-    )
-    # A pixel dropped in all five images gives its row no gradient: 1 in 32.
-    assert np.any(first.kernel != 0)
+    one = Batch(FEW.image[:1] | 1, FEW.label[:1])
+    (first, *_), _ = grad_fn(PARAMS, one, jax.random.key(5))
+    # A pixel that is dropped gives its row no gradient: half of 20.
+    assert 3 < np.sum(~np.any(first.kernel != 0, axis=1)) < 17
     hidden = jax.jit(relu_dropout.make_loss_fn(hidden_rate=0.5))
     values = {float(hidden(PARAMS, FEW, jax.random.key(n))[0]) for n in range(4)}
     assert len(values) == 4

@@ -90,15 +90,16 @@ def whole(tmp_path):
 def test_a_resumed_run_ends_as_one_that_was_never_stopped(tmp_path, whole, capsys):
     path = begun(tmp_path, 4)
     assert len(rows_of(path)) == 8
-    (path / ".metrics.jsonl.abc").write_text("what a killed process was writing")
+    with open(path / ".results.json.abcd_123", "x") as stream:
+        stream.write("what a killed process was writing")
+    (path / ".notes").write_text("the user's")
     with open(path / "metrics.jsonl", "a") as stream:
         stream.write('{"epoch": 5, "pa')
     results = trial(resume.stored_options(Config, path))
     assert "after model sum, epoch 3" in capsys.readouterr().out
     assert results == whole
     assert rows_of(path) == rows_of(tmp_path / "whole")
-    assert not (path / ".metrics.jsonl.abc").exists()
-    names = {"config.json", "metrics.jsonl", "results.json"}
+    names = {".notes", "config.json", "metrics.jsonl", "results.json"}
     names |= {resume.CHECKPOINT, f"{resume.CHECKPOINT}.previous", folder.LOCK}
     assert set(os.listdir(path)) == names
     before = (path / "results.json").read_bytes()

@@ -1260,6 +1260,13 @@ def test_an_interrupt_keeps_what_was_measured(tmp_path, monkeypatch):
     assert "<td" in (output / "report.html").read_text()
 
 
+def test_who_takes_over_settings_comes_after_whose_they_are():
+    names = ("keras_on_jax_logits", "jaxnets_again", "keras_on_jax", "jaxnets")
+    order = measure.contenders.present(names, "relu_softmax")
+    assert order.index("jaxnets_again") > order.index("jaxnets")
+    assert order.index("keras_on_jax_logits") > order.index("keras_on_jax")
+
+
 def test_a_second_run_takes_over_the_settings_of_the_first(tmp_path):
     config = Config(
         dataset="digits",

@@ -12,6 +12,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
+from experiments.kit import statistics
 from experiments.kit.statistics import (
     MANN_WHITNEY,
     Difference,
@@ -187,6 +188,26 @@ def test_mann_whitney_with_ties_is_every_choice(first, second):
     samples = [np.array(sample) / 10_000 + 0.1 for sample in (first, second)]
     assert mann_whitney_p_value(*samples) == pytest.approx(min(1, 2 * tail))
     assert mann_whitney_p_value(*samples[::-1]) == pytest.approx(min(1, 2 * tail))
+
+
+def test_mann_whitney_of_many_is_close_to_every_choice(monkeypatch):
+    # Oracle: the exact count, which is tested above; and of 600 values each, which
+    # take too much of it, every shuffle's rank sum, of 4,000 shuffles.
+    rng = np.random.default_rng(0)
+    first, second = rng.integers(0, 9, 100), rng.integers(0, 9, 120) + 0.7
+    exact = mann_whitney_p_value(first, second)
+    monkeypatch.setattr(statistics, "CELLS", 0)
+    assert mann_whitney_p_value(first, second) == pytest.approx(exact, rel=0.1)
+    monkeypatch.undo()
+    first, second = rng.normal(size=600), rng.normal(0.09, size=600)
+    ranks = scipy.stats.rankdata(np.concatenate([first, second]))
+    middle = 600 * np.mean(ranks)
+    observed = abs(sum(ranks[:600]) - middle)
+    shuffled = [sum(rng.permutation(ranks)[:600]) - middle for _ in range(4000)]
+    share = np.mean(np.abs(shuffled) >= observed)
+    assert 0.01 < share < 0.5
+    assert mann_whitney_p_value(first, second) == pytest.approx(share, abs=0.03)
+    assert mann_whitney_p_value(first, second + 9) < 1e-100
 
 
 def test_the_median_interval_is_that_of_the_tables():

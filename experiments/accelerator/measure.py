@@ -52,7 +52,10 @@ def measure(config: Config, train: Batch, test: Batch) -> Iterator[Row]:
 
 
 def compile_only(config: Config, train: Batch, test: Batch) -> Iterator[Row]:
-    """The same programs for the same shapes, compiled and not run."""
+    """The same programs for the same shapes, compiled and not run.
+
+    The memory of many networks is that of one device, which trains its part of them.
+    """
     singles = [(name, unroll) for name in config.models for unroll in config.unroll]
     with (
         jax.default_matmul_precision(config.precision),
@@ -65,11 +68,12 @@ def compile_only(config: Config, train: Batch, test: Batch) -> Iterator[Row]:
             yield _program(progress, f"{name}, unrolled {unroll}", num_bytes, began)
         for at_once in config.sizes:
             began = time.perf_counter()
+            of_a_device = -(-at_once // min(at_once, jax.local_device_count()))
             num_bytes = ensemble.bytes_of(
                 *_network(MODEL_1),
                 train,
                 batch_size=models.get(MODEL_1).recipe.batch_size,
-                num_networks=at_once,
+                num_networks=of_a_device,
             )
             yield _program(progress, f"{at_once} of {MODEL_1}", num_bytes, began)
 

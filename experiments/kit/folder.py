@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from jaxnets import __version__
 from jaxnets.errors import InputError
-from jaxnets.files import append_line, write_atomically, write_text
+from jaxnets.files import append_line, is_unfinished, write_atomically, write_text
 
 CONFIG = "config.json"  # written first
 MARK = "jaxnets"  # its key that says that a folder is one of ours
@@ -56,7 +56,8 @@ def require_free(path: Path, *, overwrite: bool) -> None:
     """Raise InputError unless the folder can be made; change nothing."""
     if path.exists() and not path.is_dir():
         raise InputError(f"output {path} is a file; name a folder")
-    if path.is_dir() and any(path.iterdir()):
+    # A run that could not even write its config.json leaves nothing but its lock.
+    if path.is_dir() and any(entry.name != LOCK for entry in path.iterdir()):
         if not overwrite:
             raise InputError(
                 f"output folder {path} exists and is not empty; name another or add "
@@ -109,12 +110,16 @@ def make(path: Path, config: Mapping[str, Any], *, overwrite: bool) -> FileLock:
     require_free(path, overwrite=overwrite)
     path.mkdir(parents=True, exist_ok=True)
     held = lock(path)
-    for entry in path.iterdir():  # the folder itself may be a link or a disk's root
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        elif entry.name != LOCK:
-            entry.unlink()
-    write_config(path, config)
+    try:
+        for entry in path.iterdir():  # the folder itself may be a link or a disk's root
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            elif entry.name != LOCK:
+                entry.unlink()
+        write_config(path, config)
+    except BaseException:
+        held.release()
+        raise
     return held
 
 
@@ -169,7 +174,7 @@ def sync_rows(path: Path) -> None:
 def remove_unfinished(path: Path) -> None:
     """Remove files that a killed process was still writing."""
     for file in path.rglob(".*"):
-        if file.name != LOCK and file.is_file():
+        if is_unfinished(file.name) and file.is_file():
             file.unlink()
 
 

@@ -34,11 +34,11 @@ class DataOptions:
     """Exchange rows and columns of --dataset-dir's images, as EMNIST needs it."""
 
     def __post_init__(self) -> None:
-        paths = ("mnist_dir", "data_dir", "dataset_dir", "output", "redraw", "resume")
-        for field in (*paths, "checkpoint"):
-            path = getattr(self, field, None)
-            if path is not None:
-                object.__setattr__(self, field, absolute(path))
+        for name, hint in typing.get_type_hints(type(self)).items():
+            if Path in (hint, *typing.get_args(hint)):
+                path = getattr(self, name)
+                if path is not None:
+                    object.__setattr__(self, name, absolute(path))
 
     def load(self) -> data.Dataset:
         """Load the data; raises as `jaxnets.data.load` or `data.load_folder`."""
@@ -46,8 +46,9 @@ class DataOptions:
 
     def _load(self, validation_examples: int | None) -> data.Dataset:
         if self.dataset_dir is not None:
-            own = f"own:{self.dataset_dir.name}"  # as a run keeps it
-            if self.dataset not in (None, own) or self.mnist_dir is not None:
+            # A run keeps "own:" and the name that the folder had then.
+            is_own = self.dataset is None or self.dataset.startswith("own:")
+            if not is_own or self.mnist_dir is not None:
                 raise InputError(
                     f"--dataset-dir {self.dataset_dir} is data of your own; leave out "
                     "--dataset and --mnist-dir"

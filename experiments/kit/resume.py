@@ -83,7 +83,7 @@ def require_unfinished(path: Path) -> None:
 def find_origin(path: Path, config: Mapping[str, Any]) -> Origin:
     """Where a run with this `config.json` goes on from; raises as `checkpoint.load`."""
     file = path / CHECKPOINT
-    if not file.exists() and not checkpoint.previous(file).exists():
+    if not checkpoint.exists(file):
         return Origin(0, {}, config, None)
     kept = checkpoint.load(file)
     about = kept.about

@@ -158,21 +158,22 @@ class Run(Generic[Config]):
         assert config.redraw is not None
         path = config.redraw
         stored = resume.require_run(path, name)
-        lock = folder.lock(path)
-        here = {
-            name: getattr(config, name)
-            for name in ("mnist_dir", "data_dir", "dataset_dir")
-        }
-        given = {key: value for key, value in here.items() if value is not None}
-        config = from_json(type(config), {**stored, **given, "redraw": path})
-        head = stored["head"]
-        dataset = config.load()._replace(notice=head["notice"])
-        run = cls(name, config, dataset, head)
-        run.path = path
-        run._until_published.callback(lock.release)
-        run.rows = list(folder.read_rows(path))
-        written = folder.read_object(path / RESULTS)
-        run.status = written.get("status", "interrupted")
+        with contextlib.ExitStack() as until_open:
+            until_open.callback(folder.lock(path).release)
+            here = {
+                name: getattr(config, name)
+                for name in ("mnist_dir", "data_dir", "dataset_dir")
+            }
+            given = {key: value for key, value in here.items() if value is not None}
+            config = from_json(type(config), {**stored, **given, "redraw": path})
+            head = stored["head"]
+            dataset = config.load()._replace(notice=head["notice"])
+            run = cls(name, config, dataset, head)
+            run.path = path
+            run.rows = list(folder.read_rows(path))
+            written = folder.read_object(path / RESULTS)
+            run.status = written.get("status", "interrupted")
+            run._until_published.push(until_open.pop_all())
         return run
 
     def record(self, rows: Iterable[Row]) -> None:

@@ -20,6 +20,7 @@ POWER = 0.8  # of the difference that a design is said to detect
 MANN_WHITNEY = math.sqrt(math.pi / 3)
 TOO_FEW = "too few seeds"  # where even the smallest possible p-value is not below 0.05
 ROUNDING = 1e-9  # accuracies nearer than this are equal but for rounding
+CELLS = 10**7  # 80 MB
 FAR_OUT = 3.0  # interquartile ranges below the lower quartile; Tukey (1977)
 
 
@@ -216,17 +217,24 @@ def mann_whitney_p_value(first: ArrayLike, second: ArrayLike) -> float:
     It assumes no normal distribution, and one seed that got stuck decides nothing.
     SciPy's exact method takes no account of ties, which counts of images have: here
     all choices of n of the n + m ranks are counted, twice the smaller tail of them.
+    Where the count would take more than `CELLS` numbers, from some 135 values of each
+    on, SciPy's normal approximation takes its place.
 
     Args:
       first, second: float [n] and [m], one value or more of each.
     """
-    values = np.concatenate([np.asarray(first, float), np.asarray(second, float)])
+    samples = np.ravel(np.asarray(first, float)), np.ravel(np.asarray(second, float))
+    few, many = sorted(samples, key=len)
+    values = np.concatenate([few, many])
     _, place, counts = np.unique(
         np.round(values / ROUNDING), return_inverse=True, return_counts=True
     )
     ranks = (2 * np.cumsum(counts) - counts + 1)[place]  # twice those in the middle
-    size = len(values) - len(np.ravel(second))
-    ways = np.zeros((size + 1, np.sum(ranks) + 1))  # to choose so many with such a sum
+    size, shape = len(few), (len(few) + 1, np.sum(ranks) + 1)
+    if math.prod(shape) > CELLS:
+        split = ranks[:size], ranks[size:]
+        return float(scipy.stats.mannwhitneyu(*split, method="asymptotic").pvalue)
+    ways = np.zeros(shape)  # to choose so many with such a sum
     ways[0, 0] = 1
     for rank in ranks:
         ways[1:, rank:] += ways[:-1, :-rank]

@@ -214,8 +214,11 @@ def missing(name: str) -> list[str]:
 
 
 def present(names: tuple[str, ...], kind: str) -> list[str]:
-    """Those that are installed and train points of a kind."""
-    able = [name for name in names if kind in CONTENDERS[name].kinds]
+    """Those that are installed and train points of a kind, in `CONTENDERS`' order.
+
+    So one that takes over another's settings comes after it.
+    """
+    able = [n for n, entry in CONTENDERS.items() if n in names and kind in entry.kinds]
     return [name for name in able if not missing(name)]
 
 

@@ -91,8 +91,9 @@ class Config(Options, ProductOptions):
     """Where the contenders of JAX and PyTorch train: on the processor, or where each
     does by default. All others are on the processor."""
     quick: bool = False
-    """A try-out: smaller sweeps and fewer rounds and images in place of the defaults,
-    no search and no turns beyond the rounds. Its figures mean little."""
+    """A try-out: smaller sweeps and fewer rounds and images in place of the defaults
+    (of those that are typed, too), no search and no turns beyond the rounds. Its
+    figures mean little."""
 
 
 def settled(config: Config) -> Config:

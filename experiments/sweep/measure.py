@@ -143,7 +143,10 @@ def results(plans: Sequence[Plan], rows: Sequence[Row]) -> dict[str, Any]:
     for plan in plans:
         own = [row for row in rows if row["batch_size"] == plan.recipe.batch_size]
         if own:
-            rates = [of_rate(model, rate, own) for rate in plan.rates]
+            reached = {row["rate"] for row in own}  # by a run that was cut short
+            rates = [
+                of_rate(model, rate, own) for rate in plan.rates if rate in reached
+            ]
             content[str(plan.recipe.batch_size)] = {
                 "rates": rates,
                 "best_rate": max(

@@ -89,7 +89,7 @@ def by_rate(content: Row, part: Row) -> Figure:
     figure, [[axes]] = new_figure(size=(9, 4.6))
     rates = [entry["rate"] for entry in part["rates"]]
     color = COLORS[content["model"]]
-    is_tested = part["rates"][0]["test_accuracy"] is not None
+    is_tested = all(entry["test_accuracy"] for entry in part["rates"])
     which = "test_accuracy" if is_tested else "validation_accuracy"
     values = [entry[which] for entry in part["rates"]]
     low, median, high = ([v[key] for v in values] for key in ("low", "median", "high"))
