@@ -14,7 +14,10 @@ KINDS = (
     "collective-broadcast",
 )
 # "%name = f32[10]{0} all-reduce(...)", of which "-start" is the asynchronous form.
-_OPERATION = re.compile(rf"= (?P<shape>[^=]*?) (?P<kind>{'|'.join(KINDS)})(-start)?\(")
+_OPERATION = re.compile(
+    rf"= (?P<shape>[^=]*?) (?P<kind>{'|'.join(KINDS)})(?P<start>-start)?\("
+)
+_COMMENT = re.compile(r"/\*.*?\*/")  # such as the index of a tuple's sixth part
 _ARRAY = re.compile(r"(?P<type>pred|[a-z]+(?P<bits>\d+)\w*)\[(?P<sizes>[\d,]*)\]")
 _COMPUTATION = re.compile(r"^(?:ENTRY )?%?(?P<name>[\w.-]+) \(.*\{$")
 _LOOP = re.compile(r"\bbody=%?([\w.-]+)")
@@ -38,11 +41,11 @@ def collectives(program: Any) -> list[Collective]:
     Args:
       program: what `jax.jit(f).lower(...).compile()` gives, or its `as_text()`.
     """
-    text = program if isinstance(program, str) else program.as_text()
+    text = _COMMENT.sub("", program if isinstance(program, str) else program.as_text())
     computations = _computations(text)
     looped = _reachable(computations, set(_LOOP.findall(text)))
     return [
-        Collective(match["kind"], _num_bytes(match["shape"]), name in looped)
+        Collective(match["kind"], _num_bytes(_result(match)), name in looped)
         for name, lines in computations.items()
         for line in lines
         if (match := _OPERATION.search(line))
@@ -71,6 +74,21 @@ def _reachable(computations: dict[str, list[str]], names: set[str]) -> set[str]:
             called = {part.strip(" %") for part in [one, *several.split(",")]}
             names |= called - reached - {""}
     return reached
+
+
+def _result(operation: re.Match[str]) -> str:
+    """The shape of the result; most asynchronous forms have the operands' before it."""
+    shape = operation["shape"]
+    if not operation["start"] or operation["kind"] == "all-reduce":
+        return shape
+    parts, depth = [""], 0
+    for letter in shape[1:-1]:
+        depth += (letter in "([{") - (letter in ")]}")
+        if letter == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return parts[1]
 
 
 def _num_bytes(shape: str) -> int:

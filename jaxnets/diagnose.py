@@ -164,7 +164,12 @@ def _require_images(run: Run) -> None:
 
 
 def _evaluated(run: Run) -> Iterator[str]:
-    if run.seen != len(run.labels):
+    if run.seen > len(run.labels):
+        yield (
+            f"{run.seen:,} images were evaluated, of {len(run.labels):,}: is a last "
+            "batch filled up, or are some seen twice?"
+        )
+    elif run.seen < len(run.labels):
         yield (
             f"{run.seen:,} of {len(run.labels):,} images were evaluated: is a last, "
             "partial batch dropped?"
@@ -174,12 +179,12 @@ def _evaluated(run: Run) -> Iterator[str]:
 def _evaluation(run: Run) -> Iterator[str]:
     """The network's outputs, or without them its loss, against the reported score."""
     count = len(run.labels)
-    tolerance = max(0, count - run.seen) + max(TIES, EVALUATION_TOLERANCE * count)
+    tolerance = abs(count - run.seen) + max(TIES, EVALUATION_TOLERANCE * count)
     right, loss = _scores(run)
     if run.outputs is not None:
         excess = abs(right * count - run.accuracy * run.seen)
         score = f"{right:.2%} of its outputs"
-    elif loss is not None:
+    elif loss is not None and np.isfinite(loss):
         # A wrong arg-max has another output at or above the label's: the quadratic
         # cost of that image is then 1/4 or more, its cross-entropy log 2 or more.
         right = 1 - loss / (0.25 if run.cost == "quadratic" else np.log(2))

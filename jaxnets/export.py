@@ -9,7 +9,8 @@
 
 All but the first take images [B, H, W] with pixels of 0 to 255, for any B, and give
 what `Trained.predict` gives: Keras the probabilities, the others class and
-probabilities. No file needs jaxnets.
+probabilities. Where all sigmoids of a last layer are 0 in float32, Keras still tells
+them apart by their logarithms, and the others do not. No file needs jaxnets.
 """
 
 import json

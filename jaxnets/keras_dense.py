@@ -15,7 +15,7 @@ from jaxnets import process
 from jaxnets.errors import InputError
 from jaxnets.keras_network import build, load_keras
 from jaxnets.pixels import WHITE
-from jaxnets.training import Epoch, epochs_done, require_finite
+from jaxnets.training import Epoch, epochs_done, require_data, require_finite
 from jaxnets.types import Batch, Dense, Layers, Prediction, Recipe, Totals, TrainState
 
 if TYPE_CHECKING:
@@ -165,6 +165,10 @@ def fit(
       seed: decides the order of the images.
       state: of an earlier epoch, to go on from.
     """
+    num_classes = recipe.layer_sizes[-1]
+    require_data(
+        train, (validation,), recipe.batch_size, recipe.num_epochs, num_classes
+    )
     keras = load_keras()
     num_examples, first = len(train.label), 0
     if state is not None:

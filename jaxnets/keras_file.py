@@ -151,7 +151,9 @@ def _require_readable(path: Path) -> None:
                     f"{path}: layer {name!r} is {layer_kind}; what can be read are "
                     f"{', '.join(READABLE)}"
                 )
-        for owner in _foreign(model):
+        # How it was compiled is not read (`compile=False`).
+        layers_only = {k: v for k, v in model.items() if k != "compile_config"}
+        for owner in _foreign(layers_only):
             raise InputError(f"{path} uses code of its own ({owner}), which is not run")
         if kind != "Sequential":
             _require_chain(path, config)

@@ -4,6 +4,7 @@ Nothing here needs JAX, so that a process that times Keras carries Keras alone.
 `keras_dense` trains the network, and reads and writes its weights.
 """
 
+import contextlib
 import importlib
 import os
 import sys
@@ -32,7 +33,8 @@ def load_keras(backend: str = "tensorflow") -> ModuleType:
                 import tensorflow as tf
 
                 for gpu in tf.config.get_visible_devices("GPU"):  # leave JAX its share
-                    tf.config.experimental.set_memory_growth(gpu, True)
+                    with contextlib.suppress(RuntimeError):  # it is in use already
+                        tf.config.experimental.set_memory_growth(gpu, True)
     keras = importlib.import_module("keras")
     active = keras.backend.backend()
     if active != backend:

@@ -220,7 +220,8 @@ def train_and_test(
 
     Raises:
       InputError: when called, or by a Keras model later: the recipe makes no sense or
-        does not fit the data, or the state stands in the middle of an epoch.
+        does not fit the data, the state stands in the middle of an epoch, or Keras is
+        given a mesh or what reads the images.
       NonFiniteLoss: training diverged; the message names model, epoch and rate.
     """
     validate_fits(name, recipe, dataset)
@@ -228,6 +229,8 @@ def train_and_test(
     if state is not None:
         training.epochs_done(state, len(dataset.train.label), recipe.batch_size)
     model, network = get(name), get(name).network
+    if model.framework == "keras" and (mesh is not None or read is not None):
+        raise InputError(f"{name} is Keras's, which takes no mesh and no read")
 
     def events() -> Iterator[Epoch | Prediction]:
         with divergence_named(name, recipe):

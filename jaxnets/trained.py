@@ -129,7 +129,7 @@ def load_run(folder: Path) -> Networks:
             f"{folder} is not the folder of a run: it has no config.json of jaxnets"
         ) from None
     networks, unfinished = {}, []
-    for file in sorted((folder / "weights").glob("*.npz")):
+    for file in sorted((folder / "weights").glob("[!.]*.npz")):
         arrays = weights.read_arrays(file)
         if ABOUT in arrays:
             trained = _from_arrays(arrays, file)

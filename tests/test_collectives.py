@@ -39,5 +39,19 @@ def test_kinds_bytes_and_loops():
     ]
 
 
+def test_long_tuples_and_asynchronous_forms():
+    # As XLA writes them: a comment before the sixth part of a tuple; operands, then
+    # results, then what belongs to the operation.
+    lines = """
+  %ar = (f32[20,6]{1,0}, f32[6]{0}, f32[6,10]{1,0}, f32[10]{0}, f32[3]{0}, \
+/*index=5*/f32[4]{0}) all-reduce(%a, %b, %c, %d, %e, %f), to_apply=%sum
+  %ags = (f32[10]{0}, f32[20]{0}) all-gather-start(%g), dimensions={0}
+  %two = ((f32[10]{0}, s8[2]{0}), (f32[20]{0}, s8[4]{0})) all-gather-start(%g, %h)
+  %cps = (f32[2,5]{1,0}, f32[2,5]{1,0}, u32[], u32[]) collective-permute-start(%k)
+"""
+    program = "ENTRY %main (x: f32[3,4]) -> f32[3,4] {" + lines + "}"
+    assert [found.num_bytes for found in collectives(program)] == [812, 80, 84, 40]
+
+
 def test_a_program_without_any():
     assert collectives(PROGRAM.replace("all-", "x-")) == []

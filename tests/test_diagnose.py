@@ -87,7 +87,10 @@ def test_nothing_is_found_where_nothing_is_wrong(rng, labels):
 def test_images_left_out_of_the_evaluation(rng, labels):
     [finding] = diagnose(healthy(rng, labels, seen=384))
     assert finding.kind == "evaluated"
-    assert "384 of 400" in finding.text
+    assert "384 of 400" in finding.text and "dropped" in finding.text
+    [finding] = diagnose(healthy(rng, labels, seen=448))
+    assert finding.kind == "evaluated"
+    assert "448 images" in finding.text and "dropped" not in finding.text
 
 
 def test_an_evaluation_that_counts_something_else(rng, labels):
@@ -261,6 +264,9 @@ def test_outputs_that_are_no_numbers_are_not_called_saturated(rng, labels):
     found = kinds(run)
     assert found[0] == "diverging"
     assert "saturated" not in found
+    # Nor is the score said to be wrong by a loss that is no number.
+    found = kinds(run._replace(outputs=None, accuracy=0.1))
+    assert found[0] == "diverging" and "evaluation" not in found
 
 
 def test_neurons_at_their_ends(rng, labels):

@@ -131,6 +131,23 @@ def test_a_model_as_keras_shows_it_is_imported(tmp_path, capsys):
     assert "1 labels for 3 outputs" in capsys.readouterr().err
 
 
+@pytest.mark.keras
+def test_how_a_model_was_compiled_does_not_matter(tmp_path):
+    keras = load_keras()
+
+    class Loss(keras.losses.Loss):  # type: ignore[name-defined]
+        def call(self, y_true, y_pred):
+            return keras.ops.mean((y_true - y_pred) ** 2, axis=-1)
+
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    model.compile(optimizer="sgd", loss=Loss())
+    model.save(tmp_path / "mine.keras")
+    with zipfile.ZipFile(tmp_path / "mine.keras") as archive:
+        assert "test_export" in archive.read("config.json").decode()
+    back = keras_file.read(tmp_path / "mine.keras")
+    np.testing.assert_array_equal(back.params[0].kernel, model.get_weights()[0])
+
+
 def unreadable(layers):
     """Models that have no place here, by what is said of them."""
     flat, last = layers.Flatten, partial(layers.Dense, 3, activation="softmax")
@@ -233,6 +250,12 @@ def test_code_in_a_file_is_not_run(tmp_path):
     with zipfile.ZipFile(export_file, "w") as archive:
         archive.writestr("config.json", json.dumps(model))
     with pytest.raises(InputError, match=r"code of its own \(os\.system\)"):
+        keras_file.read(export_file)
+    of_a_user = {"module": None, "class_name": "Init", "registered_name": "Mine>Init"}
+    layer["config"]["kernel_initializer"] = of_a_user | {"config": {}}
+    with zipfile.ZipFile(export_file, "w") as archive:
+        archive.writestr("config.json", json.dumps(model))
+    with pytest.raises(InputError, match=r"code of its own \(None\.Init\)"):
         keras_file.read(export_file)
     layer["registered_name"], layer["class_name"] = "Mine>Layer", "Layer"
     with zipfile.ZipFile(export_file, "w") as archive:

@@ -259,6 +259,27 @@ def test_keras_takes_the_images_in_a_new_order_in_each_epoch(model):
     assert len({tuple(order) for order in repeated}) == 1
 
 
+def test_data_that_makes_no_sense_is_refused_as_by_fit(model, small_digits):
+    train, validation = small_digits.train, small_digits.validation
+    scaled = train._replace(image=np.float32(train.image / 255))
+    for wrong, message in (
+        (scaled, "images must be uint8"),
+        (train._replace(label=train.label + 1), "label"),
+    ):
+        with pytest.raises(InputError, match=message):
+            next(keras_dense.fit(model, RECIPE, wrong, validation, seed=0))
+    none_fits = replace(RECIPE, batch_size=0)
+    with pytest.raises(InputError, match="batch_size=0"):
+        next(keras_dense.fit(model, none_fits, train, validation, seed=0))
+
+
+@pytest.mark.parametrize("given", [{"mesh": "a mesh"}, {"read": print}])
+def test_keras_takes_no_mesh_and_no_stream(small_digits, given):
+    recipe = replace(RECIPE, layer_sizes=(784, 8, 10))
+    with pytest.raises(InputError, match="keras_dense is Keras's, which takes no mesh"):
+        models.train_and_test("keras_dense", recipe, small_digits, 1, **given)
+
+
 @pytest.mark.usefixtures("in_this_process")
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_keras_goes_on_from_a_checkpoint_bit_for_bit(small_digits, tmp_path, optimizer):

@@ -3,6 +3,7 @@
 import gzip
 import importlib
 import json
+import shutil
 import struct
 from pathlib import Path
 
@@ -221,10 +222,12 @@ def test_folders_of_pictures_are_labels(tmp_path, digits):
     assert sorted(map(bytes, both)) == sorted(
         map(bytes, digits.test.image[:60].reshape(60, -1))
     )
-    hidden = tmp_path / "__MACOSX"  # as archives have it, with what is no picture
-    hidden.mkdir()
-    for folder in (hidden, tmp_path / "my digits" / "A"):
+    # As archives have it, with what is no picture, or none of the user's.
+    hidden = [tmp_path / "my digits" / name for name in ("__MACOSX", ".thumbnails")]
+    for folder in (*hidden, tmp_path / "my digits" / "A"):
+        folder.mkdir(exist_ok=True)
         (folder / "._1.png").write_bytes(b"attributes")
+    Image.new("L", (5, 5)).save(hidden[1] / "1.png")
     assert data.load_folder(tmp_path / "my digits").labels == own.labels
     image = Image.new("L", (30, 28))
     image.save(tmp_path / "my digits" / "A" / "wide.png")
@@ -248,7 +251,7 @@ IMAGES, LABELS = np.zeros((4, 2, 3), np.uint8), np.array([0, 1, 0, 1])
         (IMAGES.tolist(), LABELS, {}, "array of NumPy, not a list"),
         (IMAGES, 0 * LABELS, {}, "1 classes, from 0 to 0; at least 2"),
         (IMAGES, 5 * LABELS, {"classes": 3}, "2 classes, from 0 to 5, not 3"),
-        (IMAGES, np.array([0, 1, 0, 2]), {}, "has one image; at least 2"),
+        (IMAGES, np.array([3, 5, 3, 3]), {}, "class 5 has one image; at least 2"),
         (IMAGES, LABELS, {"test": (IMAGES, LABELS + 1)}, r"test labels have \[2\]"),
         (IMAGES, LABELS, {"test": (IMAGES[:, :1], LABELS)}, "test images"),
         (IMAGES, LABELS, {"names": ["a"]}, "1 names for 2 classes"),
@@ -258,6 +261,27 @@ IMAGES, LABELS = np.zeros((4, 2, 3), np.uint8), np.array([0, 1, 0, 1])
 def test_arrays_that_make_no_sense_are_refused(images, labels, options, complaint):
     with pytest.raises(InputError, match=complaint):
         data.from_arrays(images, labels, **options)
+
+
+def test_files_that_other_systems_add_are_none_of_the_set(tmp_path, letters):
+    folder = shutil.copytree(letters, tmp_path / "letters")
+    expected = data.load_folder(folder)
+    assert expected.labels == tuple(LETTERS)
+    for file in list(folder.iterdir()):
+        (folder / f"._{file.name}").write_bytes(b"attributes")
+    (folder / "emnist-digits-mapping.txt").write_text("0 48\n1 49\n")
+    assert data.load_folder(folder).labels == expected.labels
+
+
+def test_a_folder_beside_a_file_is_not_the_file(tmp_path):
+    # As one archive of MNIST has it: the files with a dot, folders with their names.
+    for part in ("train", "t10k"):
+        for kind, array in (("images.idx3", IMAGES), ("labels.idx1", LABELS)):
+            file = tmp_path / f"{part}-{kind}-ubyte"
+            file.write_bytes(idx_bytes(array))
+            (tmp_path / file.name.replace(".", "-")).mkdir()
+    own = data.load_folder(tmp_path, validation_examples=0)
+    np.testing.assert_array_equal(own.train.image, IMAGES)
 
 
 def test_idx_files_that_disagree_or_are_damaged_are_refused(tmp_path, digits):

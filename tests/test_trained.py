@@ -114,6 +114,7 @@ def test_a_run_of_one_network_is_convenient(tmp_path):
 def test_only_finished_networks_are_of_a_run_but_files_always_load(tmp_path):
     cut_short = network("flax_dense", epochs=1)
     run = written(tmp_path / "run", network(), cut_short)
+    (run / "weights" / "._relu_softmax.npz").write_bytes(b"of another system")
     assert list(jaxnets.load(run)) == ["relu_softmax"]
     assert jaxnets.load(run / "weights" / "flax_dense.npz").epochs == 1
     (run / "weights" / "relu_softmax.npz").unlink()

@@ -112,8 +112,10 @@ def measure(
                 start = models.get(name).network.init(keys.init, recipe.layer_sizes)
                 results.keep_first_layer(run, name, 0, start)
             shown = {1, -(-recipe.num_epochs // 6), recipe.num_epochs}
+            where: dict[str, Any] = {"mesh": mesh, "read": reader(run, recipe, mesh)}
             if models.get(name).framework == "keras":
                 tell_tensorflow()
+                where = {}  # Keras trains on one device, on images in memory
             try:
                 for event in models.train_and_test(
                     name,
@@ -121,8 +123,7 @@ def measure(
                     run.data,
                     run.config.seed,
                     state=state,
-                    mesh=mesh,
-                    read=reader(run, recipe, mesh),
+                    **where,
                 ):
                     if isinstance(event, Prediction):
                         answers[name] = results.answers_of(event)

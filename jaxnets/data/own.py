@@ -58,7 +58,7 @@ def from_arrays(
     known = _classes(np.asarray(labels), classes, name)
     train = Batch(np.ascontiguousarray(images), _mapped(labels, known, name))
     if test is None:
-        train, tested = _split(train, len(known), name)
+        train, tested = _split(train, known, name)
     else:
         _require_pair(*test, "test images", "test labels")
         tested = Batch(np.ascontiguousarray(test[0]), _mapped(test[1], known, name))
@@ -100,12 +100,10 @@ def load_folder(
     path = absolute(folder)
     if not path.is_dir():
         raise InputError(f"{path} is not a folder; name one by --dataset-dir")
-    files = [file for file in sorted(path.iterdir()) if FILE.fullmatch(file.name)]
-    labelled = [
-        entry
-        for entry in sorted(path.iterdir())
-        if entry.is_dir() and _pictures_in(entry)
-    ]
+    entries = _visible(path)
+    # Some archives have a folder beside a file, with the name that the file had.
+    files = [file for file in entries if file.is_file() and FILE.fullmatch(file.name)]
+    labelled = [entry for entry in entries if entry.is_dir() and _pictures_in(entry)]
     names = None
     test: tuple[np.ndarray, np.ndarray] | None = None
     if files:
@@ -117,7 +115,7 @@ def load_folder(
             _require_pair(image, label, f"images in {file}", "labels beside them")
         test = (rest[0], rest[1])
         known = _classes(labels, classes, str(path))
-        names = _characters(path, known)
+        names = _characters(parts[0], known)
     elif labelled:
         images, labels = _pictures(path, labelled)
     else:
@@ -196,16 +194,16 @@ def _mapped(labels: np.ndarray, known: list[Any], name: str) -> np.ndarray:
     return places.astype(np.int32)
 
 
-def _split(data: Batch, num_classes: int, name: str) -> tuple[Batch, Batch]:
+def _split(data: Batch, known: list[Any], name: str) -> tuple[Batch, Batch]:
     """Shuffled training and test records, some of each class in both."""
     rng = np.random.default_rng(SPLIT_SEED)
     order = rng.permutation(len(data.label))
     is_test = np.zeros(len(order), bool)
-    for label in range(num_classes):
+    for label, called in enumerate(known):
         own = np.flatnonzero(data.label[order] == label)
         if len(own) == 1:
             raise InputError(
-                f"{name}: class {label} has one image; at least 2 are needed, one to "
+                f"{name}: class {called} has one image; at least 2 are needed, one to "
                 "train on and one to test on"
             )
         is_test[own[: -(-len(own) // TEST_SHARE)]] = True
@@ -241,12 +239,17 @@ def _four_files(path: Path, files: list[Path]) -> list[Path]:
     return [chosen[key] for key in keys]
 
 
-def _characters(path: Path, known: list[int]) -> list[str] | None:
+def _characters(images: Path, known: list[int]) -> list[str] | None:
     """Names of classes from EMNIST's mapping: a label, then codes of characters.
 
-    A letter whose large and small form share a class is named by the large one.
+    It has the name of the set, of which `images` is a file, or is the only one beside
+    it. A letter whose large and small form share a class is named by the large one.
     """
-    mappings = sorted(path.glob("*-mapping.txt"))
+    match = FILE.fullmatch(images.name)
+    assert match
+    mappings = [file for file in _visible(images.parent) if file.match("*-mapping.txt")]
+    own = [file for file in mappings if file.name == f"{match['set']}mapping.txt"]
+    mappings = own or mappings
     if len(mappings) != 1:
         return None
     try:
@@ -261,12 +264,13 @@ def _characters(path: Path, known: list[int]) -> list[str] | None:
 
 
 def _pictures_in(folder: Path) -> list[Path]:
-    """In their order; hidden files, which some systems add to archives, are none."""
-    return [
-        file
-        for file in sorted(folder.iterdir())
-        if file.suffix.lower() in PICTURES and not file.name.startswith(".")
-    ]
+    """In their order."""
+    return [file for file in _visible(folder) if file.suffix.lower() in PICTURES]
+
+
+def _visible(folder: Path) -> list[Path]:
+    """In their order; what is hidden, as some systems add it to archives, is not."""
+    return [entry for entry in sorted(folder.iterdir()) if entry.name[0] != "."]
 
 
 def _pictures(path: Path, folders: list[Path]) -> tuple[np.ndarray, np.ndarray]:

@@ -227,7 +227,8 @@ def _import_tensorflow_datasets() -> Any:
             import tensorflow as tf
             import tensorflow_datasets
 
-            tf.config.set_visible_devices([], "GPU")  # else it takes all memory
+            with contextlib.suppress(RuntimeError):  # it is in use already
+                tf.config.set_visible_devices([], "GPU")  # else it takes all memory
     except ImportError as error:
         raise DatasetUnavailable(
             f"{error.name} is not installed, so the images cannot be decoded; "
