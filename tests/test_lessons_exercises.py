@@ -316,6 +316,22 @@ def test_the_solution_is_accepted(number, capsys):
     assert capsys.readouterr().out == f"Exercise {number}: right.\n"
 
 
+def test_an_answer_may_change_what_it_is_given():
+    def slopes(before, delta, kernel, decay):
+        delta /= len(before)
+        return before.T @ delta + decay * kernel
+
+    def shares(logits):
+        logits -= logits.max(axis=1, keepdims=True)
+        np.exp(logits, out=logits)
+        logits /= logits.sum(axis=1, keepdims=True)
+        return logits
+
+    for number, answer in (("3.3", slopes), ("5.1", shares)):
+        verdict = judge(number, answer)
+        assert verdict.right is True, verdict.text
+
+
 @pytest.mark.parametrize(("number", "answer", "hint"), MISTAKES)
 def test_a_typical_mistake_gets_its_hint(number, answer, hint):
     verdict = judge(number, answer)

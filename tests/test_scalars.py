@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from tensorboardX.proto.event_pb2 import Event
 
+from experiments.compare.settings import Config, choose_recipes
 from experiments.kit import scalars
 from jaxnets.errors import InputError
 
@@ -65,3 +66,5 @@ def test_without_tensorboardx_it_is_said_at_once(monkeypatch):
     monkeypatch.setattr(scalars, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'jaxnets\[tensorboard\]'"):
         scalars.require_writer()
+    # A run that is redrawn writes none.
+    choose_recipes(Config(tensorboard=True, redraw="run"))

@@ -530,6 +530,10 @@ def test_the_second_test_set_is_a_number_of_its_own():
     content = results_of(rows)
     assert content["models"]["flax_dense"]["second"]["mean"] == pytest.approx(0.961)
     assert content["ranks"]["second"] == {"flax_dense": (1, 1)}
+    # Where another model has not been tested on it, the page has what there is.
+    both = results_of([*rows, *rows_of("relu_softmax", [900, 950], [901, 951])])
+    ranks = page.ranks(both)
+    assert [row[0] for row in ranks.rows] == ["flax_dense", "relu_softmax"]
 
 
 def idx(kind, array):
@@ -567,6 +571,10 @@ def test_qmnists_images_that_mnist_has_not_are_read(qmnist_folder, digits):
         answers = predict(networks[index], others.image).label
         assert row["second_correct"] == np.sum(answers == others.label)
         assert (row["seed"], row["second_seen"]) == (index, 3)
+    # A network that diverged has a loss that is no number, and stops nobody.
+    lost = jax.tree.map(lambda leaf: np.full_like(leaf, np.nan), params)
+    [row] = measure.with_second([{"seed": 0}], plan, lost, others)
+    assert row["second_seen"] == 3
 
 
 def test_without_qmnist_a_sentence_says_why(qmnist_folder, digits):

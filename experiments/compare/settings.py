@@ -53,7 +53,7 @@ def choose_recipes(config: Settings) -> dict[str, Recipe]:
     """The recipe of each model; InputError where one makes no sense."""
     require_names(config, "models", MODELS)
     training.require_seed(config.seed)
-    if config.tensorboard:
+    if config.tensorboard and not config.redraw:
         scalars.require_writer()
     recipes = {}
     for name in config.models:

@@ -27,6 +27,7 @@ def measure(run: Run) -> Iterator[Row]:
     """Kill and resume; a row a kill and a row a run. Runs as they should be go."""
     config = run.config
     data = [("--dataset", run.data.name), ("--examples", config.examples)]
+    data += [("--validation-examples", config.validation_examples)]
     data += [("--mnist-dir", config.mnist_dir), ("--data-dir", config.data_dir)]
     common = [str(v) for pair in data if pair[1] is not None for v in pair]
     kills = {"jax": config.kills - config.keras_kills, "keras": config.keras_kills}

@@ -206,7 +206,8 @@ def with_second(
     tested: list[Row] = []
     for index, row in enumerate(rows):
         one = jax.tree.map(lambda leaf, i=index: leaf[i], params)
-        correct, _, seen = map(int, jax.device_get(evaluate(one, second)))
+        totals = jax.device_get(evaluate(one, second))  # the loss may be no number
+        correct, seen = int(totals.correct), int(totals.seen)
         tested.append({**row, "second_correct": correct, "second_seen": seen})
     return tested
 

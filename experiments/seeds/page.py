@@ -142,7 +142,11 @@ def ranks(content: Row) -> Table:
             "which": ", ".join(stuck) or "-",
             "reported": entry["reported_accuracy"],
         }
-        places = {n: rank_text(place[name]) for n, place in content["ranks"].items()}
+        places = {  # not all models need have been tested on a second set
+            n: rank_text(place[name])
+            for n, place in content["ranks"].items()
+            if name in place
+        }
         entries.append({**cells, **places})
     return table(
         "Ranks and stuck seeds",

@@ -62,12 +62,15 @@ def require_answered(answer: object) -> None:
 
 
 def call(answer: object, *args: object) -> Any:
-    """What the answer, a function, returns; raises Open, or Wrong where it fails."""
+    """What the answer, a function, returns; raises Open, or Wrong where it fails.
+
+    It is given copies of arrays, so that it may change them in place.
+    """
     if not callable(answer):
         raise Wrong(f"The answer must be a function, not {_kind(answer)}.")
     try:
         with np.errstate(all="ignore"):  # infinite and undefined values are judged
-            result = answer(*args)
+            result = answer(*map(_own, args))
     except Exception as error:
         if "ellipsis" in str(error):  # as of `2 * ...`
             raise Open from error
@@ -81,6 +84,10 @@ def call(answer: object, *args: object) -> Any:
         raise Wrong("Your function returns nothing: it must end with `return ...`.")
     require_answered(result)
     return result
+
+
+def _own(argument: object) -> object:
+    return argument.copy() if isinstance(argument, np.ndarray) else argument
 
 
 def array_of(
