@@ -68,7 +68,7 @@ def compile_only(config: Config, train: Batch, test: Batch) -> Iterator[Row]:
             yield _program(progress, f"{name}, unrolled {unroll}", num_bytes, began)
         for at_once in config.sizes:
             began = time.perf_counter()
-            of_a_device = -(-at_once // min(at_once, jax.local_device_count()))
+            of_a_device = -(-at_once // jax.local_device_count())
             num_bytes = ensemble.bytes_of(
                 *_network(MODEL_1),
                 train,

@@ -112,10 +112,11 @@ def measure(
                 start = models.get(name).network.init(keys.init, recipe.layer_sizes)
                 results.keep_first_layer(run, name, 0, start)
             shown = {1, -(-recipe.num_epochs // 6), recipe.num_epochs}
-            where: dict[str, Any] = {"mesh": mesh, "read": reader(run, recipe, mesh)}
+            where: dict[str, Any] = {}  # Keras: on one device, from memory
             if models.get(name).framework == "keras":
                 tell_tensorflow()
-                where = {}  # Keras trains on one device, on images in memory
+            else:
+                where = {"mesh": mesh, "read": reader(run, recipe, mesh)}
             try:
                 for event in models.train_and_test(
                     name,

@@ -65,12 +65,14 @@ def results(
         "all_images": record.all_images,
         "settings": asdict(record.settings) | {"hidden": [*record.settings.hidden]},
     }
-    how: dict[str, Any] = {
-        "as_recorded": as_recorded,
-        "changes": changes,
-        "scored": scored,
-    }
-    rules = rules_of(content, record, planned, **how)
+    rules = rules_of(
+        content,
+        record,
+        planned,
+        as_recorded=as_recorded,
+        changes=changes,
+        scored=scored,
+    )
     return {**content, "rules": rules, "stands": all(rule["holds"] for rule in rules)}
 
 

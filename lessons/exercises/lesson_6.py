@@ -74,8 +74,7 @@ def exercise_3(answer: object) -> None:
         np.array([1e-14, 4e-14, 0]),
     )
     t, rate, epsilon = 3, 0.001, 1e-7
-    given = (w.copy(), slope.copy(), m.copy(), v.copy())
-    result = call(answer, *given, t)
+    result = call(answer, w, slope, m, v, t)
     if not isinstance(result, tuple | list) or len(result) != 3:
         raise Wrong("It must return three arrays: w, m and v.")
     names = ("w", "m", "v")

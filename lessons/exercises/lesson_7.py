@@ -56,7 +56,7 @@ def exercise_2(answer: object) -> None:
     """Student's interval of a mean."""
     values = np.array([97.9, 98.1, 97.6, 98.0, 97.8])
     count, mean = len(values), values.mean()
-    result = call(answer, values.copy())
+    result = call(answer, values)
     if np.shape(result) != (2,):
         raise Wrong("It must return two numbers: the lower and the upper end.")
     ends = array_of(result, (2,), "The interval")
@@ -94,7 +94,7 @@ def exercise_3(answer: object) -> None:
     validation = 97 + rng.normal(size=(6, 4))
     test = 96.5 + rng.normal(size=(6, 4))
     seeds = np.arange(4)
-    value = number_of(call(answer, validation.copy(), test.copy()), "The optimism")
+    value = number_of(call(answer, validation, test), "The optimism")
     chosen = [test[int(np.argmax(validation[:, seed])), seed] for seed in seeds]
     best = [max(test[:, seed]) for seed in seeds]
     expected = float(np.mean(np.subtract(best, chosen)))
